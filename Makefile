@@ -1,0 +1,59 @@
+# Everything a person needs; `make` alone lists it. Works from a bare clone with Python >= 3.11 and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter that really is 3.11 or newer; override with `make run PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow lint format bench viz mlflow clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## install what is missing and run the default experiment (digits; minutes)
+	$(BIN)/kedro run $(ARGS)
+
+test: lint ## lint, types, import contracts and the fast tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-slow: $(VENV)/.dev ## the slow tests alone (kill -9 and resume, hostile files at length)
+	$(BIN)/python -m pytest -m slow --timeout 3000 $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## let ruff rewrite the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.run ## measure the training loop against a bare step and the classic loop
+	$(BIN)/python -m benchmarks.training_loop
+
+viz: $(VENV)/.viz ## open the pipeline in kedro-viz
+	$(BIN)/kedro viz run
+
+mlflow: $(VENV)/.run ## open the history of runs in MLflow at port 5000
+	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --port 5000
+
+clean: ## remove the environment and caches; data and results stay
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .viz src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found; install one or say make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than pyproject.toml and constraints.txt once its extra is installed, so nothing is done twice.
+$(VENV)/.run: EXTRA :=
+$(VENV)/.viz: EXTRA := [viz]
+$(VENV)/.dev: EXTRA := [dev]
+$(VENV)/.run $(VENV)/.viz $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable ".$(EXTRA)"
+	@touch $@
