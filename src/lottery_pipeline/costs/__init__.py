@@ -1,0 +1,1 @@
+"""Costs: what a network and its ticket take to run."""

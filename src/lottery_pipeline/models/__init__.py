@@ -1,0 +1,1 @@
+"""Models: built-in networks, their specification, and which weights can be pruned."""

@@ -1,0 +1,53 @@
+"""Which parameters can be pruned: one definition for the whole project."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from lottery_pipeline.models.names import ModelError
+
+PREFIX = "network."
+
+
+def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> dict[str, nn.Parameter]:
+    """Return the weights of convolution and linear layers, last layer and shortcuts included.
+
+    Never biases, never batch norm. The input projection of torch's attention layer is not a linear layer and
+    does not count either. A weight that two layers share appears once, under its first name.
+
+    Args:
+        model: usually what ``build_model`` returned.
+        ignore_layers: fnmatch patterns on layer names, with or without ``network.``: ``fc``, ``layer1.*``.
+
+    Returns:
+        Parameters by name (``network.fc.weight``), in module order; their sizes sum to D.
+
+    Raises:
+        ModelError: a pattern matches no layer, or no weight is left.
+    """
+    layers: dict[str, nn.Parameter] = {}
+    seen: set[int] = set()
+    for name, module in model.named_modules():
+        weight = module._parameters.get("weight") if isinstance(module, nn.Linear | _ConvNd) else None
+        if weight is not None and id(weight) not in seen:
+            seen.add(id(weight))
+            layers[name] = weight
+    ignored: set[str] = set()
+    for pattern in ignore_layers:
+        matched = {name for name in layers if _matches(name, pattern)}
+        if not matched:
+            known = [name.removeprefix(PREFIX) for name in layers]
+            shown = ", ".join(known if len(known) <= 8 else [*known[:4], "...", *known[-3:]])
+            raise ModelError(f"ignore_layers pattern {pattern!r} matches no layer; layers are {shown}")
+        ignored |= matched
+    kept = {f"{name}.weight": weight for name, weight in layers.items() if name not in ignored}
+    if not kept:
+        raise ModelError("nothing is left to prune: no convolution or linear layer is outside ignore_layers")
+    return kept
+
+
+def _matches(layer: str, pattern: str) -> bool:
+    short = layer.removeprefix(PREFIX)
+    return any(fnmatchcase(name, pattern) for name in (layer, short, f"{layer}.weight", f"{short}.weight"))

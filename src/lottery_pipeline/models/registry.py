@@ -1,0 +1,146 @@
+"""From a model specification to a network: the allow-list of what can be built."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from lottery_pipeline.models.classifier import Classifier, Normalise
+from lottery_pipeline.models.convnet import ConvNet
+from lottery_pipeline.models.factory import build_from_factory, import_factory
+from lottery_pipeline.models.lenet import LeNet300100
+from lottery_pipeline.models.names import TORCHVISION_PREFIX, ModelError, check_model_name, is_factory
+from lottery_pipeline.models.resnet import CifarResNet
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.models.torchvision_models import build_resnet, build_torchvision, check_torchvision_name
+from lottery_pipeline.models.vgg import CifarVGG
+from lottery_pipeline.models.without_allocation import WithoutAllocation
+
+Builder = Callable[[ModelSpec], nn.Module]
+
+
+def _conv(depth: int) -> Builder:
+    return lambda spec: ConvNet(depth, spec.num_classes, spec.channels, spec.image_size)
+
+
+def _cifar_resnet(depth: int) -> Builder:
+    return lambda spec: CifarResNet(depth, spec.num_classes, spec.channels)
+
+
+def _cifar_vgg(depth: int) -> Builder:
+    return lambda spec: CifarVGG(depth, spec.num_classes, spec.channels)
+
+
+# Name -> (builder, least height and width in pixels).
+BUILDERS: dict[str, tuple[Builder, int]] = {
+    "lenet_300_100": (lambda spec: LeNet300100(spec.num_classes, spec.channels, spec.image_size), 1),
+    **{f"conv{depth}": (_conv(depth), 2 ** (depth // 2)) for depth in (2, 4, 6)},
+    **{f"resnet{depth}": (_cifar_resnet(depth), 1) for depth in (20, 32, 44, 56, 110)},
+    "resnet18": (lambda spec: build_resnet(spec, "resnet18"), 1),
+    "resnet50": (lambda spec: build_resnet(spec, "resnet50"), 1),
+    **{f"vgg{depth}": (_cifar_vgg(depth), 16) for depth in (16, 19)},
+}
+
+
+def build_model(
+    spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu", allow_factory: str | None = None
+) -> Classifier:
+    """Build the classifier of a specification with fresh weights.
+
+    The weights are drawn on the CPU, so they are the same on every device; the random state of the process is
+    left as it was.
+
+    Args:
+        spec: what to build.
+        seed: of the initialisation.
+        device: where the model goes; on ``meta`` nothing is allocated (a factory's network is, for a moment).
+        allow_factory: the one ``package.module:factory`` that may be imported. A specification out of a file
+            can therefore never choose which code runs.
+
+    Returns:
+        Normalisation and network, in training mode: pixels in [0, 1], [N, C, H, W], to logits.
+
+    Raises:
+        ModelError: the name is not allowed or unknown, or the network does not fit the images.
+    """
+    device = torch.device(device)
+    factory = is_factory(spec.name)
+    if factory and spec.name != allow_factory:
+        raise ModelError(
+            f"model {spec.name!r} is code outside this package and is imported only on request: "
+            f"pass allow_factory={spec.name!r} if you trust it"
+        )
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed: that would also reseed every accelerator of the process.
+        torch.default_generator.manual_seed(seed)
+        with WithoutAllocation() if device.type == "meta" and not factory else torch.device("cpu"):
+            network = _build_network(spec)
+    model = Classifier(Normalise(spec.mean, spec.std), network)
+    if spec.name not in BUILDERS:
+        _check_logits(model, spec)
+    return model.to(device)
+
+
+def ensure_buildable(name: str) -> None:
+    """Check that a model name leads to something: looks it up in torchvision or imports the user's factory.
+
+    Raises:
+        ModelError: it does not; one sentence, with close matches.
+    """
+    check_model_name(name)
+    if name.startswith(TORCHVISION_PREFIX):
+        check_torchvision_name(name.removeprefix(TORCHVISION_PREFIX))
+    elif is_factory(name):
+        import_factory(name)
+
+
+def _build_network(spec: ModelSpec) -> nn.Module:
+    if spec.name in BUILDERS:
+        builder, least = BUILDERS[spec.name]
+        if min(spec.image_size) < least:
+            height, width = spec.image_size
+            raise ModelError(
+                f"{spec.name} needs images of at least {least}x{least} pixels, these are {height}x{width}; "
+                f"raise data.image_size or choose another model"
+            )
+        return builder(spec)
+    if is_factory(spec.name):
+        return build_from_factory(spec)
+    try:
+        return build_torchvision(spec, spec.name.removeprefix(TORCHVISION_PREFIX))
+    except ModelError:
+        raise
+    except Exception as error:  # whatever torchvision says about, e.g., a size its patches do not divide
+        fault = _first_line(error)
+        raise ModelError(f"{spec.name} cannot be built for {_describe(spec)}: {fault}") from error
+
+
+def _check_logits(model: Classifier, spec: ModelSpec) -> None:
+    """Run two black images through a network that is not ours, without arithmetic where possible."""
+    device = torch.device("cpu" if is_factory(spec.name) else "meta")
+    state = {name: value.to(device) for name, value in [*model.named_parameters(), *model.named_buffers()]}
+    images = torch.zeros(2, spec.channels, *spec.image_size, device=device)
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")
+            logits = torch.func.functional_call(model.eval(), state, (images,))
+    except Exception as error:
+        raise ModelError(f"{spec.name} does not take {_describe(spec)}: {_first_line(error)}") from error
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    expected = (2, spec.num_classes)
+    if not isinstance(logits, torch.Tensor) or logits.shape != expected:
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ModelError(f"{spec.name} should map two images to logits of shape {expected}, not to {got}")
+
+
+def _describe(spec: ModelSpec) -> str:
+    height, width = spec.image_size
+    return f"images of {height}x{width} pixels and {spec.channels} channels"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,109 @@
+"""Selection: from scores to masks that keep exactly k weights (specs: exact k, ties by index).
+
+Released codes threshold with ``>`` or ``>=`` and keep one weight too few or too many, more with ties. Here
+the k-th score is found first, everything above it is kept, and what equals it fills up in index order.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lottery_pipeline.sparsity.masks import Masks, check_masks
+
+Scores: TypeAlias = dict[str, Tensor]
+
+
+class SelectionError(ValueError):
+    """Scores or counts from which no mask can be made."""
+
+
+def keep_top_k(
+    scores: Mapping[str, Tensor],
+    k: int | Mapping[str, int],
+    *,
+    scope: Literal["global", "layer"] = "global",
+    within: Mapping[str, Tensor] | None = None,
+) -> Masks:
+    """Keep the k weights of highest score; of equal scores the first by (layer order, flat index).
+
+    Args:
+        scores: by parameter name, higher = keep; real, infinities allowed, all on one device.
+        k: how many weights survive, at least one; for scope ``layer`` how many per layer, zero allowed.
+        scope: ``global`` ranks all weights together, ``layer`` each layer by itself.
+        within: masks of the weights that may be kept; the others are pruned whatever their score. Handing in
+            the previous round's masks is what makes rounds nested.
+
+    Returns:
+        Masks on the scores' device; exactly k entries are True.
+
+    Raises:
+        SelectionError: a score is NaN, or k is out of range.
+        MaskError: ``within`` does not belong to the scores.
+    """
+    if within is not None:
+        check_masks(within, scores)
+    if scope == "layer":
+        return _keep_per_layer(scores, k, within)
+    if scope != "global":
+        raise SelectionError(f"scope must be 'global' or 'layer', got {scope!r}")
+    if not scores or isinstance(k, Mapping):
+        raise SelectionError("scope 'global' needs scores and one number k")
+    flat = torch.cat([_flat_scores(name, score) for name, score in scores.items()])
+    allowed = None
+    if within is not None:
+        allowed = torch.cat([within[name].reshape(-1) for name in scores]).to(flat.device)
+    _check_count(k, 1, flat.numel() if allowed is None else int(allowed.count_nonzero()), "all layers")
+    kept = _top_k(flat, k, allowed).split([score.numel() for score in scores.values()])
+    return {name: part.reshape(scores[name].shape).clone() for name, part in zip(scores, kept, strict=True)}
+
+
+def _keep_per_layer(
+    scores: Mapping[str, Tensor], k: int | Mapping[str, int], within: Mapping[str, Tensor] | None
+) -> Masks:
+    if not isinstance(k, Mapping) or k.keys() != scores.keys():
+        raise SelectionError(f"scope 'layer' needs one k for each of the {len(scores)} scored layers")
+    masks = {}
+    for name, score in scores.items():
+        flat = _flat_scores(name, score)
+        allowed = None if within is None else within[name].reshape(-1).to(flat.device)
+        _check_count(k[name], 0, flat.numel() if allowed is None else int(allowed.count_nonzero()), name)
+        masks[name] = _top_k(flat, k[name], allowed).reshape(score.shape)
+    return masks
+
+
+def _flat_scores(name: str, score: Tensor) -> Tensor:
+    flat = score.detach().reshape(-1)
+    if flat.is_complex():
+        raise SelectionError(f"the scores of {name} are complex, they must be real")
+    # Widening to float32 or float64 is exact, so neither order nor ties change.
+    if flat.dtype != torch.float64:
+        flat = flat.to(torch.float32 if flat.is_floating_point() else torch.float64)
+    if bool(flat.isnan().any()):
+        raise SelectionError(f"the scores of {name} contain NaN, so no weight can be ranked")
+    return flat
+
+
+def _check_count(k: int, least: int, most: int, where: str) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or not least <= k <= most:
+        raise SelectionError(f"k must be a whole number from {least} to {most} in {where}, got {k!r}")
+
+
+def _top_k(scores: Tensor, k: int, allowed: Tensor | None) -> Tensor:
+    """Return a bool mask [n] of the k highest scores [n] among the allowed."""
+    if allowed is not None:
+        mask = torch.zeros_like(allowed)
+        mask[allowed] = _top_k(scores[allowed], k, None)
+        return mask
+    size = scores.numel()
+    if k in (0, size):
+        return torch.full_like(scores, k > 0, dtype=torch.bool)
+    if 2 * k <= size:
+        threshold = scores.topk(k, sorted=False).values.min()
+    else:
+        threshold = scores.topk(size - k + 1, largest=False, sorted=False).values.max()
+    mask = scores > threshold
+    ties = (scores == threshold).nonzero().squeeze(1)  # in index order
+    mask[ties[: k - int(mask.count_nonzero())]] = True
+    return mask

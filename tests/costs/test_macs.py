@@ -1,0 +1,131 @@
+import pytest
+import torch
+from torch import nn
+
+from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
+from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.spec import ModelSpec
+from tests.reference.macs import cifar_resnet_macs, cifar_vgg_macs
+
+# Forward multiply-accumulates at 32x32x3 and ten classes, in millions.
+PUBLISHED = {"resnet20": 40.81, "resnet32": 69.12, "resnet56": 125.75, "resnet18": 555.4, "vgg16": 313.2}
+
+
+def model_of(name, *, channels=3, side=32):
+    return build_model(
+        ModelSpec(
+            name=name,
+            num_classes=10,
+            channels=channels,
+            image_size=(side, side),
+            mean=(0.5,) * channels,
+            std=(0.25,) * channels,
+        ),
+        seed=0,
+        device="meta",
+    )
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_networks_cost_what_the_arithmetic_says(name):
+    million = total_macs(count_macs(model_of(name), (3, 32, 32))) / 1e6
+    assert round(million, 2 if million < 200 else 1) == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+def test_cifar_resnets_cost_their_closed_form(depth):
+    assert total_macs(count_macs(model_of(f"resnet{depth}"), (3, 32, 32))) == cifar_resnet_macs(depth)
+
+
+@pytest.mark.parametrize(("name", "stages"), [("vgg16", (2, 2, 3, 3, 3)), ("vgg19", (2, 2, 4, 4, 4))])
+def test_vggs_cost_their_closed_form(name, stages):
+    assert total_macs(count_macs(model_of(name), (3, 32, 32))) == cifar_vgg_macs(stages)
+
+
+def test_small_grey_images_cost_less():
+    macs = count_macs(model_of("resnet20", channels=1, side=8), (1, 8, 8))
+    assert total_macs(macs) == cifar_resnet_macs(20, side=8, channels=1)
+
+
+def test_every_block_of_a_cifar_resnet_costs_the_same():
+    macs = count_macs(model_of("resnet56"), (3, 32, 32))
+    blocks = {
+        stage: sum(count for name, count in macs.items() if name.startswith(f"network.layer{stage}.4."))
+        for stage in (1, 2, 3)
+    }
+    assert set(blocks.values()) == {4_718_592}
+
+
+def test_a_linear_network_costs_its_weights():
+    macs = count_macs(model_of("lenet_300_100", channels=1, side=28), (1, 28, 28))
+    assert macs == {
+        "network.fc1.weight": 235_200,
+        "network.fc2.weight": 30_000,
+        "network.fc.weight": 1_000,
+    }
+
+
+def test_layers_are_those_that_can_be_pruned():
+    model = model_of("resnet20")
+    assert list(count_macs(model, (3, 32, 32))) == list(prunable_parameters(model))
+
+
+def test_groups_strides_and_transposed_convolutions_are_counted():
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3, stride=2, padding=1, groups=2),  # 4x4x4 outputs, 9 weights each
+        nn.ConvTranspose2d(4, 2, 2, stride=2),  # 4x4x4 inputs, 8 weights each
+    )
+    assert count_macs(model, (2, 8, 8)) == {"0.weight": 64 * 9, "1.weight": 64 * 8}
+
+
+def test_a_layer_called_twice_counts_twice_and_an_idle_one_not_at_all():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used = nn.Linear(4, 4)
+            self.idle = nn.Linear(4, 4)
+            self.twin = nn.Linear(4, 4)
+            self.twin.weight = self.used.weight
+
+        def forward(self, images):
+            return self.twin(self.used(self.used(images)))
+
+    assert count_macs(Net(), (1, 1, 4)) == {"used.weight": 48, "idle.weight": 0}
+
+
+def test_the_projection_of_an_attention_layer_is_counted():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, images):
+            tokens = images.flatten(1, 2)
+            return self.attention(tokens, tokens, tokens)[0]
+
+    assert count_macs(Net(), (1, 5, 8)) == {"attention.out_proj.weight": 5 * 8 * 8}
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2).eval(), nn.Flatten(), nn.Linear(72, 2))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    count_macs(model, (1, 8, 8))
+    assert [module.training for module in model] == [True, False, True, True]
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_failing_forward_leaves_no_hooks_behind():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(5, 2))
+    with pytest.raises(RuntimeError):
+        count_macs(model, (1, 8, 8))
+    assert not any(module._forward_hooks for module in model.modules())
+    assert model[0].training
+
+
+def test_theoretical_macs_are_weighted_by_the_density_of_each_layer():
+    macs = {"conv": 1_000, "fc": 10, "ignored": 7}
+    masks = {"conv": torch.tensor([True, False, False, False]), "fc": torch.tensor([True, True, False])}
+    assert theoretical_macs(macs, masks) == 250 + 7 + 7
+    assert theoretical_macs(macs, {}) == total_macs(macs) == 1_017
