@@ -1,0 +1,1 @@
+"""Reporting: leaderboard, figures and the report."""

@@ -1,0 +1,135 @@
+"""Accuracy against density: the figure the field reads first."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lottery_pipeline.reporting import formatting as fmt
+from lottery_pipeline.reporting.layout import axis, column, density_axis, reference_line, start_figure
+from lottery_pipeline.reporting.palette import CONTROL_SYMBOLS, label_control, label_run, look_of
+
+Records = Mapping[str, dict[str, Any] | None]
+Tables = Mapping[str, list[dict[str, Any]] | None]
+
+
+def draw_accuracy_against_density(
+    dense_metrics: Mapping[str, Any] | None, metrics: Records, ladders: Tables, controls: Tables
+) -> go.Figure:
+    """Draw test accuracy over the weights that remain, fewer to the right, on a logarithmic axis.
+
+    Args:
+        dense_metrics: metrics of the dense run: the dashed line; None leaves it out.
+        metrics: final metrics by run: one large marker each.
+        ladders: rungs by run: a line with small markers each (iterative methods only).
+        controls: control rows by run: open markers in the method's colour.
+
+    Returns:
+        A figure with a trace for the dense run, each ladder, each kind of control and each final point.
+    """
+    figure = start_figure("Test accuracy against the weights that remain", height=520)
+    finals = {run: record for run, record in metrics.items() if record is not None}
+    methods = {run: str(record["method"]) for run, record in finals.items()}
+    rows = [*finals.values(), *_flatten(ladders), *_flatten(controls)]
+    densities = [float(row["density"]) for row in rows]
+    if dense_metrics is not None:
+        accuracy = dense_metrics["test_accuracy"]
+        ends = [1.0, min([0.9, *densities])]
+        figure.add_trace(reference_line(ends, [accuracy] * 2, f"Dense network, {fmt.percent(accuracy)}"))
+    for run, ladder in ladders.items():
+        if ladder:
+            figure.add_trace(_ladder_trace(run, methods.get(run, run), ladder))
+    for run, table in controls.items():
+        for kind in sorted({str(row["control"]) for row in table or ()}):
+            chosen = [row for row in table or () if row["control"] == kind]
+            figure.add_trace(_control_trace(run, methods.get(run, run), kind, chosen))
+    for run, record in finals.items():
+        figure.add_trace(_final_trace(run, record, in_legend=not ladders.get(run)))
+    figure.update_xaxes(density_axis("Weights that remain (density)", densities, decreasing=True))
+    figure.update_yaxes(axis("Test accuracy", tickformat=".1~%", nticks=7))
+    return figure
+
+
+def _flatten(tables: Tables) -> list[dict[str, Any]]:
+    return [row for table in tables.values() for row in table or ()]
+
+
+def _hover(title: str, row: Mapping[str, Any], *, epochs: Any, seconds: Any) -> str:
+    of_all = f" of D = {fmt.whole(row['prunable'])}" if "prunable" in row else ""
+    lines = [
+        f"<b>{escape(title)}</b>",
+        f"test accuracy {fmt.percent(row.get('test_accuracy'), 2)}",
+        f"density {fmt.density(row['density'])}: {fmt.whole(row['kept'])}{of_all} weights",
+    ]
+    if row.get("validation_accuracy") is not None:
+        lines.insert(2, f"validation accuracy {fmt.percent(row['validation_accuracy'], 2)}")
+    if epochs is not None:
+        lines.append(f"{fmt.epochs(epochs)} epochs, {fmt.duration(seconds)}")
+    return "<br>".join(lines)
+
+
+def _ladder_trace(run: str, method: str, ladder: Sequence[dict[str, Any]]) -> go.Scatter:
+    look, label = look_of(method), label_run(run, method)
+    rungs = sorted(ladder, key=lambda row: -row["density"])
+    return go.Scatter(
+        x=[row["density"] for row in rungs],
+        y=column(rungs, "test_accuracy"),
+        mode="lines+markers",
+        name=label,
+        legendgroup=run,
+        line={"color": look.colour, "width": 2.2},
+        marker={"symbol": look.symbol, "size": 7, "color": look.colour},
+        text=[
+            _hover(f"{label}, rung {row['rung']}", row, epochs=row.get("epochs"), seconds=row.get("seconds"))
+            for row in rungs
+        ],
+        hoverinfo="text",
+    )
+
+
+def _control_trace(run: str, method: str, kind: str, rows: Sequence[dict[str, Any]]) -> go.Scatter:
+    look, label = look_of(method), f"{label_run(run, method)}: {label_control(kind)}"
+    ordered = sorted(rows, key=lambda row: -row["density"])
+    one_each = len({row["kept"] for row in rows}) == len(rows)
+    return go.Scatter(
+        x=[row["density"] for row in ordered],
+        y=column(ordered, "test_accuracy"),
+        mode="lines+markers" if one_each and len(rows) > 1 else "markers",
+        name=label,
+        line={"color": look.colour, "width": 1.2, "dash": "dot"},
+        marker={
+            "symbol": f"{CONTROL_SYMBOLS.get(kind, 'hexagram')}-open",
+            "size": 10,
+            "color": look.colour,
+            "line": {"width": 1.8, "color": look.colour},
+        },
+        text=[_hover(label, row, epochs=row.get("epochs"), seconds=row.get("seconds")) for row in ordered],
+        hoverinfo="text",
+    )
+
+
+def _final_trace(run: str, record: dict[str, Any], *, in_legend: bool) -> go.Scatter:
+    look, label = look_of(str(record["method"])), label_run(run, str(record["method"]))
+    hover = _hover(
+        f"{label}: the ticket", record, epochs=record["train_epochs"], seconds=record["train_seconds"]
+    )
+    search = (
+        f"found in {fmt.epochs(record['search_epochs'])} epochs, {fmt.duration(record['search_seconds'])}"
+    )
+    return go.Scatter(
+        x=[record["density"]],
+        y=column([record], "test_accuracy"),
+        mode="markers",
+        name=label,
+        legendgroup=run,
+        showlegend=in_legend,
+        marker={
+            "symbol": look.symbol,
+            "size": 14,
+            "color": look.colour,
+            "line": {"width": 1.5, "color": "rgba(255,255,255,0.75)"},
+        },
+        text=[f"{hover}<br>{search}"],
+        hoverinfo="text",
+    )

@@ -1,0 +1,212 @@
+"""What a run shows, in words: computed sentences that claim no more than one run can carry."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from lottery_pipeline.reporting import formatting as fmt
+from lottery_pipeline.reporting.chance import describe_margin, judge
+from lottery_pipeline.reporting.leaderboard import list_rows
+from lottery_pipeline.reporting.palette import label_control, label_run
+
+Tables = Mapping[str, list[dict[str, Any]] | None]
+NEAR_DENSE = 0.01  # "within one point of the dense network", the tolerance most papers on tickets use
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence and its tone, which picks the mark beside it."""
+
+    tone: Literal["good", "even", "bad", "note"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a run shows.
+
+    Attributes:
+        headline: one sentence.
+        best: the row of the leaderboard it speaks of, with its ``label``; None where no method was run.
+        sentences: what else there is to say.
+    """
+
+    headline: str
+    best: dict[str, Any] | None
+    sentences: list[Finding]
+
+
+def find(
+    leaderboard: pd.DataFrame, ladders: Tables, controls: Tables, *, test_images: int | None
+) -> Findings:
+    """Say what the leaderboard, the ladders and the controls show.
+
+    The headline speaks of the most accurate ticket at the density most runs share (the sparsest of equals),
+    because accuracies compare only at equal density.
+
+    Args:
+        leaderboard: as ``build_leaderboard`` makes it.
+        ladders: rungs by run.
+        controls: control rows by run.
+        test_images: size of the test part; None leaves out what the choice of test images alone explains.
+    """
+    if leaderboard.empty:
+        return Findings("No ticket has been found yet.", None, [])
+    rows = list_rows(leaderboard)
+    comparable = [row for row in rows if not row["note"]]
+    counts = Counter(row["density"] for row in comparable)
+    density = min(value for value, count in counts.items() if count == max(counts.values()))
+    rivals = [row for row in comparable if row["density"] == density]
+    best = rivals[0] | {"label": _label(rivals[0])}
+    sentences = [
+        _compare_with_dense(best, test_images),
+        *_compare_with_controls(best, controls.get(best["run"]) or [], test_images),
+        *_read_ladder(best, ladders.get(best["run"]) or []),
+        *_compare_with_rivals(best, rivals[1:], test_images),
+        *_name_dead_layers(rows),
+        _state_cost(best),
+        _state_caution(rows),
+    ]
+    return Findings(_headline(best), best, sentences)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return label_run(str(row["run"]), str(row["method"]))
+
+
+def _headline(best: Mapping[str, Any]) -> str:
+    ticket, dense = best["test_accuracy"], best["dense_accuracy"]
+    start = f"With {fmt.density(best['density'])} of the weights, the {_label(best)} ticket"
+    if ticket < dense:
+        return f"{start} keeps {fmt.percent(ticket / dense)} of the dense network's accuracy."
+    return f"{start} reaches {fmt.percent(ticket)}; the dense network reaches {fmt.percent(dense)}."
+
+
+def _compare_with_dense(best: Mapping[str, Any], test_images: int | None) -> Finding:
+    ticket, dense = best["test_accuracy"], best["dense_accuracy"]
+    difference = ticket - dense
+    near = difference >= -NEAR_DENSE
+    margin = describe_margin(difference, ticket, dense, test_images)
+    return Finding(
+        "good" if near else judge(difference, ticket, dense, test_images),
+        f"{_label(best)} reaches {fmt.percent(ticket)} on the test images, its dense parent "
+        f"{fmt.percent(dense)} ({fmt.points(difference)} points{margin}).",
+    )
+
+
+def _compare_with_controls(
+    best: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], test_images: int | None
+) -> list[Finding]:
+    found = []
+    ticket = best["test_accuracy"]
+    for kind in sorted({str(row["control"]) for row in rows}):
+        scores = [
+            row["test_accuracy"] for row in rows if row["control"] == kind and row["kept"] == best["kept"]
+        ]
+        if not scores:
+            continue
+        control = sum(scores) / len(scores)
+        difference = ticket - control
+        tone = judge(difference, ticket, control, test_images)
+        verdict = "Above" if difference > 0 else "Below" if difference < 0 else "Level with"
+        mean = f", mean of {len(scores)}" if len(scores) > 1 else ""
+        margin = describe_margin(difference, ticket, control, test_images)
+        sentence = (
+            f"{verdict} its control, {label_control(kind)}, at the same density "
+            f"({fmt.percent(control)}{mean}): {fmt.points(difference)} points{margin}."
+        )
+        found.append(Finding(tone, sentence))
+    return found or [
+        Finding("note", f"No control was trained beside the {_label(best)} ticket at this density.")
+    ]
+
+
+def _read_ladder(best: Mapping[str, Any], ladder: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    sparse = sorted((row for row in ladder if row["density"] < 1), key=lambda row: -row["density"])
+    near = []
+    for row in sparse:
+        if row["test_accuracy"] < best["dense_accuracy"] - NEAR_DENSE:
+            break
+        near.append(row)
+    if not sparse:
+        return []
+    if not near:
+        return [Finding("note", "Down the ladder, already the first rung loses more than one point.")]
+    last = near[-1]
+    where = (
+        "every rung, down to" if len(near) == len(sparse) else f"{len(near)} of {len(sparse)} rungs, down to"
+    )
+    return [
+        Finding(
+            "note",
+            f"Down the ladder, {_label(best)} stays within one point of the dense network on {where} "
+            f"{fmt.density(last['density'])} of the weights.",
+        )
+    ]
+
+
+def _compare_with_rivals(
+    best: Mapping[str, Any], rivals: Sequence[Mapping[str, Any]], test_images: int | None
+) -> list[Finding]:
+    if not rivals:
+        return []
+    second = rivals[0]
+    difference = best["test_accuracy"] - second["test_accuracy"]
+    margin = describe_margin(difference, best["test_accuracy"], second["test_accuracy"], test_images)
+    return [
+        Finding(
+            "note",
+            f"Next at this density: {_label(second)} with {fmt.percent(second['test_accuracy'])}, "
+            f"{fmt.points(difference)[1:]} points behind{margin}.",
+        )
+    ]
+
+
+def _name_dead_layers(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    return [
+        Finding(
+            "bad",
+            f"{_label(row)} has {row['dead_layers']} dead layer{'s' if row['dead_layers'] > 1 else ''}: "
+            "no weight is left there, so its output no longer depends on the image.",
+        )
+        for row in rows
+        if row["dead_layers"]
+    ]
+
+
+def _state_cost(best: Mapping[str, Any]) -> Finding:
+    theory, executed = (
+        _share(best[key], best["macs_dense"]) for key in ("macs_theoretical", "macs_executed")
+    )
+    if theory is None:
+        arithmetic = ""
+    elif executed == 1:
+        arithmetic = (
+            f" In theory the ticket needs {fmt.density(theory)} of the dense multiplications; a library for "
+            "dense arithmetic still executes all of them."
+        )
+    else:
+        arithmetic = (
+            f" In theory the ticket needs {fmt.density(theory)} of the dense multiplications; "
+            f"{fmt.density(executed)} are executed."
+        )
+    search = f"{fmt.epochs(best['search_epochs'])} epochs ({fmt.duration(best['search_seconds'])})"
+    retraining = f"{fmt.epochs(best['train_epochs'])} ({fmt.duration(best['train_seconds'])})"
+    return Finding("note", f"The search took {search}, retraining {retraining}.{arithmetic}")
+
+
+def _share(part: Any, of_all: Any) -> float | None:
+    return None if fmt.is_missing(part) or fmt.is_missing(of_all) or not of_all else part / of_all
+
+
+def _state_caution(rows: Sequence[Mapping[str, Any]]) -> Finding:
+    seeds = sorted({int(row["seed"]) for row in rows})
+    named = (
+        f"One seed ({seeds[0]})" if len(seeds) == 1 else f"Seeds {', '.join(map(str, seeds))}, one run each"
+    )
+    return Finding(
+        "note", f"{named}: differences between methods are observations here, not significant results."
+    )

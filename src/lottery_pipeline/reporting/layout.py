@@ -1,0 +1,112 @@
+"""What all figures share: a plain layout that reads on any background, small JSON, axes with people's units.
+
+The figures are drawn by three programs: the report (the plotly.js of the installed plotly), kedro-viz
+(plotly.js 2.35) and MLflow (an html file). So they use old features only, plain lists instead of binary
+arrays, and no template.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lottery_pipeline.reporting.palette import DENSE_COLOUR
+
+GRID = "rgba(128,134,145,0.22)"
+MARGIN_TOP = 56
+MARGIN_BOTTOM = 96
+INK = "#2A2E35"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+
+
+def start_figure(title: str, *, height: int) -> go.Figure:
+    """Make an empty figure with the common layout.
+
+    Args:
+        title: one line; the report shows it as a heading instead.
+        height: pixels.
+    """
+    return go.Figure(
+        layout={
+            "template": "none",
+            "title": {"text": title, "x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 17}},
+            "height": height,
+            "font": {"family": FONT, "size": 13, "color": INK},
+            "paper_bgcolor": "rgba(255,255,255,1)",
+            "plot_bgcolor": "rgba(255,255,255,0)",
+            "margin": {"l": 64, "r": 20, "t": MARGIN_TOP, "b": MARGIN_BOTTOM},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": -66 / (height - MARGIN_TOP - MARGIN_BOTTOM),  # 66 pixels: below the axis and its title
+                "yanchor": "top",
+            },
+            "hoverlabel": {"align": "left", "font": {"family": FONT, "size": 13}},
+            "hovermode": "closest",
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": DENSE_COLOUR, "activecolor": "#0072B2"},
+        }
+    )
+
+
+def axis(title: str, **options: Any) -> dict[str, Any]:
+    """Describe an axis with the common grid; ``options`` are plotly's and win."""
+    return {
+        "title": {"text": title, "standoff": 10},
+        "gridcolor": GRID,
+        "linecolor": GRID,
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": GRID,
+        "automargin": True,
+        **options,
+    }
+
+
+def density_axis(title: str, densities: Sequence[float], *, decreasing: bool) -> dict[str, Any]:
+    """Describe a logarithmic axis of densities with ticks in percent of the weights that remain.
+
+    Args:
+        title: of the axis.
+        densities: all in (0, 1]; the axis spans them and 100 %.
+        decreasing: whether density falls along the axis, as the field draws accuracy against pruning.
+    """
+    least = min((value for value in densities if value > 0), default=0.1)
+    ticks = [1.0]
+    while ticks[-1] > least * 1.001:
+        decade, mantissa = divmod(len(ticks), 3)
+        ticks.append(round((1.0, 0.5, 0.2)[mantissa] * 10.0**-decade, 12))
+    ends = [math.log10(1.12), math.log10(min(least / 1.12, 0.9))]
+    return axis(
+        title,
+        type="log",
+        range=ends if decreasing else ends[::-1],
+        tickmode="array",
+        tickvals=ticks,
+        ticktext=[f"{100 * tick:.6g}%" for tick in ticks],
+    )
+
+
+def loss_axis(title: str, values: Sequence[float | None]) -> dict[str, Any]:
+    """Describe a logarithmic axis of losses; its ticks are whole numbers (0.5, not a lone 5 below 1)."""
+    positive = [value for value in values if value is not None and value > 0] or [1.0]
+    first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    mantissas = (1, 2, 5) if last - first <= 3 else (1,)
+    ticks = [float(f"{mantissa}e{decade}") for decade in range(first, last + 1) for mantissa in mantissas]
+    return axis(title, type="log", tickmode="array", tickvals=ticks, tickformat="~g")
+
+
+def reference_line(x: Sequence[Any], y: Sequence[Any], name: str, *, dash: str = "dash") -> go.Scatter:
+    """Draw a straight grey line as a trace, so that it has a legend entry and can be switched off."""
+    line = {"color": DENSE_COLOUR, "width": 1.8, "dash": dash}
+    return go.Scatter(x=list(x), y=list(y), mode="lines", name=name, line=line, hoverinfo="name")
+
+
+def column(rows: Iterable[Mapping[str, Any]], key: str) -> list[float | None]:
+    """Take one column of records; numbers that are missing or not finite become gaps.
+
+    Five significant digits are more than a screen shows and keep the JSON small.
+    """
+    values = (row.get(key) for row in rows)
+    return [float(f"{value:.5g}") if value is not None and math.isfinite(value) else None for value in values]

@@ -1,0 +1,146 @@
+import json
+
+import pytest
+
+from lottery_pipeline.reporting.figures import (
+    draw_accuracy_against_density,
+    draw_layer_densities,
+    draw_training_curves,
+)
+from lottery_pipeline.reporting.layout import density_axis
+from lottery_pipeline.reporting.palette import LOOKS, WARNING_COLOUR
+from tests.reporting.records import make_controls, make_dense_metrics, make_history, make_ladder, make_metrics
+
+
+def draw_all():
+    metrics = {"lth": make_metrics("lth"), "ltr": make_metrics("ltr"), "cts": None}
+    ladders = {"lth": make_ladder("lth"), "ltr": make_ladder("ltr"), "cts": None}
+    controls = {"lth": make_controls("lth"), "ltr": make_controls("ltr"), "cts": None}
+    histories = {"lth": make_history(), "ltr": make_history(first_epoch=2), "cts": None}
+    return {
+        "accuracy": draw_accuracy_against_density(make_dense_metrics(), metrics, ladders, controls),
+        "curves": draw_training_curves(make_history(), histories),
+        "layers": draw_layer_densities(metrics),
+    }
+
+
+def trace(figure, name, **properties):
+    found = [item for item in figure.data if item.name == name]
+    return next(item for item in found if all(item[key] == value for key, value in properties.items()))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "curves", "layers"])
+def test_a_figure_is_small_plain_json(name):
+    text = draw_all()[name].to_json()
+    assert len(text) < 20_000
+    assert "bdata" not in text
+    assert "NaN" not in text
+    assert json.loads(text)["layout"]["title"]["text"]
+
+
+@pytest.mark.parametrize("method", ["lth", "ltr"])
+def test_a_method_keeps_its_colour_in_all_figures(method):
+    look = LOOKS[method]
+    for figure in draw_all().values():
+        assert trace(figure, look.label).line.color == look.colour
+
+
+def test_density_falls_to_the_right_on_a_logarithmic_axis():
+    axis = draw_all()["accuracy"].layout.xaxis
+    assert axis.type == "log"
+    assert axis.range[0] > 0 > -1 > axis.range[1]
+    assert axis.ticktext[:4] == ("100%", "50%", "20%", "10%")
+
+
+def test_the_axis_covers_the_least_density_with_a_tick_at_or_below_it():
+    axis = density_axis("", [0.0007], decreasing=True)
+    assert axis["ticktext"][-2:] == ["0.1%", "0.05%"]
+    assert 10 ** axis["range"][1] < 0.0007
+
+
+def test_the_ladder_is_drawn_from_dense_to_sparse():
+    ladder = trace(draw_all()["accuracy"], "LTR", mode="lines+markers")
+    assert list(ladder.x) == [1.0, 0.56, 0.32, 0.18, 0.1]
+    assert list(ladder.y) == [0.981, 0.983, 0.98, 0.978, 0.975]
+    assert "rung 4" in ladder.text[4]
+    assert "10%: 6,700 of D = 67,000 weights" in ladder.text[4]
+
+
+def test_final_points_of_methods_without_a_ladder_are_in_the_legend():
+    figure = draw_accuracy_against_density(None, {"snip": make_metrics("snip")}, {}, {})
+    assert [item.name for item in figure.data] == ["SNIP"]
+    assert figure.data[0].showlegend
+
+
+def test_each_kind_of_control_has_its_own_open_marker():
+    figure = draw_all()["accuracy"]
+    random_mask = trace(figure, "LTR: random mask")
+    reinitialised = trace(figure, "LTR: new initial weights")
+    assert list(random_mask.y) == [0.962, 0.905]
+    assert random_mask.marker.symbol != reinitialised.marker.symbol
+    assert random_mask.marker.symbol.endswith("-open")
+
+
+def test_several_seeds_of_a_control_are_points_without_a_line():
+    rows = make_controls("ltr")
+    rows.append(rows[1] | {"seed": 1, "test_accuracy": 0.9})
+    figure = draw_accuracy_against_density(None, {}, {}, {"ltr": rows})
+    assert trace(figure, "LTR: random mask").mode == "markers"
+    assert trace(figure, "LTR: new initial weights").mode == "lines+markers"
+
+
+def test_the_dense_line_spans_all_densities():
+    line = trace(draw_all()["accuracy"], "Dense network, 98.1%")
+    assert list(line.x) == [1.0, 0.1]
+    assert list(line.y) == [0.981, 0.981]
+
+
+def test_validation_curves_are_solid_and_training_curves_dotted():
+    figure = draw_all()["curves"]
+    curves = [item for item in figure.data if item.name == "LTR"]
+    assert [item.line.dash for item in curves] == ["solid", "dot", "solid", "dot"]
+    assert [item.showlegend for item in curves] == [True, False, False, False]
+    assert list(curves[0].x) == [2, 3, 4]
+
+
+def test_without_validation_images_the_training_curve_stands_in_the_legend():
+    figure = draw_training_curves(make_history(validation=False), {})
+    curves = [item for item in figure.data if item.name == "Dense network"]
+    assert [(item.line.dash, item.showlegend) for item in curves] == [("dot", True), ("dot", False)]
+
+
+def test_a_loss_that_is_not_finite_leaves_a_gap():
+    history = make_history()
+    history[1]["train_loss"] = float("inf")
+    figure = draw_training_curves(history, {})
+    losses = [item for item in figure.data if item.name == "Dense network" and item.yaxis == "y2"]
+    assert losses[1].y[1] is None
+
+
+def test_a_dead_layer_gets_a_cross_and_a_gap():
+    record = make_metrics("ltr", dead_layers=["network.conv2.weight"])
+    record["layers"][1] |= {"kept": 0, "density": 0.0}
+    figure = draw_layer_densities({"ltr": record})
+    assert list(trace(figure, "LTR").x) == [0.1, None, 0.1]
+    cross = trace(figure, "Dead layer: no weight is left")
+    assert list(cross.y) == ["conv2"]
+    assert cross.marker.color == WARNING_COLOUR
+    assert 0 < cross.x[0] < 0.1
+
+
+def test_layers_stand_in_the_order_of_the_network_from_the_top():
+    axis = draw_all()["layers"].layout.yaxis
+    assert list(axis.categoryarray) == ["conv1", "conv2", "fc"]
+    assert axis.autorange == "reversed"
+
+
+def test_names_of_layers_are_escaped():
+    record = make_metrics("ltr")
+    record["layers"][0]["layer"] = "network.<img src=x>.weight"
+    assert "<img" not in draw_layer_densities({"ltr": record}).to_json().replace("\\u003c", "<")
+
+
+def test_figures_of_nothing_are_still_figures():
+    assert len(draw_accuracy_against_density(None, {}, {}, {}).data) == 0
+    assert len(draw_layer_densities({"ltr": None}).data) == 0
+    assert [item.name for item in draw_training_curves(None, {}).data] == ["validation", "training"]

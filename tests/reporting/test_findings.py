@@ -1,0 +1,130 @@
+import pytest
+
+from lottery_pipeline.reporting.findings import find
+from lottery_pipeline.reporting.leaderboard import build_leaderboard
+from tests.reporting.records import make_controls, make_ladder, make_metrics
+
+
+def read(metrics, *, ladders=None, controls=None, test_images=None):
+    return find(build_leaderboard(metrics), ladders or {}, controls or {}, test_images=test_images)
+
+
+def texts(findings):
+    return [finding.text for finding in findings.sentences]
+
+
+def test_the_headline_names_the_best_ticket_and_what_it_keeps():
+    findings = read({"lth": make_metrics("lth"), "ltr": make_metrics("ltr")})
+    assert findings.headline == (
+        "With 10% of the weights, the LTR ticket keeps 99.4% of the dense network's accuracy."
+    )
+    assert findings.best["method"] == "ltr"
+
+
+def test_a_ticket_as_good_as_its_parent_is_not_said_to_keep_more_than_everything():
+    findings = read({"ltr": make_metrics("ltr", test_accuracy=0.99)})
+    assert findings.headline == (
+        "With 10% of the weights, the LTR ticket reaches 99.0%; the dense network reaches 98.1%."
+    )
+
+
+def test_the_headline_speaks_of_the_density_most_runs_share():
+    findings = read(
+        {
+            "snip": make_metrics("snip", density=0.5, kept=33_500, test_accuracy=0.99),
+            "lth": make_metrics("lth"),
+            "ltr": make_metrics("ltr"),
+        }
+    )
+    assert findings.best["method"] == "ltr"
+
+
+def test_a_row_that_cannot_be_compared_never_makes_the_headline():
+    stranger = make_metrics("cts", test_accuracy=0.999, dense_fingerprint="e" * 64)
+    findings = read({"lth": make_metrics("lth"), "ltr": make_metrics("ltr"), "cts": stranger})
+    assert findings.best["method"] == "ltr"
+    assert not any("CTS" in text for text in texts(findings))
+
+
+def test_without_a_run_the_headline_says_so():
+    findings = read({"ltr": None})
+    assert findings.headline == "No ticket has been found yet."
+    assert findings.best is None
+    assert findings.sentences == []
+
+
+def test_controls_are_compared_at_the_density_of_the_ticket_only():
+    findings = read({"ltr": make_metrics("ltr")}, controls={"ltr": make_controls("ltr")})
+    verdicts = [finding for finding in findings.sentences if "control" in finding.text]
+    assert [finding.tone for finding in verdicts] == ["good", "good"]
+    assert verdicts[0].text == "Above its control, random mask, at the same density (90.5%): +7.0 points."
+    assert "(92.7%): +4.8 points." in verdicts[1].text
+
+
+def test_several_seeds_of_a_control_are_averaged_and_said_to_be():
+    rows = [row for row in make_controls("ltr") if row["rung"] == 4 and row["control"] == "random_mask"]
+    rows.append(rows[0] | {"seed": 1, "test_accuracy": 0.925})
+    findings = read({"ltr": make_metrics("ltr")}, controls={"ltr": rows})
+    assert any("(91.5%, mean of 2): +6.0 points." in text for text in texts(findings))
+
+
+def test_a_control_that_beats_the_ticket_is_called_bad():
+    rows = [make_controls("ltr")[1] | {"test_accuracy": 0.99}]
+    findings = read({"ltr": make_metrics("ltr")}, controls={"ltr": rows})
+    verdict = next(finding for finding in findings.sentences if "control" in finding.text)
+    assert verdict.tone == "bad"
+    assert verdict.text.startswith("Below its control")
+
+
+def test_a_missing_control_is_admitted():
+    findings = read({"ltr": make_metrics("ltr")}, controls={"ltr": make_controls("ltr")[:1]})
+    assert "No control was trained beside the LTR ticket at this density." in texts(findings)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "sentence"),
+    [
+        (
+            [0.98, 0.98, 0.975, 0.94, 0.93],
+            "LTR stays within one point of the dense network on 2 of 4 rungs, down to 32% of the weights.",
+        ),
+        (
+            [0.98, 0.98, 0.98, 0.98, 0.98],
+            "LTR stays within one point of the dense network on every rung, down to 10% of the weights.",
+        ),
+        ([0.98, 0.9, 0.98, 0.9, 0.9], "Down the ladder, already the first rung loses more than one point."),
+    ],
+)
+def test_the_ladder_is_read_down_to_the_first_rung_that_loses_a_point(accuracies, sentence):
+    ladder = [row | {"test_accuracy": a} for row, a in zip(make_ladder("ltr"), accuracies, strict=True)]
+    found = texts(read({"ltr": make_metrics("ltr")}, ladders={"ltr": ladder}))
+    assert any(text.endswith(sentence) for text in found)
+
+
+def test_the_next_method_is_named_with_its_distance():
+    findings = read({"lth": make_metrics("lth"), "ltr": make_metrics("ltr")})
+    assert "Next at this density: LTH with 94.1%, 3.4 points behind." in texts(findings)
+
+
+def test_a_small_loss_on_few_images_is_called_even():
+    findings = read({"ltr": make_metrics("ltr", test_accuracy=0.966)}, test_images=360)
+    assert findings.sentences[0].tone == "even"
+    assert "(−1.5 points, within the 2.4 that the choice of 360 test images explains)" in texts(findings)[0]
+
+
+def test_dead_layers_are_named():
+    findings = read({"ltr": make_metrics("ltr", dead_layers=["a", "b"])})
+    assert any(text.startswith("LTR has 2 dead layers: no weight is left") for text in texts(findings))
+
+
+def test_one_seed_never_claims_significance():
+    assert texts(read({"ltr": make_metrics("ltr")}))[-1] == (
+        "One seed (0): differences between methods are observations here, not significant results."
+    )
+
+
+def test_costs_are_said_without_promising_speed():
+    text = texts(read({"ltr": make_metrics("ltr")}))[-2]
+    assert "The search took 120 epochs" in text
+    assert "a library for dense arithmetic still executes all of them" in text
+    assert texts(read({"ltr": make_metrics("ltr", macs_dense=None)}))[-2].endswith("s).")

@@ -1,0 +1,96 @@
+import logging
+import math
+
+import pytest
+
+from lottery_pipeline.reporting.leaderboard import CONTRACT_COLUMNS, ReportError, build_leaderboard
+from tests.reporting.records import make_metrics
+
+
+def test_the_columns_of_the_contract_come_first_and_in_order():
+    table = build_leaderboard({"ltr": make_metrics("ltr")})
+    assert tuple(table.columns[:17]) == (
+        "method",
+        "seed",
+        "density",
+        "kept",
+        "prunable",
+        "dense_accuracy",
+        "test_accuracy",
+        "accuracy_delta",
+        "search_epochs",
+        "train_epochs",
+        "search_seconds",
+        "train_seconds",
+        "macs_dense",
+        "macs_theoretical",
+        "macs_executed",
+        "ticket_bytes",
+        "fingerprint",
+    )
+    assert table.loc[0, "kept"] == 6_700
+
+
+def test_rows_stand_by_density_then_by_accuracy():
+    table = build_leaderboard(
+        {
+            "lth": make_metrics("lth", test_accuracy=0.90),
+            "snip": make_metrics("snip", density=0.5, kept=33_500, test_accuracy=0.80),
+            "ltr": make_metrics("ltr", test_accuracy=0.95),
+            "grasp": make_metrics("grasp", test_accuracy=math.nan),
+        }
+    )
+    assert list(table["method"]) == ["snip", "ltr", "lth", "grasp"]
+
+
+def test_the_cheaper_search_leads_among_equals():
+    table = build_leaderboard(
+        {
+            "ltr": make_metrics("ltr", test_accuracy=0.9),
+            "cts": make_metrics("cts", test_accuracy=0.9, search_epochs=20.0),
+        }
+    )
+    assert list(table["method"]) == ["cts", "ltr"]
+
+
+def test_methods_that_were_not_run_are_left_out():
+    assert list(build_leaderboard({"lth": None, "ltr": make_metrics("ltr")})["method"]) == ["ltr"]
+
+
+def test_without_any_run_the_table_is_empty_but_has_its_columns():
+    table = build_leaderboard({"lth": None})
+    assert table.empty
+    assert tuple(table.columns[:17]) == CONTRACT_COLUMNS
+
+
+def test_a_row_of_another_dense_parent_is_noted_and_warned_about(caplog):
+    with caplog.at_level(logging.WARNING):
+        table = build_leaderboard(
+            {
+                "lth": make_metrics("lth"),
+                "ltr": make_metrics("ltr", dense_fingerprint="e" * 64),
+                "cts": make_metrics("cts"),
+            }
+        )
+    notes = dict(zip(table["method"], table["note"], strict=True))
+    assert notes["lth"] == notes["cts"] == ""
+    assert notes["ltr"] == "not comparable: its dense parent is eeeeeeeeee, D = 67,000"
+    assert "rows ltr have other dense parents" in caplog.text
+
+
+def test_rows_of_one_dense_parent_cause_no_warning(caplog):
+    table = build_leaderboard({"lth": make_metrics("lth"), "ltr": make_metrics("ltr")})
+    assert list(table["note"]) == ["", ""]
+    assert caplog.text == ""
+
+
+def test_dead_layers_are_counted():
+    table = build_leaderboard({"ltr": make_metrics("ltr", dead_layers=["network.conv1.weight"])})
+    assert table.loc[0, "dead_layers"] == 1
+
+
+def test_a_record_without_a_contract_column_is_refused_by_name():
+    record = make_metrics("ltr")
+    del record["kept"]
+    with pytest.raises(ReportError, match="the metrics of 'ltr' lack kept;"):
+        build_leaderboard({"ltr": record})

@@ -1,0 +1,215 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from lottery_pipeline.reporting.figures import draw_accuracy_against_density, draw_layer_densities
+from lottery_pipeline.reporting.leaderboard import build_leaderboard
+from lottery_pipeline.reporting.report import flatten, render_report
+from tests.reporting.records import make_controls, make_dense_metrics, make_ladder, make_metrics
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def render(metrics=None, **changes):
+    metrics = (
+        {"lth": make_metrics("lth"), "ltr": make_metrics("ltr"), "cts": None} if metrics is None else metrics
+    )
+    ladders = {"lth": make_ladder("lth"), "ltr": make_ladder("ltr"), "cts": None}
+    controls = {"lth": None, "ltr": make_controls("ltr"), "cts": None}
+    dense = make_dense_metrics()
+    arguments = {
+        "leaderboard": build_leaderboard(metrics),
+        "figures": {
+            "layer_densities": draw_layer_densities(metrics),
+            "accuracy_against_density": draw_accuracy_against_density(dense, metrics, ladders, controls),
+        },
+        "data_profile": pd.DataFrame({"class": ["zero", "one"], "train": [120, 130], "mean": [0.25, 0.5]}),
+        "dense_metrics": dense,
+        "ladders": ladders,
+        "controls": controls,
+        "context": {
+            "experiment": "base",
+            "variant": "base",
+            "data": "digits",
+            "model": "resnet20",
+            "seed": 0,
+            "command": "kedro run",
+            "test_images": 360,
+            "parameters": {"pretraining": {"epochs": 30}},
+            "versions": {"torch": "2.14.1"},
+        },
+    }
+    return render_report(**(arguments | changes))
+
+
+class Page(HTMLParser):
+    """Collects the text outside scripts and styles, the tags with attributes, and checks that tags close."""
+
+    VOID = frozenset({"meta", "br", "img", "link", "hr", "input"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.open = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def test_the_page_is_well_formed_and_says_what_was_run():
+    page = Page(render())
+    assert "digits · resnet20" in page.text
+    assert "the LTR ticket keeps 99.4% of the dense network's accuracy" in page.text
+    assert "Prunable weights D 67,000" in page.text
+    assert "pretraining.epochs" in page.text
+
+
+def test_the_page_loads_nothing():
+    page = Page(render())
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "object", "embed", "img", "base")]
+    assert not [attributes for _, attributes in page.tags if "src" in attributes or "href" in attributes]
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_plotly_is_in_the_page_once():
+    text = render()
+    assert text.count("plotly.js v") == 1
+
+
+def test_without_figures_the_page_is_small():
+    assert len(render(figures={})) < 60_000
+
+
+def test_hostile_names_do_not_become_markup():
+    profile = pd.DataFrame({f"name{HOSTILE}": [HOSTILE]})
+    figure = go.Figure(go.Scatter(x=[1], y=[1], name=HOSTILE), layout={"title": {"text": HOSTILE}})
+    page = Page(
+        render(
+            data_profile=profile,
+            figures={f"extra{HOSTILE}": figure},
+            context={"data": HOSTILE, "experiment": HOSTILE, "parameters": {HOSTILE: {"a": HOSTILE}}},
+        )
+    )
+    assert [tag for tag, _ in page.tags].count("img") == 0
+    assert not [a for _, a in page.tags if "onerror" in a]
+    assert [tag for tag, _ in page.tags].count("script") == 3
+    assert HOSTILE in page.text
+
+
+def test_figures_travel_as_json_without_their_title():
+    text = render()
+    found = re.findall(r'<script type="application/json" data-for="(\w+)">(.*?)</script>', text, re.DOTALL)
+    assert [name for name, _ in found] == ["accuracy_against_density", "layer_densities"]
+    for _, content in found:
+        assert "title" not in json.loads(content)["layout"]
+    assert Page(text).text.count("Accuracy against density") == 1
+
+
+def test_data_figures_stand_with_the_images():
+    text = render(figures={"data_samples": go.Figure()})
+    assert text.index("<h2>The images</h2>") < text.index('data-figure="data_samples"')
+
+
+def test_the_leaderboard_is_written_for_people():
+    page = Page(render())
+    row = page.text[page.text.index("Leaderboard") :]
+    assert "Dense network 100% 67,000 98.1%" in row
+    assert "LTR 10% 6,700 97.5% −0.6 120 epochs 1.3 min 28.5 epochs 14 s 321 k 26% 36.1 kB" in row
+    assert row.index("LTR 10%") < row.index("LTH 10%")
+
+
+def test_each_control_stands_beside_the_ticket_of_its_rung():
+    page = Page(render())
+    assert "LTR random mask 2 32% 96.2% 98.0% +1.8" in page.text
+    assert "LTR new initial weights 4 10% 92.7% 97.5% +4.8" in page.text
+
+
+def test_a_result_of_an_earlier_dense_run_is_pointed_out():
+    assert "Not up to date" not in render()
+    text = Page(render(dense_metrics=make_dense_metrics(test_accuracy=0.97))).text
+    assert "LTR, LTH come from an earlier dense run than the one reported here." in text
+
+
+def test_a_row_that_cannot_be_compared_carries_its_note():
+    metrics = {
+        "lth": make_metrics("lth"),
+        "cts": make_metrics("cts"),
+        "ltr": make_metrics("ltr", dense_fingerprint="e" * 64),
+    }
+    assert "not comparable: its dense parent is eeeeeeeeee" in Page(render(metrics)).text
+
+
+def test_a_leaderboard_read_back_from_csv_gives_the_same_page(tmp_path):
+    leaderboard = build_leaderboard({"lth": make_metrics("lth"), "ltr": make_metrics("ltr")})
+    leaderboard.to_csv(tmp_path / "leaderboard.csv", index=False)
+    assert render(leaderboard=pd.read_csv(tmp_path / "leaderboard.csv")) == render(leaderboard=leaderboard)
+
+
+def test_equal_arguments_give_an_equal_page():
+    assert render() == render()
+
+
+def test_a_project_where_nothing_has_run_still_gets_a_page():
+    page = Page(
+        render(
+            {},
+            figures={},
+            data_profile=None,
+            dense_metrics=None,
+            ladders={"ltr": None},
+            controls={"ltr": None},
+            context={},
+        )
+    )
+    assert "No ticket has been found yet." in page.text
+    assert "Nothing has been trained yet." in page.text
+    assert "Ladders" not in page.text
+
+
+def test_the_first_column_of_the_profile_is_a_name_even_if_it_is_a_digit():
+    text = render(data_profile=pd.DataFrame({"class": [0, 1], "train": [1200, 1300]}))
+    assert '<td>0</td><td class="n">1,200</td>' in text
+
+
+def test_the_dense_row_carries_the_fingerprint_of_the_parents():
+    dense = make_dense_metrics()
+    del dense["fingerprint"]
+    assert f'title="{"d" * 64}"' in render(dense_metrics=dense)
+    assert f'title="{"d" * 64}"' not in render(dense_metrics=dense | {"test_accuracy": 0.5})
+
+
+def test_numbers_that_are_missing_are_dashes():
+    ladder = [row | {"validation_accuracy": None, "early_stop_step": None} for row in make_ladder("ltr")]
+    assert "0 100% 67,000 98.1% ±0.0 – – 28.5 14" in Page(render(ladders={"ltr": ladder})).text
+
+
+@pytest.mark.parametrize(
+    ("record", "flat"),
+    [
+        ({"a": {"b": 1, "c": [1, 2]}, "d": "x"}, {"a.b": "1", "a.c": "[1, 2]", "d": "x"}),
+        ({"a": {}, "b": None, "c": True}, {"a": "{}", "b": "null", "c": "true"}),
+    ],
+)
+def test_nested_parameters_get_dotted_names(record, flat):
+    assert flatten(record) == flat
