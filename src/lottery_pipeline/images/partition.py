@@ -1,0 +1,77 @@
+"""Which image goes to which part: stratified, seeded, disjoint."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import resample
+
+from lottery_pipeline.images.labelled import LabelledImages
+from lottery_pipeline.images.request import ImageError, ImageRequest
+from lottery_pipeline.randomness import derive_seed
+
+NUMPY_SEEDS = 2**32
+
+
+class Partition(NamedTuple):
+    """Indices of the images of each part, ascending and disjoint."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def partition_images(images: LabelledImages, request: ImageRequest, *, seed: int) -> Partition:
+    """Split by label only, before a pixel is read.
+
+    The source's own test part is kept as it is; where there is none, ``test_fraction`` of all images is
+    set aside first. The validation part is drawn from what is left, ``train_limit`` images from what is
+    left then, so that a limit changes neither of the other two.
+
+    Raises:
+        ImageError: a class is too small to be in every part.
+    """
+    everything = np.arange(len(images.labels))
+    train, test = everything[: images.train_count], everything[images.train_count :]
+    validation = everything[:0]
+    if not len(test):
+        test, train = _set_aside(images, train, request.test_fraction, "test_fraction", seed)
+    if request.validation_fraction:
+        fraction = request.validation_fraction
+        validation, train = _set_aside(images, train, fraction, "validation_fraction", seed)
+    if request.train_limit is not None and request.train_limit < len(train):
+        limit = request.train_limit
+        train = _draw_stratified(train, images.labels, limit, derive_seed(seed, "images", "train_limit"))
+        _check_every_class(images, train, f"train_limit {limit}")
+    return Partition(train, validation, test)
+
+
+def _set_aside(
+    images: LabelledImages, indices: np.ndarray, fraction: float, field: str, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a stratified fraction; return it and the rest."""
+    count = round(fraction * len(indices))
+    drawn = _draw_stratified(indices, images.labels, count, derive_seed(seed, "images", field))
+    rest = np.setdiff1d(indices, drawn, assume_unique=True)
+    for part in (drawn, rest):
+        _check_every_class(images, part, f"{field} {fraction} of {len(indices)} images")
+    return drawn, rest
+
+
+def _draw_stratified(indices: np.ndarray, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    if not count:
+        return indices[:0]
+    state = seed % NUMPY_SEEDS
+    drawn = resample(indices, replace=False, n_samples=count, stratify=labels[indices], random_state=state)
+    return np.sort(drawn)
+
+
+def _check_every_class(images: LabelledImages, indices: np.ndarray, reason: str) -> None:
+    counts = np.bincount(images.labels[indices], minlength=len(images.class_names))
+    if counts.all():
+        return
+    smallest = int(counts.argmin())
+    total = int((images.labels[: images.train_count] == smallest).sum())
+    raise ImageError(
+        f"class {images.class_names[smallest]!r} with {total} images is too small: data.{reason} "
+        "leaves a part without it; add images, or change the fraction or limit"
+    )

@@ -1,0 +1,85 @@
+"""From a request to prepared images: find, split, read, measure."""
+
+import hashlib
+import logging
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lottery_pipeline.fingerprints import fingerprint
+from lottery_pipeline.images.labelled import Source
+from lottery_pipeline.images.partition import partition_images
+from lottery_pipeline.images.request import ImageRequest
+from lottery_pipeline.images.sources import check_request, find_source
+from lottery_pipeline.images.splits import ImageSet, ImageSplits, assemble_splits
+
+__all__ = ["check_request", "prepare_images"]
+
+logger = logging.getLogger(__name__)
+
+# Raise it when the same request begins to give other pixels or splits.
+PREPARATION_VERSION = 1
+
+
+def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | None = None) -> ImageSplits:
+    """Prepare the images of a request, or return those stored if they are of the same request.
+
+    Args:
+        request: which images; ``root`` is absolute or relative to the working directory.
+        seed: of the splits.
+        stored: splits made earlier, which are returned if request, seed and files are unchanged.
+
+    Returns:
+        Train, validation and test parts with statistics of the training part.
+
+    Raises:
+        ImageError: the images are missing, damaged or too few; one sentence says which and where.
+    """
+    source = find_source(request)
+    key = _fingerprint_request(request, source, seed)
+    if stored is not None and stored.request == key:
+        logger.info("images: the stored splits are up to date")
+        return stored
+    images = source.load()
+    if request.download:
+        # What was downloaded is part of the key, or the next run would prepare it once more.
+        key = _fingerprint_request(request, find_source(request), seed)
+    partition = partition_images(images, request, seed=seed)
+    indices = np.concatenate(partition)
+    # One reading for all parts, which then are views of one tensor: they agree in size and channels.
+    pixels = images.read(indices)
+    labels = torch.from_numpy(images.labels[indices])
+    sizes = [len(part) for part in partition]
+    train, validation, test = map(ImageSet, pixels.split(sizes), labels.split(sizes))
+    _warn_of_duplicates(train, validation, test)
+    splits = assemble_splits(train, validation, test, images.class_names, request=key, source=request.source)
+    logger.info(
+        "images: %d train, %d validation, %d test, %d classes, %d channels, %dx%d pixels",
+        *sizes,
+        splits.num_classes,
+        splits.channels,
+        *splits.image_size,
+    )
+    return splits
+
+
+def _fingerprint_request(request: ImageRequest, source: Source, seed: int) -> str:
+    record = {"version": PREPARATION_VERSION, "seed": seed, "content": source.content}
+    return fingerprint(record | {"request": request.model_dump()})
+
+
+def _warn_of_duplicates(train: ImageSet, validation: ImageSet, test: ImageSet) -> None:
+    """Warn of images of one part that are, pixel for pixel, in another: accuracies on them are flattered."""
+    train_hashes, validation_hashes = set(_hash_images(train.images)), set(_hash_images(validation.images))
+    counts = {
+        "test": sum(h in train_hashes or h in validation_hashes for h in _hash_images(test.images)),
+        "validation": sum(h in train_hashes for h in _hash_images(validation.images)),
+    }
+    for part, count in counts.items():
+        if count:
+            logger.warning("images: %d %s images are exact duplicates of images trained on", count, part)
+
+
+def _hash_images(images: Tensor) -> list[bytes]:
+    return [hashlib.blake2b(image, digest_size=16).digest() for image in images.numpy()]

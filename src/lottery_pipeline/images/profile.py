@@ -1,0 +1,140 @@
+"""What is in the prepared images: class counts, statistics and a look at some of them."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from PIL import Image
+
+from lottery_pipeline.images.splits import PARTS, ImageSplits
+
+THUMBNAIL_SIDES = (32, 64)  # smaller images are enlarged by whole factors, larger ones reduced
+GAP = 2  # pixels between thumbnails
+WHITE = 255
+
+
+def profile_images(splits: ImageSplits) -> pd.DataFrame:
+    """Count the images of each class in each part.
+
+    Returns:
+        A row per class with the columns class, train, validation and test.
+    """
+    counts = {
+        part: torch.bincount(getattr(splits, part).labels.cpu(), minlength=splits.num_classes).tolist()
+        for part in PARTS
+    }
+    return pd.DataFrame({"class": list(splits.class_names), **counts})
+
+
+def summarise_images(splits: ImageSplits) -> dict[str, Any]:
+    """Describe the splits as plain JSON: counts, image size, channels, mean, std and fingerprints."""
+    height, width = splits.image_size
+    return {
+        "source": splits.source,
+        **{part: len(getattr(splits, part)) for part in PARTS},
+        "classes": splits.num_classes,
+        "channels": splits.channels,
+        "height": height,
+        "width": width,
+        "mean": list(splits.mean),
+        "std": list(splits.std),
+        "bytes": sum(getattr(splits, part).images.numel() for part in PARTS),
+        "fingerprint": splits.fingerprint,
+        "request": splits.request,
+    }
+
+
+def draw_class_counts(splits: ImageSplits) -> go.Figure:
+    """Draw the class counts of each part as bars."""
+    table = profile_images(splits)
+    names = [str(name) for name in table["class"]]
+    # Plain lists: a figure saved as JSON then opens in every version of plotly.js.
+    bars = [
+        go.Bar(name=part, x=names, y=table[part].tolist()) for part in PARTS if len(getattr(splits, part))
+    ]
+    figure = go.Figure(bars)
+    height, width = splits.image_size
+    figure.update_layout(
+        title=f"Images per class ({splits.source}, {width}x{height}, {splits.channels} channels)",
+        barmode="group",
+        xaxis={"title": "class", "type": "category"},
+        yaxis={"title": "images"},
+    )
+    return figure
+
+
+def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20) -> go.Figure:
+    """Draw training images in a grid, a row per class.
+
+    The grid is one PNG inside the figure, so that its JSON stays small.
+
+    Args:
+        splits: prepared images.
+        per_class: images of each class, evenly spaced over the training part.
+        max_classes: rows; further classes are left out, and the title says so.
+    """
+    labels = splits.train.labels.cpu()
+    shown = min(max_classes, splits.num_classes)
+    rows = [_lay_out_row(splits, labels, label, per_class) for label in range(shown)]
+    grid = np.concatenate(rows, axis=0)[:-GAP, :-GAP]
+    row_height = rows[0].shape[0]
+    figure = go.Figure(go.Image(source=_encode_png(grid), hoverinfo="skip"))
+    title = "Training images"
+    if shown < splits.num_classes:
+        title += f" (the first {shown} of {splits.num_classes} classes)"
+    figure.update_layout(
+        title=title,
+        xaxis={"visible": False},
+        yaxis={
+            "tickmode": "array",
+            "tickvals": [label * row_height + (row_height - GAP) / 2 for label in range(shown)],
+            "ticktext": list(splits.class_names[:shown]),
+            "showgrid": False,
+            "automargin": True,
+        },
+        height=max(300, 120 + 40 * shown),
+        margin={"l": 20, "r": 20, "b": 20},
+    )
+    return figure
+
+
+def _lay_out_row(splits: ImageSplits, labels: torch.Tensor, label: int, per_class: int) -> np.ndarray:
+    """Return uint8 ``[height, width, 3]``: the thumbnails of one class, each with a gap right and below."""
+    members = torch.nonzero(labels == label).flatten().numpy()
+    positions = np.linspace(0, len(members) - 1, min(per_class, len(members))).round().astype(np.int64)
+    images = splits.train.images[torch.from_numpy(members[positions])].cpu()
+    thumbnails = [_make_thumbnail(image.expand(3, -1, -1).permute(1, 2, 0).numpy()) for image in images]
+    height, width = _thumbnail_size(*splits.image_size)
+    row = np.full((height + GAP, per_class * (width + GAP), 3), WHITE, dtype=np.uint8)
+    for column, thumbnail in enumerate(thumbnails):
+        left = column * (width + GAP)
+        row[:height, left : left + width] = thumbnail
+    return row
+
+
+def _thumbnail_size(height: int, width: int) -> tuple[int, int]:
+    smallest, largest = THUMBNAIL_SIDES
+    longest = max(height, width)
+    if longest < smallest:
+        factor = smallest // longest
+        return height * factor, width * factor
+    if longest > largest:
+        return max(1, height * largest // longest), max(1, width * largest // longest)
+    return height, width
+
+
+def _make_thumbnail(image_hwc: np.ndarray) -> np.ndarray:
+    height, width = _thumbnail_size(*image_hwc.shape[:2])
+    image = Image.fromarray(np.ascontiguousarray(image_hwc))
+    resampling = Image.Resampling.NEAREST if height >= image.height else Image.Resampling.BILINEAR
+    return np.asarray(image.resize((width, height), resampling))
+
+
+def _encode_png(image_hwc: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image_hwc)).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,59 @@
+"""What images a run asks for: the parameter group ``data`` (no torch, so that parameters load fast)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+TORCHVISION_CLASSES = ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN")
+SOURCES = (
+    "digits",
+    *(f"torchvision:{name}" for name in TORCHVISION_CLASSES),
+    "image_folder",
+    "arrays",
+)
+
+
+class ImageError(ValueError):
+    """Images that cannot be found, read, split or trusted; the message is one sentence."""
+
+
+class ImageRequest(BaseModel):
+    """Which images to prepare and how.
+
+    Attributes:
+        source: one of ``SOURCES``; ``digits`` needs no files.
+        root: folder of the images or of the downloaded data set (``image_folder``, ``torchvision:``), or
+            the npz file (``arrays``); a relative path is read from the working directory.
+        download: whether a missing torchvision data set may be downloaded into ``root``.
+        image_size: side in pixels: the centre square of each image is resized to it, antialiased;
+            ``None`` keeps the images' one common size.
+        channels: 1 (grey) or 3 (RGB); ``None`` keeps what the source has.
+        validation_fraction: part of the training images set aside for validation; 0 gives an empty set.
+        test_fraction: part of all images set aside for testing; used only by a source without a test part.
+        train_limit: at most this many training images, a stratified subset taken after the validation split.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "digits"
+    root: str | None = None
+    download: bool = False
+    image_size: Annotated[int, Field(ge=4, le=2048)] | None = None
+    channels: Literal[1, 3] | None = None
+    validation_fraction: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
+    test_fraction: float = Field(default=0.2, gt=0, lt=1, allow_inf_nan=False)
+    train_limit: Annotated[int, Field(ge=2)] | None = None
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, source: str) -> str:
+        if source not in SOURCES:
+            raise ImageError(f"unknown image source {source!r}; allowed: {', '.join(SOURCES)}")
+        return source
+
+    @model_validator(mode="after")
+    def _check_root(self) -> Self:
+        if self.source != "digits" and not self.root:
+            wanted = "the npz file" if self.source == "arrays" else "a folder"
+            raise ImageError(f"source {self.source!r} needs root: the path of {wanted}")
+        return self
