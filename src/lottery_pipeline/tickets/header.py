@@ -1,0 +1,199 @@
+"""The headers of ticket and ladder files: provenance in plain JSON, bounded field by field."""
+
+import math
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+import lottery_pipeline
+from lottery_pipeline.fingerprints import fingerprint
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options import MAX_ROUNDS
+from lottery_pipeline.tickets.tensor_file import (
+    MAX_DIMENSIONS,
+    MAX_ELEMENTS,
+    TensorFile,
+    TicketError,
+    canonical,
+    open_tensor_file,
+)
+
+TICKET_KEY = "lottery_pipeline.ticket"
+FORMAT_VERSION: Literal[1] = 1
+
+Text = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,256}$")]
+Shape = Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_ELEMENTS)], ...], Field(max_length=MAX_DIMENSIONS)]
+Method = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Step = Annotated[int, Field(ge=0, lt=2**53)]
+HeaderModel = TypeVar("HeaderModel", bound=BaseModel)
+
+
+class LayerHeader(BaseModel):
+    """One prunable layer: parameter name, shape and number of kept weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text
+    shape: Shape
+    kept: Annotated[int, Field(ge=0)]
+
+    @property
+    def size(self) -> int:
+        """Number of weights of the layer."""
+        return math.prod(self.shape)
+
+    @property
+    def density(self) -> float:
+        """Kept / all weights of the layer."""
+        return self.kept / self.size
+
+
+class TicketHeader(BaseModel):
+    """What a ticket is and where it comes from.
+
+    Attributes:
+        format_version: version of the file format.
+        kind: ``ticket`` (state = start weights) or ``trained`` (state = final weights).
+        method: name of the extraction method.
+        spec: the model.
+        seed: seed of the run.
+        density: ``kept / prunable``, exactly.
+        kept: number of surviving weights, k.
+        prunable: number of prunable weights, D.
+        rewind_step: the step of the dense run at which the start weights were taken.
+        fingerprint: SHA-256 over all of this page but ``versions``, and over the tensors.
+        parents: fingerprints of what the ticket was made from, by role (``dense``, ``images``, ``ticket``).
+        versions: versions of the libraries that made it.
+        layers: the prunable layers in model order.
+        metrics: results of the training (``kind="trained"``); nothing that depends on the clock.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    kind: Literal["ticket", "trained"]
+    method: Method
+    spec: ModelSpec
+    seed: Seed
+    density: Annotated[float, Field(gt=0, le=1)]
+    kept: Annotated[int, Field(ge=1)]
+    prunable: Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
+    rewind_step: Step
+    fingerprint: Sha256
+    parents: dict[Method, Text]
+    versions: dict[Method, Text]
+    layers: Annotated[tuple[LayerHeader, ...], Field(min_length=1)]
+    metrics: dict[Method, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_sums(self) -> Self:
+        if len({layer.name for layer in self.layers}) != len(self.layers):
+            raise ValueError("a layer is listed twice")
+        if any(layer.kept > layer.size for layer in self.layers):
+            raise ValueError("a layer keeps more weights than it has")
+        if sum(layer.kept for layer in self.layers) != self.kept:
+            raise ValueError("kept is not the sum over the layers")
+        if sum(layer.size for layer in self.layers) != self.prunable:
+            raise ValueError("prunable is not the sum over the layers")
+        if self.density != self.kept / self.prunable:
+            raise ValueError("density is not kept / prunable")
+        return self
+
+
+class LadderRow(BaseModel):
+    """What is known of one trained rung.
+
+    Attributes:
+        rung: 0 is the dense network.
+        density: kept / prunable.
+        kept: surviving weights.
+        prunable: D.
+        test_accuracy: of the final weights, a fraction.
+        validation_accuracy: same, None without validation images.
+        early_stop_step: step of least validation loss.
+        early_stop_validation_loss: that loss, None without validation images.
+        epochs: trained from the start point.
+        seconds: of training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    rung: Annotated[int, Field(ge=0, le=MAX_ROUNDS)]
+    density: Annotated[float, Field(gt=0, le=1)]
+    kept: Annotated[int, Field(ge=1)]
+    prunable: Annotated[int, Field(ge=1)]
+    test_accuracy: Annotated[float, Field(ge=0, le=1)]
+    validation_accuracy: Annotated[float, Field(ge=0, le=1)] | None
+    early_stop_step: Annotated[int, Field(ge=0)]
+    early_stop_validation_loss: float | None
+    epochs: Annotated[float, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class LadderHeader(BaseModel):
+    """Provenance of a ladder; fields as in ``TicketHeader``, ``counts`` = kept weights of rungs 0 to R."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    method: Method
+    spec: ModelSpec
+    seed: Seed
+    rewind_step: Step
+    counts: Annotated[tuple[int, ...], Field(min_length=1, max_length=MAX_ROUNDS + 1)]
+    rows: Annotated[tuple[LadderRow, ...], Field(max_length=MAX_ROUNDS + 1)]
+    parents: dict[Method, Text]
+    versions: dict[Method, Text]
+    fingerprint: Sha256
+
+
+def read_header(path: str | Path) -> TicketHeader:
+    """Read and check the header of a ticket file alone; no tensor is read and no model is built.
+
+    Raises:
+        TicketError: the file is not a ticket; one sentence that names it.
+    """
+    with open_tensor_file(path, key=TICKET_KEY) as file:
+        return parse_header(file, TicketHeader)
+
+
+def parse_header(file: TensorFile, model: type[HeaderModel]) -> HeaderModel:
+    """Validate the JSON header of a file; a version we do not know is refused before anything else."""
+    content = file.record["header"]
+    version = content.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        shown = version if type(version) is int and abs(version) < 10**6 else "unknown"
+        raise TicketError(f"its format version is {shown}, but this release reads version {FORMAT_VERSION}")
+    try:
+        header = model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])[:100]
+        fault = first["msg"].removeprefix("Value error, ")[:300]
+        raise TicketError(f"its header is wrong: {place!a}: {fault}" if place else f"{fault}") from error
+    if canonical(header.model_dump(mode="json")) != canonical(content):
+        raise TicketError("its header has a value of the wrong type")
+    return header
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what determines a result's last bits."""
+    return {
+        "lottery_pipeline": lottery_pipeline.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+    }
+
+
+def identify(header: Mapping[str, Any], tensors: str) -> str:
+    """Fingerprint of an artefact: its header without versions and clock, and the sum of its tensors."""
+    record = {key: value for key, value in header.items() if key not in ("fingerprint", "versions")}
+    if "rows" in record:
+        record["rows"] = [{key: row[key] for key in row if key != "seconds"} for row in record["rows"]]
+    return fingerprint({**record, "tensors": tensors})
