@@ -1,0 +1,1 @@
+"""Kedro datasets: tickets, weights, images, records and figures, written atomically."""

@@ -1,0 +1,245 @@
+"""The parameters of a run as Kedro sees them: one typed group each, unknown keys refused.
+
+Imports no torch: this module is read by every ``kedro`` command.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
+
+from lottery_pipeline.images.request import ImageRequest
+from lottery_pipeline.models.names import check_model_name
+from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.training.recipe import Recipe
+
+DataParameters = ImageRequest
+
+
+def _check_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ValueError(f"{device!r} is no device; allowed are auto, cpu, cuda, cuda:<index> and mps")
+    return device
+
+
+def _check_variant(variant: str) -> str:
+    # It becomes the name of a folder, and must not climb out of its parent.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}", variant):
+        raise ValueError(
+            f"{variant!r} cannot be the name of a folder here; allowed are letters, digits and . _ = -, "
+            "with a letter or digit first"
+        )
+    return variant
+
+
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Device = Annotated[str, AfterValidator(_check_device)]
+Variant = Annotated[str, AfterValidator(_check_variant)]
+
+
+class ParametersError(ValueError):
+    """Parameters that no run can be started with; one sentence for each fault."""
+
+
+class ModelParameters(BaseModel):
+    """Which network, and which of its layers are never pruned.
+
+    Attributes:
+        name: a built-in, ``torchvision:<name>`` or ``package.module:factory``.
+        ignore_layers: fnmatch patterns on layer names, such as ``fc`` or ``layer1.*``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str
+    ignore_layers: tuple[str, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_model_name(cls, name: str) -> str:
+        check_model_name(name)
+        return name
+
+
+class PretrainingParameters(Recipe):
+    """The dense recipe and the rewind point.
+
+    Attributes:
+        rewind_epoch: epoch of dense training whose weights a rewound ticket starts from.
+    """
+
+    rewind_epoch: float = Field(ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _rewinds_before_the_end(self) -> Self:
+        if self.epochs is not None and self.rewind_epoch >= self.epochs:
+            raise ValueError(
+                f"rewind_epoch is {self.rewind_epoch:g}, but training ends after {self.epochs:g} epochs; "
+                f"it must be at least 0 and less than {self.epochs:g}"
+            )
+        return self
+
+    def recipe(self) -> Recipe:
+        """Return the dense recipe alone."""
+        return Recipe(**self.model_dump(exclude={"rewind_epoch"}))
+
+
+class _Changes(BaseModel):
+    """Changes to another recipe: keys that are not given stay as they are there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def recipe(self, pretraining: PretrainingParameters) -> Recipe:
+        """Return the dense recipe with these changes; a ``name`` starts from that named recipe instead."""
+        given = self.model_fields_set & Recipe.model_fields.keys()
+        return pretraining.recipe().replace(**{key: getattr(self, key) for key in sorted(given)})
+
+
+# Every field of Recipe, each optional: a change in Recipe cannot be forgotten here.
+_OPTIONAL_FIELDS: dict[str, Any] = {
+    name: (field.annotation | None, None)
+    for name, field in Recipe.model_fields.items()
+    if field.annotation is not None
+}
+_RecipeChanges: Any = create_model("_RecipeChanges", __base__=_Changes, **_OPTIONAL_FIELDS)
+
+
+class RetrainingParameters(_RecipeChanges):
+    """How tickets are searched for and retrained: changes to the dense recipe."""
+
+
+class SparseRetrainingParameters(_RecipeChanges):
+    """How pipeline ``sparse_retraining`` trains a stored ticket: changes to the dense recipe.
+
+    Attributes:
+        rung: rung of the stored ladder; the ticket itself where it is not given.
+    """
+
+    rung: Annotated[int, Field(strict=True, ge=0, le=255)] | None = None
+
+
+class ImpParameters(BaseModel):
+    """Iterative magnitude pruning and its controls."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extraction: ImpOptions
+    controls: ControlOptions = ControlOptions()
+
+
+# One line for each method: the group of parameters under the method's name.
+METHOD_GROUPS: dict[str, type[BaseModel]] = {"lth": ImpParameters, "ltr": ImpParameters}
+GROUPS: dict[str, Any] = {
+    "seed": Seed,
+    "device": Device,
+    "data": DataParameters,
+    "model": ModelParameters,
+    "pretraining": PretrainingParameters,
+    "retraining": RetrainingParameters,
+    "sparse_retraining": SparseRetrainingParameters,
+    **METHOD_GROUPS,
+}
+# Given with --params only: where the run is stored, and which ticket sparse_retraining takes.
+RUNTIME_GROUPS: dict[str, Any] = {"variant": Variant, "ticket": Literal[tuple(METHOD_GROUPS)]}
+
+
+def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Check all parameters of a run, before anything is computed.
+
+    Args:
+        raw: parameters as read from the configuration and ``--params``, not yet typed.
+
+    Returns:
+        The typed groups by name.
+
+    Raises:
+        ParametersError: one sentence for each fault, naming the parameter, the value and what is allowed.
+    """
+    faults: list[str] = []
+    checked: dict[str, Any] = {}
+    known = {**GROUPS, **RUNTIME_GROUPS}
+    faults += [_unknown_key(name, known) for name in raw if name not in known]
+    faults += [f"Parameter {name} is missing from the configuration." for name in GROUPS if name not in raw]
+    for name in known.keys() & raw.keys():
+        # "--params variant=3" arrives as a number.
+        value = str(raw[name]) if name in RUNTIME_GROUPS else raw[name]
+        try:
+            checked[name] = TypeAdapter(known[name]).validate_python(value)
+        except ValidationError as error:
+            faults += _describe(name, known[name], error)
+    faults += _check_recipes(checked)
+    if faults:
+        raise ParametersError("\n".join(sorted(faults)))
+    return checked
+
+
+def to_plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn parameters, typed or not, into plain JSON."""
+    plain: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, BaseModel):
+            # Of changes only those that are made: two dozen nulls tell nobody anything.
+            plain[name] = value.model_dump(mode="json", exclude_unset=isinstance(value, _Changes))
+        else:
+            plain[name] = to_plain(value) if isinstance(value, Mapping) else value
+    return plain
+
+
+def _check_recipes(checked: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the faults that appear only when changes meet the recipe that they change."""
+    pretraining = checked.get("pretraining")
+    for name in ("retraining", "sparse_retraining"):
+        if pretraining is None or name not in checked:
+            continue
+        try:
+            recipe = checked[name].recipe(pretraining)
+        except ValidationError as error:
+            yield from _describe(name, GROUPS[name], error)
+            continue
+        if recipe.epochs is not None and pretraining.rewind_epoch >= recipe.epochs:
+            yield (
+                f"Parameter pretraining.rewind_epoch is {pretraining.rewind_epoch:g}, but {name} ends after "
+                f"{recipe.epochs:g} epochs: a rewound ticket would not be trained at all."
+            )
+
+
+def _unknown_key(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
+    return f"Parameter {name} is unknown: allowed are {', '.join(sorted(known))}{hint}"
+
+
+def _describe(name: str, group: Any, error: ValidationError) -> Iterator[str]:
+    """Yield one sentence for each fault that pydantic found in a group."""
+    for fault in error.errors(include_url=False):
+        path = ".".join([name, *map(str, fault["loc"])])
+        if fault["type"] == "extra_forbidden":
+            yield _unknown_key(path, _fields_at(group, fault["loc"]))
+        elif fault["type"] == "missing":
+            yield f"Parameter {path} is missing."
+        elif fault["type"] == "value_error":
+            # Raised by our own checks, which name the value and what is allowed.
+            yield f"Parameter {path}: {fault['ctx']['error']}."
+        else:
+            message = fault["msg"][0].lower() + fault["msg"][1:]
+            yield f"Parameter {path} is {fault['input']!r}: {message}."
+
+
+def _fields_at(group: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
+    """Return the fields of the model in which the last key of ``location`` was looked for."""
+    for key in location[:-1]:
+        group = group.model_fields[str(key)].annotation
+    fields: Mapping[str, Any] = group.model_fields
+    return fields

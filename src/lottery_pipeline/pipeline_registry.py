@@ -1,0 +1,29 @@
+"""The registered pipelines. Imports no torch, so ``kedro registry list`` and ``kedro viz`` start fast."""
+
+from kedro.pipeline import Pipeline
+
+from lottery_pipeline.pipelines.data_preparation.pipeline import create_pipeline as create_data_preparation
+from lottery_pipeline.pipelines.dense_pretraining.pipeline import create_pipeline as create_dense_pretraining
+from lottery_pipeline.pipelines.reporting.pipeline import create_pipeline as create_reporting
+from lottery_pipeline.pipelines.sparse_retraining.pipeline import create_pipeline as create_sparse_retraining
+from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS, create_method
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Name the pipelines.
+
+    A method's pipeline begins with the images and the dense run; both are reused where the stored ones are
+    those asked for. All methods together, and then the report, are the default.
+    """
+    images, dense, reporting = create_data_preparation(), create_dense_pretraining(), create_reporting()
+    methods = {method.name: create_method(method) for method in METHODS}
+    # Pipeline([...]) and not sum(): sums of many parts are slow.
+    return {
+        "__default__": Pipeline([images, dense, *methods.values(), reporting]),
+        "data_preparation": images,
+        "dense_pretraining": Pipeline([images, dense]),
+        **{name: Pipeline([images, dense, method]) for name, method in methods.items()},
+        "ticket_extraction": Pipeline([images, dense, *methods.values()]),
+        "sparse_retraining": create_sparse_retraining(),
+        "reporting": reporting,
+    }

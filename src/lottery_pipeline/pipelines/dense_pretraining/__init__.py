@@ -1,0 +1,1 @@
+"""Dense pretraining: one training of the full network, the parent of every ticket."""

@@ -1,0 +1,1 @@
+"""Reporting: leaderboard, figures and report, from what the catalog holds."""

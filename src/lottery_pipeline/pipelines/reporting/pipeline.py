@@ -1,0 +1,47 @@
+"""Wiring of reporting."""
+
+import warnings
+
+from kedro.pipeline import Node, Pipeline
+
+from lottery_pipeline.pipelines.reporting.nodes import build_leaderboard, draw_figures, write_report
+from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS
+
+FIGURES = ["accuracy_against_density", "training_curves", "layer_densities"]
+DATA = ["data_samples", "data_class_counts", "data_profile", "data_summary"]
+DENSE = ["dense_metrics", "dense_history"]
+LADDER_PARTS = ("ladder_table", "controls")
+
+
+def create_pipeline() -> Pipeline:
+    """Build the leaderboard, draw the figures and write the report, of all methods that have results."""
+    # Inside the pipeline results are called ltr_metrics, outside ltr.metrics.
+    parts = {
+        f"{method.name}.{part}": f"{method.name}_{part}"
+        for method in METHODS
+        for part in ("metrics", "history", *(LADDER_PARTS if method.has_ladder else ()))
+    }
+    metrics = {name: alias for name, alias in parts.items() if name.endswith(".metrics")}
+    page = [*FIGURES, *DATA, "leaderboard", "dense_metrics", "run_identity", "parameters"]
+    nodes = [
+        Node(build_leaderboard, inputs=metrics, outputs="leaderboard", name="build_leaderboard"),
+        Node(draw_figures, inputs={**_same(DENSE), **parts}, outputs=FIGURES, name="draw_figures"),
+        Node(write_report, inputs={**_same(page), **parts}, outputs="report", name="write_report"),
+    ]
+    with warnings.catch_warnings():
+        # Kedro warns of names with a dot outside their namespace; reading those is what reporting is for.
+        warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
+        return Pipeline(
+            nodes,
+            namespace="reporting",
+            inputs={
+                **_same([*DATA, *DENSE, "run_identity"]),
+                **{alias: name for name, alias in parts.items()},
+            },
+            outputs={*FIGURES, "leaderboard", "report"},
+            tags="reporting",
+        )
+
+
+def _same(names: list[str]) -> dict[str, str]:
+    return {name: name for name in names}

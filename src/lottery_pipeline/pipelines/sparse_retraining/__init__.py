@@ -1,0 +1,1 @@
+"""Sparse retraining: any stored ticket, or any rung of a ladder, trained under any recipe."""

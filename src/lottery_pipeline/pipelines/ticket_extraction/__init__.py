@@ -1,0 +1,1 @@
+"""Ticket extraction: one template (extract, retrain, evaluate), instantiated once for each method."""

@@ -1,0 +1,172 @@
+"""The checks before the first node: what a run needs is there, and what it asks for can be done.
+
+Each is cheap; a run that would fail after an hour of training is refused in a second, in one sentence.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.parameters import (
+    METHOD_GROUPS,
+    DataParameters,
+    ImpParameters,
+    ModelParameters,
+    ParametersError,
+)
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+
+def check_run(
+    pipeline: "Pipeline",
+    catalog: "CatalogProtocol",
+    parameters: Mapping[str, Any],
+    *,
+    pipelines: "Mapping[str, Pipeline]",
+    project: Path,
+    options: str = "",
+) -> None:
+    """Check a run before its first node.
+
+    Args:
+        pipeline: what is to be run.
+        catalog: where inputs are looked for.
+        parameters: typed groups, as ``check_parameters`` returns them.
+        pipelines: all registered pipelines, to say which one makes a missing file.
+        project: project folder, where relative paths start.
+        options: command line options that belong to this run, such as `` --env test``.
+
+    Raises:
+        ParametersError: one sentence for each thing that is missing or cannot be done.
+    """
+    wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+    faults = [
+        *_missing_files(pipeline, catalog, pipelines, options),
+        *_impossible(wanted, parameters, project),
+    ]
+    if "sparse_retraining" in wanted:
+        faults += _missing_ladder(parameters["sparse_retraining"].rung, catalog)
+    if faults:
+        raise ParametersError("\n".join(faults))
+
+
+def resolve_root(data: DataParameters, project: Path) -> DataParameters:
+    """Let a relative ``data.root`` start at the project folder, whatever folder the command is given in."""
+    if data.root is None:
+        return data
+    return data.model_copy(update={"root": str(project / Path(data.root).expanduser())})
+
+
+def _missing_files(
+    pipeline: "Pipeline", catalog: "CatalogProtocol", pipelines: "Mapping[str, Pipeline]", options: str
+) -> Iterator[str]:
+    missing: dict[Path, str] = {}
+    for name in sorted(pipeline.inputs()):
+        dataset = catalog.get(name)
+        if isinstance(dataset, LocalFileDataset) and not dataset.missing_ok and not dataset.exists():
+            missing[dataset.path] = name
+    # The smallest pipeline that makes all of them, or else the smallest for each.
+    makers = {
+        registered: (_output_paths(maker, catalog) & missing.keys(), len(maker.nodes))
+        for registered, maker in pipelines.items()
+    }
+    together = [set(missing)] if any(made == missing.keys() for made, _ in makers.values()) else []
+    for paths in together or [{path} for path in missing]:
+        able = [(size, registered) for registered, (made, size) in makers.items() if paths and paths <= made]
+        command = f"`kedro run{options} --pipelines {min(able)[1]}`" if able else "no registered pipeline"
+        if paths:
+            path = min(paths)
+            names = ", ".join(sorted(missing[path] for path in paths))
+            others = f"{path} is" if len(paths) == 1 else f"{path} and {len(paths) - 1} more files are"
+            made = "it" if len(paths) == 1 else "them"
+            yield f"Needed: {names}; {others} missing, and {command} makes {made}."
+
+
+def _output_paths(pipeline: "Pipeline", catalog: "CatalogProtocol") -> set[Path]:
+    datasets = [catalog.get(name) for name in pipeline.all_outputs() if name in catalog]
+    return {dataset.path for dataset in datasets if isinstance(dataset, LocalFileDataset)}
+
+
+def _missing_ladder(rung: int | None, catalog: "CatalogProtocol") -> Iterator[str]:
+    ladder = catalog.get("selected_ladder")
+    if rung is not None and isinstance(ladder, LocalFileDataset) and not ladder.exists():
+        yield f"Parameter sparse_retraining.rung is {rung}, but there is no ladder {ladder.path}."
+
+
+def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) -> Iterator[str]:
+    """Yield what the core itself refuses, in its own words."""
+    if "device" in wanted:
+        yield from _refusal("device", lambda: _check_device(parameters["device"]))
+    if "data" in wanted:
+        yield from _refusal("data", lambda: _check_images(resolve_root(parameters["data"], project)))
+    if "model" in wanted:
+        faults = list(_refusal("model", lambda: _check_model(parameters["model"])))
+        yield from faults
+        for name, group in METHOD_GROUPS.items():
+            if not faults and f"{name}.extraction" in wanted and issubclass(group, ImpParameters):
+                yield from _refusal(name, partial(_check_imp, parameters["model"], parameters[name]))
+
+
+def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
+    try:
+        check()
+    except ValueError as error:
+        yield f"Parameter {name}: {str(error).rstrip('.')}."
+
+
+def _check_device(name: str) -> None:
+    from lottery_pipeline.training.device import pick_device
+
+    pick_device(name)
+
+
+def _check_images(request: DataParameters) -> None:
+    from lottery_pipeline.images.sources import check_request
+
+    check_request(request)
+
+
+def _check_model(model: ModelParameters) -> None:
+    from lottery_pipeline.models.registry import ensure_buildable
+
+    ensure_buildable(model.name)
+    _prunable_sizes(model)
+
+
+def _check_imp(model: ModelParameters, method: ImpParameters) -> None:
+    from lottery_pipeline.tickets.rungs import plan_rungs
+
+    sizes = _prunable_sizes(model)
+    if sizes is None:
+        return
+    last = len(plan_rungs(method.extraction, sizes))
+    for rung in method.controls.rungs if method.controls.kinds else ():
+        if rung > last:
+            raise ValueError(
+                f"controls.rungs has {rung}, but this search has rungs 0 to {last} (-1 is the last)"
+            )
+
+
+def _prunable_sizes(model: ModelParameters) -> dict[str, int] | None:
+    """Return the sizes of the prunable weights of a built-in, without allocating it.
+
+    The images are not known yet, so ten classes and 32 x 32 pixels stand for them: names of layers do not
+    depend on that, and the number of weights hardly.
+    """
+    from lottery_pipeline.models.names import BUILT_IN_MODELS
+    from lottery_pipeline.models.prunable import prunable_parameters
+    from lottery_pipeline.models.registry import build_model
+    from lottery_pipeline.models.spec import ModelSpec
+
+    if model.name not in BUILT_IN_MODELS:
+        return None
+    spec = ModelSpec(
+        name=model.name, num_classes=10, channels=3, image_size=(32, 32), mean=(0.5,) * 3, std=(0.25,) * 3
+    )
+    weights = prunable_parameters(build_model(spec, seed=0, device="meta"), model.ignore_layers)
+    return {name: weight.numel() for name, weight in weights.items()}

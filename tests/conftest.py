@@ -1,0 +1,23 @@
+"""Fixtures for tests of several folders."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow data base with its tables and no experiment: making one takes seconds, a copy does not."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def mlflow_uri(empty_mlflow_store: Path, tmp_path: Path) -> str:
+    """The URI of a fresh MLflow store under ``tmp_path``."""
+    shutil.copy(empty_mlflow_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -1,0 +1,47 @@
+"""Local files: versions, missing files, atomic writing."""
+
+from pathlib import Path
+
+import pytest
+from kedro.io import DatasetError, Version
+
+from lottery_pipeline.datasets.records import RecordDataset, TextDataset
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    dataset = TextDataset(filepath=str(tmp_path / "a" / "text.html"))
+    dataset.save("ü\n")
+    assert dataset.load() == "ü\n"
+    assert dataset.exists()
+
+
+def test_a_missing_file_is_none_only_where_it_may_be(tmp_path: Path) -> None:
+    path = str(tmp_path / "no.json")
+    assert RecordDataset(filepath=path, missing_ok=True).load() is None
+    with pytest.raises(DatasetError, match=r"no\.json"):
+        RecordDataset(filepath=path).load()
+
+
+def test_a_missing_version_is_none_where_it_may_be(tmp_path: Path) -> None:
+    dataset = RecordDataset(filepath=str(tmp_path / "a.json"), missing_ok=True, version=Version(None, None))
+    assert dataset.load() is None
+    assert not dataset.exists()
+
+
+def test_a_file_that_cannot_be_saved_leaves_the_old_one(tmp_path: Path) -> None:
+    dataset = RecordDataset(filepath=str(tmp_path / "a.json"))
+    dataset.save({"accuracy": 0.5})
+    with pytest.raises(DatasetError, match="JSON"):
+        dataset.save({"accuracy": float("nan")})
+    assert dataset.load() == {"accuracy": 0.5}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_newest_version_is_loaded_unless_one_is_pinned(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    for version in ("2026-01-01T00.00.00.000Z", "2026-02-01T00.00.00.000Z"):
+        RecordDataset(filepath=path, version=Version(None, version)).save({"version": version})
+    assert RecordDataset(filepath=path, version=Version(None, None)).load()["version"].startswith("2026-02")
+    pinned = RecordDataset(filepath=path, version=Version("2026-01-01T00.00.00.000Z", None))
+    assert pinned.load()["version"].startswith("2026-01")
+    assert pinned.stored_path() == tmp_path / "a.json" / "2026-01-01T00.00.00.000Z" / "a.json"

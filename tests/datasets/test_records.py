@@ -1,0 +1,69 @@
+"""Records, rows, tables and figures: round trips and what Kedro-Viz is shown."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
+
+from lottery_pipeline.datasets.records import FigureDataset, RecordDataset, RowsDataset, TableDataset
+from lottery_pipeline.datasets.tickets import TicketDataset
+
+ROWS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "note": ["a"]}]
+
+
+def test_numbers_survive_bit_for_bit(tmp_path: Path) -> None:
+    dataset = RecordDataset(filepath=str(tmp_path / "a.json"))
+    dataset.save({"accuracy": 0.1 + 0.2, "layers": [{"kept": 3}]})
+    assert dataset.load() == {"accuracy": 0.1 + 0.2, "layers": [{"kept": 3}]}
+    assert json.loads(dataset.preview())["layers"] == [{"kept": 3}]
+
+
+@pytest.mark.parametrize("rows", [ROWS, []])
+def test_rows_survive(rows: list[dict[str, object]], tmp_path: Path) -> None:
+    dataset = RowsDataset(filepath=str(tmp_path / "a.json"))
+    dataset.save(rows)
+    assert dataset.load() == rows
+
+
+def test_rows_are_previewed_as_a_table(tmp_path: Path) -> None:
+    dataset = RowsDataset(filepath=str(tmp_path / "a.json"))
+    dataset.save(ROWS)
+    preview = dataset.preview()
+    assert preview["columns"] == ["epoch", "loss", "note"]
+    assert preview["data"] == [[1, 0.5, None], [2, 0.25, '["a"]']]
+    assert len(dataset.preview(nrows=1)["data"]) == 1
+
+
+def test_a_table_survives_and_is_previewed_without_nan(tmp_path: Path) -> None:
+    dataset = TableDataset(filepath=str(tmp_path / "a.csv"))
+    table = pd.DataFrame({"method": ["lth", "ltr"], "accuracy": [0.1 + 0.2, None]})
+    dataset.save(table)
+    pd.testing.assert_frame_equal(dataset.load(), table)
+    table["accuracy"] = [0.25, None]
+    dataset.save(table)
+    assert dataset.preview()["data"] == [["lth", 0.25], ["ltr", None]]
+
+
+def test_a_figure_survives(tmp_path: Path) -> None:
+    dataset = FigureDataset(filepath=str(tmp_path / "a.json"))
+    dataset.save(go.Figure(go.Scatter(x=[1, 2], y=[3, 4], name="ladder")))
+    assert dataset.load().data[0].name == "ladder"
+    assert dataset.preview()["data"][0]["y"] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "preview"),
+    [
+        (RecordDataset, JSONPreview),
+        (RowsDataset, TablePreview),
+        (TableDataset, TablePreview),
+        (FigureDataset, PlotlyPreview),
+        (TicketDataset, TablePreview),
+    ],
+)
+def test_the_return_type_tells_kedro_viz_what_a_preview_is(kind: type, preview: object) -> None:
+    assert inspect.signature(kind.preview).return_annotation is preview  # type: ignore[attr-defined]

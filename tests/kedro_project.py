@@ -1,0 +1,71 @@
+"""Running the project in tests: in this process (fast) or as a command (as a user does)."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def redirected(folder: Path, *, tracking: bool = False) -> Iterator[None]:
+    """Let runs of this process keep their data and their MLflow store under ``folder``."""
+    wanted = variables(folder, tracking=tracking)
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def variables(folder: Path, *, tracking: bool = False) -> dict[str, str]:
+    """Environment variables that keep a run's files under ``folder``."""
+    return {
+        "LOTTERY_DATA_ROOT": str(folder / "data"),
+        "LOTTERY_TRACKING": str(tracking).lower(),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def run(*pipelines: str, env: str = "test", **params: Any) -> Any:
+    """Run pipelines in this process; parameters are nested dicts. Returns the session."""
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env=env, runtime_params=params) as session:
+        session.run(pipeline_names=list(pipelines) or None, runner=SequentialRunner())
+    return session
+
+
+def load_catalog(env: str = "test", **params: Any) -> Any:
+    """Return the catalog of an experiment."""
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env=env, runtime_params=params) as session:
+        return session.load_context().catalog
+
+
+def command(
+    folder: Path, *arguments: str, module: str = "kedro", tracking: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m <module>`` with these arguments in the project, its files under ``folder``."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables(folder, tracking=tracking)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

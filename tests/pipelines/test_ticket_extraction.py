@@ -1,0 +1,116 @@
+"""Ticket extraction: the template, and nodes with tiny networks and no Kedro."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
+from lottery_pipeline.pipelines.ticket_extraction import nodes
+from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS, Method, create_method
+from lottery_pipeline.training.recipe import Recipe
+from tests.tickets.tiny import OWN_MODEL, draw_images, spec_for
+
+PRETRAINING = PretrainingParameters(epochs=2, rewind_epoch=1, batch_size=16, learning_rate=0.05)
+MODEL = ModelParameters(name=OWN_MODEL)
+
+
+@pytest.fixture(scope="module")
+def images() -> Any:
+    return draw_images()
+
+
+@pytest.fixture(scope="module")
+def dense_run(images: Any) -> Any:
+    from lottery_pipeline.training.dense import pretrain
+
+    return pretrain(images, spec_for(images), PRETRAINING.recipe(), rewind_epoch=1, seed=0, device="cpu")
+
+
+def test_every_method_is_a_namespace_of_the_same_template() -> None:
+    for method in METHODS:
+        pipeline = create_method(method)
+        assert {node.namespace for node in pipeline.nodes} == {method.name}
+        assert f"params:{method.name}.extraction" in pipeline.inputs()
+        assert {"images", "dense_run", "checkpoints", "params:seed"} <= pipeline.inputs()
+        assert {f"{method.name}.ticket", f"{method.name}.metrics"} <= pipeline.all_outputs()
+
+
+def test_a_method_without_a_ladder_has_no_ladder_and_no_controls() -> None:
+    outputs = create_method(Method("other", nodes.extract_lth)).all_outputs()
+    results = ("ticket", "search", "trace", "trained_ticket", "history", "metrics")
+    assert outputs == {f"other.{name}" for name in results}
+
+
+@pytest.mark.parametrize(("extract", "step"), [(nodes.extract_lth, 0), (nodes.extract_ltr, 3)])
+def test_the_methods_differ_in_where_the_ticket_starts(
+    extract: Any, step: int, images: Any, dense_run: Any
+) -> None:
+    ticket, search, trace, ladder = extract(
+        images,
+        dense_run,
+        ImpOptions(density=0.5, rate=0.3),
+        MODEL,
+        PRETRAINING,
+        RetrainingParameters(),
+        0,
+        "cpu",
+        None,
+    )
+    assert ticket.header.rewind_step == step
+    assert ladder.last_rung == 2
+    assert search["search_epochs"] > 0
+    assert trace
+
+
+def test_a_ticket_goes_through_all_nodes(images: Any, dense_run: Any) -> None:
+    retraining = RetrainingParameters(learning_rate=0.01)
+    options = ImpOptions(density=0.5, rate=0.5)
+    ticket, search, _, ladder = nodes.extract_ltr(
+        images, dense_run, options, MODEL, PRETRAINING, retraining, 0, "cpu", None
+    )
+    trained, history = nodes.retrain_ticket(ticket, images, PRETRAINING, retraining, 0, "cpu", None)
+    assert {row["learning_rate"] for row in history} == {0.01}
+    metrics = nodes.evaluate_ticket(trained, ticket, images, dense_run, history, search, "cpu")
+    assert metrics["search_epochs"] == search["search_epochs"]
+    assert nodes.complete_ladder(ladder, metrics)[-1]["test_accuracy"] == metrics["test_accuracy"]
+    controls = nodes.train_controls(
+        ladder,
+        images,
+        dense_run,
+        ControlOptions(kinds=("random_mask",)),
+        PRETRAINING,
+        retraining,
+        0,
+        "cpu",
+        None,
+    )
+    assert [row["control"] for row in controls] == ["random_mask"]
+
+
+def test_the_search_uses_the_recipe_of_the_retraining(images: Any, dense_run: Any) -> None:
+    assert dense_run.recipe == PRETRAINING.recipe() == Recipe(epochs=2, batch_size=16, learning_rate=0.05)
+    options = ImpOptions(rounds=1, rate=0.5)
+    changed = RetrainingParameters(epochs=3)
+    _, search, _, _ = nodes.extract_lth(
+        images, dense_run, options, MODEL, PRETRAINING, changed, 0, "cpu", None
+    )
+    assert search["search_epochs"] == 3
+
+
+def test_the_file_of_a_dense_run_cannot_choose_what_code_is_imported(images: Any, dense_run: Any) -> None:
+    forged = replace(dense_run, spec=dense_run.spec.model_copy(update={"name": "os:system"}))
+    with pytest.raises(ModelError, match="imported only on request"):
+        nodes.extract_lth(
+            images,
+            forged,
+            ImpOptions(rounds=1),
+            MODEL,
+            PRETRAINING,
+            RetrainingParameters(),
+            0,
+            "cpu",
+            None,
+        )

@@ -1,0 +1,115 @@
+"""The catalog: everything a pipeline reads or writes is an entry, and results lie where the contract says."""
+
+from typing import Any
+
+import pytest
+from kedro.io import MemoryDataset
+
+from lottery_pipeline.datasets.checkpoints import CheckpointsDataset
+from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.images.request import ImageRequest
+from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.parameters import (
+    ModelParameters,
+    PretrainingParameters,
+    RetrainingParameters,
+    SparseRetrainingParameters,
+)
+from lottery_pipeline.pipeline_registry import register_pipelines
+from tests.kedro_project import ROOT, load_catalog
+
+PIPELINES = register_pipelines()
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Any:
+    return load_catalog()
+
+
+@pytest.mark.parametrize("name", list(PIPELINES))
+def test_every_input_is_an_entry_or_a_parameter(name: str, catalog: Any) -> None:
+    for dataset in PIPELINES[name].inputs():
+        assert dataset in catalog, dataset
+        known = (LocalFileDataset, CheckpointsDataset)
+        assert (
+            dataset.startswith("param")
+            or dataset == "run_identity"
+            or isinstance(catalog.get(dataset), known)
+        )
+
+
+@pytest.mark.parametrize("name", list(PIPELINES))
+def test_every_output_is_a_file(name: str, catalog: Any) -> None:
+    for dataset in PIPELINES[name].all_outputs() - {"sparse_retraining.search"}:
+        assert isinstance(catalog.get(dataset), LocalFileDataset), dataset
+
+
+def test_no_two_outputs_share_a_file(catalog: Any) -> None:
+    outputs = set().union(*(pipeline.all_outputs() for pipeline in PIPELINES.values()))
+    paths = [catalog.get(name).path for name in sorted(outputs)]
+    assert len(set(paths)) == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "path"),
+    [
+        ("ltr.ticket", "06_models/test/base/ltr/ticket.safetensors"),
+        ("leaderboard", "08_reporting/test/base/leaderboard.csv"),
+        ("report", "08_reporting/test/base/report.html"),
+    ],
+)
+def test_results_lie_where_the_contract_says(dataset: str, path: str, catalog: Any) -> None:
+    assert catalog.get(dataset).path.as_posix().endswith(path)
+
+
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        ("data", ImageRequest),
+        ("model", ModelParameters),
+        ("pretraining", PretrainingParameters),
+        ("retraining", RetrainingParameters),
+        ("sparse_retraining", SparseRetrainingParameters),
+        ("lth.extraction", ImpOptions),
+        ("ltr.controls", ControlOptions),
+    ],
+)
+def test_kedro_itself_types_the_parameters_by_the_signatures_of_the_nodes(
+    group: str, kind: type, catalog: Any
+) -> None:
+    assert type(catalog.load(f"params:{group}")) is kind
+
+
+def test_relative_paths_start_at_the_project(catalog: Any) -> None:
+    assert catalog.get("dense_run").path.is_absolute()
+
+
+def test_tickets_are_versioned_and_what_is_reused_is_not(catalog: Any) -> None:
+    assert catalog.get("ltr.ticket")._version is not None
+    assert catalog.get("dense_run")._version is None
+
+
+def test_every_entry_has_a_layer_for_kedro_viz(catalog: Any) -> None:
+    for pipeline in PIPELINES.values():
+        for name in pipeline.datasets():
+            dataset = catalog.get(name)
+            if not isinstance(dataset, MemoryDataset):
+                assert dataset.metadata["kedro-viz"]["layer"], name
+
+
+def test_the_stored_images_are_the_images(catalog: Any) -> None:
+    for stored, made in (("stored_images", "images"), ("stored_dense_run", "dense_run")):
+        assert catalog.get(stored).path == catalog.get(made).path
+        assert catalog.get(stored).missing_ok
+
+
+def test_the_selected_ticket_is_that_of_the_chosen_method() -> None:
+    chosen = load_catalog(ticket="lth")
+    assert chosen.get("selected_ticket").path == chosen.get("lth.ticket").path
+    assert chosen.get("selected_ladder").path == chosen.get("lth.ladder").path
+
+
+def test_nothing_is_written_outside_data() -> None:
+    catalog = load_catalog()
+    outputs = set().union(*(pipeline.all_outputs() for pipeline in PIPELINES.values()))
+    assert all(catalog.get(name).path.is_relative_to(ROOT / "data") for name in outputs)

@@ -1,0 +1,147 @@
+"""Parameters: what is refused, and in which words."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from lottery_pipeline.parameters import (
+    ParametersError,
+    PretrainingParameters,
+    RetrainingParameters,
+    SparseRetrainingParameters,
+    check_parameters,
+    to_plain,
+)
+from lottery_pipeline.training.recipe import Recipe
+
+SOUND: dict[str, Any] = {
+    "seed": 0,
+    "device": "cpu",
+    "data": {"source": "digits"},
+    "model": {"name": "lenet_300_100"},
+    "pretraining": {"epochs": 10, "rewind_epoch": 2},
+    "retraining": {},
+    "sparse_retraining": {},
+    "lth": {"extraction": {"density": 0.5}},
+    "ltr": {"extraction": {"density": 0.5}},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    parameters: dict[str, Any] = deepcopy(SOUND)
+    group = parameters
+    *parents, key = path.split(".")
+    for parent in parents:
+        group = group.setdefault(parent, {})
+    group[key] = value
+    return parameters
+
+
+def test_sound_parameters_come_back_typed() -> None:
+    checked = check_parameters(SOUND)
+    assert checked["ltr"].extraction.density == 0.5
+    assert checked["pretraining"].rewind_epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (
+            "ltr.extraction.density",
+            0,
+            "Parameter ltr.extraction.density is 0: input should be greater than 0.",
+        ),
+        (
+            "ltr.extraction.density",
+            1.5,
+            "Parameter ltr.extraction.density is 1.5: input should be less than or ",
+        ),
+        (
+            "ltr.extraction.density",
+            "abc",
+            "Parameter ltr.extraction.density is 'abc': input should be a valid",
+        ),
+        ("ltr.extraction.densty", 0.5, "Parameter ltr.extraction.densty is unknown: allowed are density, "),
+        (
+            "ltr.extration",
+            {},
+            "Parameter ltr.extration is unknown: allowed are controls, extraction; did you mean",
+        ),
+        ("pretrainning.epochs", 3, "Parameter pretrainning is unknown: allowed are data, "),
+        ("pretraining.epocs", 3, "; did you mean epochs?"),
+        ("model.name", "resnet21", "Parameter model.name: unknown model 'resnet21' (did you mean"),
+        ("data.source", "digit", "Parameter data.source: unknown image source 'digit'; allowed: digits, "),
+        ("pretraining.rewind_epoch", 10, "rewind_epoch is 10, but training ends after 10 epochs"),
+        ("pretraining.iterations", 5, "give exactly one of `epochs` and `iterations`"),
+        ("retraining.epochs", 2, "rewind_epoch is 2, but retraining ends after 2 epochs"),
+        ("sparse_retraining.learning_rate", -1, "Parameter sparse_retraining.learning_rate is -1"),
+        ("seed", "abc", "Parameter seed is 'abc': input should be a valid integer."),
+        ("seed", -1, "Parameter seed is -1: input should be greater than or equal to 0."),
+        (
+            "device",
+            "gpu",
+            "Parameter device: 'gpu' is no device; allowed are auto, cpu, cuda, cuda:<index> and mps.",
+        ),
+        ("variant", "../other", "Parameter variant: '../other' cannot be the name of a folder here"),
+        ("variant", "", "Parameter variant: '' cannot be"),
+        ("ticket", "none", "Parameter ticket is 'none': input should be 'lth' or 'ltr'."),
+    ],
+)
+def test_a_fault_is_one_sentence_that_names_parameter_value_and_what_is_allowed(
+    path: str, value: Any, sentence: str
+) -> None:
+    with pytest.raises(ParametersError) as caught:
+        check_parameters(changed(path, value))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_fault_is_told_at_once() -> None:
+    parameters = changed("seed", "abc")
+    parameters["lth"]["extraction"]["density"] = 7
+    with pytest.raises(ParametersError, match=r"lth\.extraction\.density(.|\n)*seed"):
+        check_parameters(parameters)
+
+
+def test_a_missing_group_is_named() -> None:
+    parameters = {name: group for name, group in SOUND.items() if name != "ltr"}
+    with pytest.raises(ParametersError, match="Parameter ltr is missing"):
+        check_parameters(parameters)
+
+
+def test_a_variant_may_be_a_number() -> None:
+    assert check_parameters(changed("variant", 0.5))["variant"] == "0.5"
+
+
+def test_retraining_changes_only_what_it_names() -> None:
+    pretraining = PretrainingParameters(epochs=10, rewind_epoch=2, learning_rate=0.3, flip=True)
+    recipe = RetrainingParameters(learning_rate=0.1).recipe(pretraining)
+    assert recipe == Recipe(epochs=10, learning_rate=0.1, flip=True)
+
+
+def test_retraining_without_changes_is_the_dense_recipe() -> None:
+    pretraining = PretrainingParameters(name="olth", rewind_epoch=5)
+    assert RetrainingParameters().recipe(pretraining) == pretraining.recipe()
+    assert type(pretraining.recipe()) is Recipe
+
+
+def test_iterations_take_the_place_of_epochs() -> None:
+    pretraining = PretrainingParameters(epochs=10, rewind_epoch=2)
+    recipe = RetrainingParameters(iterations=500).recipe(pretraining)
+    assert (recipe.epochs, recipe.iterations) == (None, 500)
+
+
+def test_a_named_recipe_starts_afresh() -> None:
+    pretraining = PretrainingParameters(epochs=10, rewind_epoch=2, learning_rate=0.3)
+    recipe = SparseRetrainingParameters(name="olth", rung=3).recipe(pretraining)
+    assert recipe == Recipe(name="olth")
+
+
+def test_changes_have_every_key_of_a_recipe() -> None:
+    assert set(RetrainingParameters.model_fields) == set(Recipe.model_fields)
+
+
+def test_plain_parameters_leave_out_changes_that_are_not_made() -> None:
+    plain = to_plain({"retraining": RetrainingParameters(epochs=3), "lth": {"x": 1}, "seed": 0})
+    assert plain == {"retraining": {"epochs": 3}, "lth": {"x": 1}, "seed": 0}

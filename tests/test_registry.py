@@ -1,0 +1,66 @@
+"""The registered pipelines: names, contents, wiring."""
+
+import pytest
+from kedro.pipeline import Pipeline
+
+from lottery_pipeline.parameters import METHOD_GROUPS
+from lottery_pipeline.pipeline_registry import register_pipelines
+from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS
+from lottery_pipeline.tickets import METHODS as CORE_METHODS
+
+PIPELINES = register_pipelines()
+
+
+def names(pipeline: Pipeline) -> set[str]:
+    return {node.name for node in pipeline.nodes}
+
+
+def test_the_names_of_the_contract_are_registered() -> None:
+    assert set(PIPELINES) == {
+        "__default__",
+        "data_preparation",
+        "dense_pretraining",
+        "lth",
+        "ltr",
+        "ticket_extraction",
+        "sparse_retraining",
+        "reporting",
+    }
+
+
+def test_every_method_of_the_core_has_a_pipeline_and_parameters() -> None:
+    assert [method.name for method in METHODS] == list(CORE_METHODS) == list(METHOD_GROUPS)
+
+
+@pytest.mark.parametrize("method", ["lth", "ltr"])
+def test_a_method_begins_with_the_images_and_the_dense_run(method: str) -> None:
+    assert names(PIPELINES[method]) == {
+        "prepare_images",
+        "profile_images",
+        "draw_images",
+        "pretrain_dense",
+        f"{method}.extract_ticket",
+        f"{method}.retrain_ticket",
+        f"{method}.evaluate_ticket",
+        f"{method}.complete_ladder",
+        f"{method}.train_controls",
+    }
+
+
+def test_the_default_is_all_methods_and_the_report() -> None:
+    everything = names(PIPELINES["ticket_extraction"]) | names(PIPELINES["reporting"])
+    assert names(PIPELINES["__default__"]) == everything
+
+
+@pytest.mark.parametrize("name", ["sparse_retraining", "reporting"])
+def test_sparse_retraining_and_reporting_start_from_what_is_stored(name: str) -> None:
+    assert not names(PIPELINES[name]) & names(PIPELINES["dense_pretraining"])
+
+
+def test_every_node_has_a_stage_tag_and_a_verb_first() -> None:
+    verbs = ("prepare", "profile", "draw", "pretrain", "extract", "retrain", "evaluate", "complete", "train")
+    verbs += ("build", "write", "select")
+    for pipeline in PIPELINES.values():
+        for node in pipeline.nodes:
+            assert node.tags
+            assert node.name.rsplit(".", 1)[-1].split("_")[0] in verbs
