@@ -11,31 +11,28 @@ Three loops train the same network on synthetic images, in one process and in al
   every forward pass, ``torch.optim.SGD`` as it comes, NCHW. For ResNet-20 in bfloat16 it is run twice: as it
   is (float32, which is all that the loop it stands for, that of open_lth, can do here) and under autocast.
 
-Run: python benchmarks/training_loop.py [--rounds N] [--output FILE]
+Run: python -m benchmarks.training_loop [--rounds N] [--output FILE]
 """
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-import torchvision
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from benchmarks.environment import describe_environment
+from lottery_pipeline.files import write_atomically
 from lottery_pipeline.images.splits import ImageSet, ImageSplits, assemble_splits
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
@@ -255,38 +252,6 @@ def summarise(case: Case, speeds: dict[str, list[float]]) -> dict[str, Any]:
     return row
 
 
-def environment() -> dict[str, Any]:
-    """Describe what the numbers depend on."""
-    return {
-        "processor": next(_processor_names(), platform.processor()),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "commit": _commit(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "load_before": round(os.getloadavg()[0], 2),
-    }
-
-
-def _processor_names() -> Iterator[str]:
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            if line.startswith("model name"):
-                yield line.partition(":")[2].strip()
-
-
-def _commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--verify", "-q", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
 def main() -> None:
     """Measure all cases and write the result."""
     parser = argparse.ArgumentParser(
@@ -298,14 +263,13 @@ def main() -> None:
         "--output", type=Path, default=Path(__file__).parent / "results" / "training_loop.json"
     )
     options = parser.parse_args()
-    result: dict[str, Any] = {"environment": environment(), "targets": TARGETS, "cases": []}
+    result: dict[str, Any] = {"environment": describe_environment(), "targets": TARGETS, "cases": []}
     for case in CASES:
         if options.only in f"{case.model} {case.precision}":
             row = summarise(case, measure(case, options.rounds))
             result["cases"].append(row)
             print(case.model, case.precision, json.dumps(row["images_per_second"]), json.dumps(row["ratios"]))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=2) + "\n")
+    write_atomically(options.output, (json.dumps(result, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Training: recipes, the masked loop, evaluation, checkpoints and the dense run."""

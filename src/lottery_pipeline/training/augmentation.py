@@ -1,0 +1,90 @@
+"""Augmentation of whole batches: pad once, then crop and flip uint8 images on the device."""
+
+import torch
+from torch import Tensor
+
+from lottery_pipeline.training.recipe import RecipeError
+
+
+def pad_images(images_nhwc: Tensor, padding: int, mode: str) -> Tensor:
+    """Pad height and width by ``padding`` pixels on each side.
+
+    Args:
+        images_nhwc: uint8 [N, H, W, C].
+        padding: pixels.
+        mode: ``zero``, or ``reflect`` (mirrored without repeating the edge pixel).
+
+    Returns:
+        uint8 [N, H + 2 padding, W + 2 padding, C].
+
+    Raises:
+        RecipeError: reflecting needs more pixels than the image has.
+    """
+    count, height, width, channels = images_nhwc.shape
+    if mode == "reflect" and padding >= min(height, width):
+        raise RecipeError(
+            f"crop_padding {padding} with crop_mode 'reflect' needs images larger than {padding} pixels, "
+            f"these are {height}x{width}"
+        )
+    padded = images_nhwc.new_zeros((count, height + 2 * padding, width + 2 * padding, channels))
+    padded[:, padding : padding + height, padding : padding + width] = images_nhwc
+    if mode == "reflect":
+        bottom, right = padding + height - 1, padding + width - 1
+        for distance in range(1, padding + 1):
+            padded[:, padding - distance] = padded[:, padding + distance]
+            padded[:, bottom + distance] = padded[:, bottom - distance]
+        for distance in range(1, padding + 1):
+            padded[:, :, padding - distance] = padded[:, :, padding + distance]
+            padded[:, :, right + distance] = padded[:, :, right - distance]
+    return padded
+
+
+class Crops:
+    """Crops of padded images, a batch at a time.
+
+    Pixels are numbered through all padded images. A crop is what lies between its first and its last pixel,
+    one contiguous run of bytes, of which a strided view shows the H rows of W pixels. A batch of crops is
+    thus a single indexing that copies runs and computes nothing.
+    """
+
+    def __init__(self, padded_nhwc: Tensor, height: int, width: int) -> None:
+        count, padded_height, padded_width, channels = padded_nhwc.shape
+        self._row = padded_width
+        self._image = padded_height * padded_width
+        pixels = (height - 1) * padded_width + width
+        self._run = pixels * channels
+        runs = count * self._image - pixels + 1
+        self._runs = padded_nhwc.contiguous().as_strided((runs, self._run), (channels, 1))
+        self._shape = (height, width, channels)
+        self._strides = (self._run, padded_width * channels, channels, 1)
+
+    def locate(self, indices: Tensor, tops: Tensor, lefts: Tensor) -> Tensor:
+        """Turn image indices and crop corners in pixels (int64 [n]) into numbers of first pixels."""
+        return indices * self._image + tops * self._row + lefts
+
+    def take(self, first_pixels: Tensor) -> Tensor:
+        """Copy the crops that begin at these pixels: uint8 [n, H, W, C], rows not contiguous."""
+        runs = self._runs.index_select(0, first_pixels)
+        return runs.as_strided((len(first_pixels), *self._shape), self._strides)
+
+
+def to_pixels(images_nhwc: Tensor, flips: int = 0, *, buffer: Tensor | None = None) -> Tensor:
+    """Turn uint8 images into floats and mirror the first ones left to right.
+
+    Args:
+        images_nhwc: uint8 [N, H, W, C], any strides.
+        flips: how many images, from the first on, are mirrored.
+        buffer: float32 [N or more, H, W, C] to write into, which is faster than new memory every time.
+
+    Returns:
+        float32 [N, C, H, W] in [0, 1], channels-last memory; a view of the buffer, if one was given.
+    """
+    if buffer is None:
+        buffer = torch.empty(images_nhwc.shape, dtype=torch.float32, device=images_nhwc.device)
+    pixels = buffer[: len(images_nhwc)]
+    if flips:
+        pixels[flips:].copy_(images_nhwc[flips:])
+        pixels[:flips].copy_(images_nhwc[:flips].flip(2))
+    else:
+        pixels.copy_(images_nhwc)
+    return pixels.mul_(1 / 255).permute(0, 3, 1, 2)

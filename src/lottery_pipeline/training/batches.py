@@ -1,0 +1,76 @@
+"""Training batches from images that lie on the device: shuffled, cropped, flipped, as floats in [0, 1]."""
+
+import torch
+from torch import Tensor
+
+from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.randomness import make_generator
+from lottery_pipeline.training.augmentation import Crops, pad_images, to_pixels
+from lottery_pipeline.training.recipe import Recipe
+
+# Largest set, in bytes with padding, of which a mirrored copy is kept: looking it up is faster than flipping.
+_LARGEST_MIRRORED = 2**28
+
+
+class Batches:
+    """The batches of every epoch of one training.
+
+    All that is random in an epoch is drawn at its start from (seed, epoch), on the CPU: any batch of any
+    epoch can be had without the ones before it, and the order is the same on every device.
+
+    An image is flipped with probability one half. Since the order is random and the place of an image in its
+    batch has no effect, it is enough to draw how many of a batch are flipped, and to flip the first ones:
+    that number is binomial, and the flipped images are then a uniformly drawn part of the batch.
+    """
+
+    def __init__(self, image_set: ImageSet, recipe: Recipe, *, seed: int, device: torch.device) -> None:
+        images_nhwc = image_set.images.to(device).permute(0, 2, 3, 1)
+        self._count, height, width, channels = images_nhwc.shape
+        self._recipe = recipe
+        self._seed = seed
+        self._device = device
+        self._labels = image_set.labels.to(device)
+        padded = pad_images(images_nhwc, recipe.crop_padding, recipe.crop_mode)
+        self._mirrored = recipe.flip and padded.numel() <= _LARGEST_MIRRORED
+        if self._mirrored:
+            padded = torch.cat([padded, padded.flip(2)])
+        self._crops = Crops(padded, height, width)
+        size = min(recipe.batch_size, self._count)
+        self._buffer = torch.empty((size, height, width, channels), dtype=torch.float32, device=device)
+        full, rest = divmod(self._count, recipe.batch_size)
+        self._sizes = torch.tensor([recipe.batch_size] * full + [rest] * (rest > 0))
+        self._epoch = -1
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the order, the crops and the flips of an epoch; nothing where it has been drawn."""
+        if epoch == self._epoch:
+            return
+        generator = make_generator(self._seed, "epoch", epoch)
+        order = torch.randperm(self._count, generator=generator)
+        self._epoch_labels = self._labels[order.to(self._device)]
+        widest = 2 * self._recipe.crop_padding
+        tops, lefts = torch.randint(widest + 1, (2, self._count), generator=generator)
+        self._flips = [0] * len(self._sizes)
+        if self._recipe.flip:
+            sizes = self._sizes.float()
+            flips = torch.binomial(sizes, torch.full_like(sizes, 0.5), generator=generator).long()
+            if self._mirrored:
+                place = torch.arange(self._count) % self._recipe.batch_size
+                mirrored = place < flips.repeat_interleave(self._sizes)
+                order = order + self._count * mirrored
+                lefts = torch.where(mirrored, widest - lefts, lefts)  # the same crop, seen in the mirror
+            else:
+                self._flips = flips.tolist()
+        self._first_pixels = self._crops.locate(order, tops, lefts).to(self._device)
+        self._epoch = epoch
+
+    def get(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return batch ``index`` of the started epoch.
+
+        Returns:
+            Float32 pixels [B, C, H, W] in [0, 1], which the next call overwrites, and int64 labels [B].
+        """
+        size = self._recipe.batch_size
+        part = slice(index * size, (index + 1) * size)
+        images = self._crops.take(self._first_pixels[part])
+        return to_pixels(images, self._flips[index], buffer=self._buffer), self._epoch_labels[part]

@@ -1,0 +1,87 @@
+"""Devices by name, and the random generators and switches that belong to one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class DeviceError(ValueError):
+    """A device that is unknown or not on this machine."""
+
+
+def pick_device(name: str | torch.device = "auto") -> torch.device:
+    """Turn a device name into a device that works here.
+
+    Args:
+        name: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``.
+
+    Raises:
+        DeviceError: the name is unknown or the device is not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"device is {str(name)!r}; choose one of auto, cpu, cuda, cuda:<index>, mps")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = device.index or 0
+        if index >= count:
+            raise DeviceError(
+                f"device {str(name)!r} is not on this machine ({count} CUDA devices); use auto or cpu"
+            )
+        return torch.device("cuda", index)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps' is not on this machine; use auto or cpu")
+    return torch.device(device.type)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is arithmetic of this device and not slow emulation."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextmanager
+def fastest_convolutions(device: torch.device) -> Iterator[None]:
+    """Let cuDNN time its algorithms for the one shape that a training uses."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = device.type == "cuda" or before
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed the default generators that dropout draws from, and restore them at the end."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Not torch.manual_seed: that would also reseed the devices that are not restored.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def generator_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of the generators that ``seeded`` has seeded."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_generator_states(device: torch.device, states: Mapping[str, Tensor]) -> None:
+    """Set the generators to states of ``generator_states``; those of another device are left out."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

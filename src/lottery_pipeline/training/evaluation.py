@@ -1,0 +1,139 @@
+"""Evaluation, and batch-norm statistics of a network whose weights were replaced."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.randomness import make_generator
+from lottery_pipeline.training.augmentation import to_pixels
+from lottery_pipeline.training.recipe import Precision
+
+_VALUES_PER_BATCH = 2**22
+_LARGEST_BATCH = 512
+
+
+class EvaluationError(ValueError):
+    """An evaluation that has nothing to measure."""
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Context in which a forward pass runs in the precision."""
+    return nullcontext() if precision == "float32" else torch.autocast(device.type, torch.bfloat16)
+
+
+@contextmanager
+def modes_restored(model: nn.Module) -> Iterator[None]:
+    """Give every module its training flag back at the end, also where they differ inside the model."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    image_set: ImageSet,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    batch_size: int | None = None,
+) -> dict[str, float]:
+    """Measure accuracy and mean cross-entropy in evaluation mode: tracked batch-norm statistics, no dropout.
+
+    Every image counts the same, those of a smaller last batch too. Masks need no attention: pruned weights
+    are 0 already. The model is moved to the device; its modes are restored.
+
+    Args:
+        model: pixels in [0, 1] -> logits.
+        image_set: what to measure on.
+        device: where to compute.
+        precision: of the forward pass; the loss is float32.
+        batch_size: images at once; None chooses by image size.
+
+    Returns:
+        ``accuracy`` (fraction), ``loss`` (mean over images, without label smoothing) and ``count`` (images).
+
+    Raises:
+        EvaluationError: there are no images.
+    """
+    if not len(image_set):
+        raise EvaluationError("there are no images to evaluate on")
+    device = torch.device(device)
+    image_set = image_set.to(device)
+    size = batch_size or max(1, min(_LARGEST_BATCH, _VALUES_PER_BATCH // image_set.images[0].numel()))
+    losses, correct = [], []
+    with modes_restored(model):
+        model.to(device).eval()
+        for start in range(0, len(image_set), size):
+            pixels = to_pixels(image_set.images[start : start + size].permute(0, 2, 3, 1))
+            labels = image_set.labels[start : start + size]
+            with autocast(device, precision):
+                logits = model(pixels)
+            logits = logits.float()
+            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
+            correct.append((logits.argmax(1) == labels).sum())
+    count = len(image_set)
+    loss = float(torch.stack(losses).cpu().double().sum()) / count
+    return {"accuracy": int(torch.stack(correct).sum()) / count, "loss": loss, "count": count}
+
+
+@torch.no_grad()
+def recompute_batchnorm_(
+    model: nn.Module,
+    image_set: ImageSet,
+    *,
+    device: torch.device | str = "cpu",
+    batches: int = 100,
+    batch_size: int = 128,
+    precision: Precision = "float32",
+    seed: int = 0,
+) -> None:
+    """Replace the batch-norm statistics by those of the network as it is now (specs/extraction.md 0.5).
+
+    The statistics become the plain mean over ``batches`` full batches of images without augmentation; a
+    small set is passed over again in a new order. Weights, modes and momenta stay as they are. For a ticket
+    that is evaluated without training: the averages of the dense network are wrong for it.
+
+    Raises:
+        EvaluationError: there are fewer than two images, so there is no variance.
+    """
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    ]
+    if not norms:
+        return
+    if len(image_set) < 2:
+        raise EvaluationError(f"batch-norm statistics need at least 2 images, there are {len(image_set)}")
+    device = torch.device(device)
+    image_set = image_set.to(device)
+    momenta = [module.momentum for module in norms]
+    size = min(batch_size, len(image_set))
+    per_pass = len(image_set) // size
+    with modes_restored(model):
+        model.to(device).eval()
+        for module in norms:
+            module.reset_running_stats()
+            module.momentum = None  # torch's name for the cumulative average
+            module.train()
+        try:
+            for index in range(batches):
+                if index % per_pass == 0:
+                    generator = make_generator(seed, "batchnorm", index // per_pass)
+                    order = torch.randperm(len(image_set), generator=generator).to(device)
+                start = index % per_pass * size
+                images = image_set.images[order[start : start + size]]
+                with autocast(device, precision):
+                    model(to_pixels(images.permute(0, 2, 3, 1)))
+        finally:
+            for module, momentum in zip(norms, momenta, strict=True):
+                module.momentum = momentum

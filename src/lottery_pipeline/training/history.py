@@ -1,0 +1,98 @@
+"""The numbers of a training between two history rows, gathered without waiting for the device."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_MOST_VALUES_HELD = 2**21
+_MOST_STEPS_HELD = 64
+
+
+class Interval:
+    """Loss and accuracy of the steps since the last history row.
+
+    Per step only references are kept; accuracy is counted for many steps at once, which costs a twentieth of
+    counting each. Losses are kept one by one until the row, so that its mean is the same however often the
+    interval was interrupted and resumed.
+
+    Args:
+        device: of the training.
+        reduction: ``mean`` or ``sum``, of the losses that are added.
+
+    Attributes:
+        seconds: spent on the steps, interruptions not counted; kept by the loop.
+    """
+
+    def __init__(self, device: torch.device, reduction: str = "mean") -> None:
+        self._device = device
+        self._reduction = reduction
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin the next interval."""
+        self.seconds = 0.0
+        self._losses: list[Tensor] = []
+        self._sizes: list[int] = []
+        self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
+        self._held: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._values_held = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Take a step's loss (a scalar), logits [B, classes] and labels [B], all detached."""
+        self._held.append((loss, logits, labels))
+        self._sizes.append(len(labels))
+        self._values_held += logits.numel()
+        if self._values_held > _MOST_VALUES_HELD or len(self._held) >= _MOST_STEPS_HELD:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._held:
+            return
+        losses, logits, labels = zip(*self._held, strict=True)
+        self._losses.append(torch.stack(losses))
+        self._correct += (torch.cat(logits).argmax(1) == torch.cat(labels)).sum()
+        self._held = []
+        self._values_held = 0
+
+    def losses(self) -> Tensor:
+        """Return the loss of every step of the interval so far: float32 [steps] on the CPU."""
+        self._count()
+        return torch.cat(self._losses).cpu() if self._losses else torch.zeros(0)
+
+    def summary(self) -> dict[str, Any]:
+        """Return ``train_loss``, ``train_accuracy`` (per image, in training mode) and ``images``."""
+        losses, images = self.losses().double(), sum(self._sizes)
+        if self._reduction == "mean":
+            losses = losses * torch.tensor(self._sizes, dtype=torch.float64)
+        total = float(losses.sum())
+        correct = int(self._correct)
+        return {"train_loss": total / images, "train_accuracy": correct / images, "images": images}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the interval so far, for a checkpoint."""
+        losses = self.losses()
+        return {
+            "losses": losses,
+            "correct": self._correct,
+            "sizes": torch.tensor(self._sizes, dtype=torch.int64),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor], seconds: float) -> None:
+        """Take up an interval of ``tensors()``."""
+        self.restart()
+        self.seconds = seconds
+        self._losses = [tensors["losses"].to(self._device)]
+        self._sizes = tensors["sizes"].tolist()
+        self._correct.copy_(tensors["correct"])
+
+
+def early_stop_step(history: list[dict[str, Any]]) -> int:
+    """Return the step of least validation loss, the first of equals; the last row where none was measured.
+
+    It is found afterwards and never stops a training (Frankle & Carbin 2019, specs/extraction.md 1.2).
+    """
+    measured = [row for row in history if row["validation_loss"] is not None]
+    best = min(measured, key=lambda row: row["validation_loss"]) if measured else history[-1]
+    return int(best["step"])

@@ -1,0 +1,116 @@
+"""The training loop: masked, resumable, and hardly slower than the bare step."""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from lottery_pipeline import __version__
+from lottery_pipeline.fingerprints import fingerprint, fingerprint_tensors
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.sparsity.masks import Masks, apply_masks_
+from lottery_pipeline.training.checkpoints import Checkpoints
+from lottery_pipeline.training.device import fastest_convolutions, has_bfloat16, pick_device
+from lottery_pipeline.training.evaluation import modes_restored
+from lottery_pipeline.training.recipe import Recipe, RecipeError
+from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
+from lottery_pipeline.training.run import TrainingRun
+
+__all__ = ["DivergenceError", "OnRecord", "State", "Training", "train"]
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    model: nn.Module,
+    images: ImageSplits,
+    recipe: Recipe,
+    *,
+    seed: int,
+    masks: Masks | None = None,
+    start_step: int = 0,
+    snapshot_steps: Sequence[int] = (),
+    device: str | torch.device = "auto",
+    checkpoints: Checkpoints | None = None,
+    on_record: OnRecord | None = None,
+    label: str = "",
+) -> Training:
+    """Train a model in place, from ``start_step`` to the end of the recipe.
+
+    The optimiser starts fresh; learning rate and epoch are those of ``start_step``, so that training a
+    network rewound to theta_k with ``start_step=k`` is late rewinding (specs/extraction.md 2.1). Weights are
+    masked at the start and exactly 0 where pruned from then on. Order, augmentation and dropout come from the
+    seed and the epoch alone; on a CPU the result is the same bit for bit, however often the training was
+    killed and called again with the same checkpoints and thread count.
+
+    Args:
+        model: pixels in [0, 1], [N, C, H, W], to logits. It ends on the device, channels last, with its modes
+            as they were.
+        images: trained on ``train``, measured on ``validation`` (which may be empty).
+        recipe: how to train.
+        seed: of order, augmentation and dropout.
+        masks: by parameter name; parameters without a mask are trained in full.
+        start_step: steps that the weights have behind them.
+        snapshot_steps: steps before which a copy of the state is kept, from start_step to the last.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: where to save; nothing is saved without.
+        on_record: called with every history row, also with those from before an interruption.
+        label: what is trained, for progress lines and errors.
+
+    Returns:
+        The training's result. With checkpoints it is also saved, marked finished, for the caller to clear.
+
+    Raises:
+        DivergenceError: a loss or a weight is not finite.
+        RecipeError: recipe, start step or snapshot steps do not fit the images.
+    """
+    chosen = pick_device(device)
+    _check_steps(start_step, snapshot_steps, recipe.total_steps(len(images.train)))
+    if recipe.precision == "bfloat16" and not has_bfloat16(chosen):
+        logger.warning("This processor has no bfloat16 arithmetic: float32 would be faster.")
+    model.to(chosen)
+    if chosen.type != "mps":
+        model.to(memory_format=torch.channels_last)
+    apply_masks_(dict(model.named_parameters()), masks or {})
+    model.zero_grad(set_to_none=True)
+    identity = fingerprint(
+        {
+            "kind": "training",
+            "version": __version__,
+            "modules": [type(module).__name__ for module in model.modules()],
+            "state": fingerprint_tensors(model.state_dict()),
+            "masks": fingerprint_tensors(masks) if masks else None,
+            "images": images.fingerprint,
+            "recipe": recipe.record(),
+            "seed": seed,
+            "start_step": start_step,
+            "snapshot_steps": sorted(set(snapshot_steps)),
+        }
+    )
+    run = TrainingRun(
+        model,
+        images,
+        recipe,
+        seed=seed,
+        masks=masks,
+        start_step=start_step,
+        snapshot_steps=snapshot_steps,
+        device=chosen,
+        checkpoints=checkpoints,
+        on_record=on_record,
+        label=label or "training",
+        fingerprint=identity,
+    )
+    with modes_restored(model), fastest_convolutions(chosen):
+        return run.to_the_end()
+
+
+def _check_steps(start_step: int, snapshot_steps: Sequence[int], total: int) -> None:
+    if not 0 <= start_step < total:
+        raise RecipeError(f"start_step {start_step} is not between 0 and the last step, {total - 1}")
+    outside = [step for step in snapshot_steps if not start_step <= step <= total]
+    if outside:
+        raise RecipeError(
+            f"snapshot step {outside[0]} is not between the start, {start_step}, and the end, {total}"
+        )

@@ -1,0 +1,82 @@
+"""Progress of a training: a bar on a terminal, plain lines in a log."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Tells how far a training is and when it will end.
+
+    Args:
+        label: what is being trained, e.g. ``ltr.round_03``.
+        total: steps at the end.
+        done: steps that are done already (start step or resume).
+        steps_per_epoch: to speak of epochs.
+    """
+
+    def __init__(self, label: str, *, total: int, done: int, steps_per_epoch: int) -> None:
+        self._label = label or "training"
+        self._total = total
+        self._first = self._done = done
+        self._steps_per_epoch = steps_per_epoch
+        self._began = self._told = time.monotonic()
+        self._last_row: dict[str, Any] = {}
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=done, desc=self._label, unit="step", leave=False)
+
+    def advance(self, steps: int) -> None:
+        """Count finished steps; on a terminal the bar moves, in a log a line appears every ten seconds."""
+        self._done += steps
+        if self._bar is not None:
+            self._bar.update(steps)
+        elif time.monotonic() - self._told >= _SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            logger.info("%s, about %s left.", self._describe(), self._remaining())
+
+    def report(self, row: dict[str, Any]) -> None:
+        """Take a history row, to show its numbers."""
+        self._last_row = row
+        if self._bar is not None:
+            self._bar.set_postfix_str(_numbers(row), refresh=False)
+
+    def close(self) -> None:
+        """Remove the bar and, if the training has ended, say with which numbers."""
+        if self._bar is not None:
+            self._bar.close()
+        if self._done == self._total:
+            logger.info("%s, finished in %s.", self._describe(), _clock(time.monotonic() - self._began))
+
+    def _describe(self) -> str:
+        epochs = (
+            f"{self._done / self._steps_per_epoch:.3g} of {self._total / self._steps_per_epoch:.3g} epochs"
+        )
+        numbers = _numbers(self._last_row)
+        return f"{self._label}: {epochs}{', ' if numbers else ''}{numbers}"
+
+    def _remaining(self) -> str:
+        rate = (time.monotonic() - self._began) / max(self._done - self._first, 1)
+        return _clock(rate * (self._total - self._done))
+
+
+def _numbers(row: dict[str, Any]) -> str:
+    if not row:
+        return ""
+    text = f"loss {row['train_loss']:.4g}"
+    if row["validation_accuracy"] is not None:
+        text += f", validation accuracy {100 * row['validation_accuracy']:.2f} %"
+    return f"{text}, {row['images_per_second']:,.0f} images/s"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,41 @@
+"""What a training gives, and how it can fail."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+OnRecord = Callable[[dict[str, Any]], None]
+
+
+class DivergenceError(ValueError):
+    """A training whose loss or weights are no longer finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a training gives.
+
+    Attributes:
+        state: full state dict after the last step, on the CPU.
+        snapshots: by step i the full state before step i (0: before the first), deep copies on the CPU.
+        history: a row per epoch or evaluation interval; accuracies are fractions, validation numbers None
+            where there are no validation images, ``seconds`` the time since the last row with evaluation,
+            ``images_per_second`` without. Train loss and accuracy are running means in training mode.
+        steps: number of the last step, counted from theta_0.
+        epochs: trained here, (steps - start step) / steps per epoch.
+        seconds: trained here, interruptions not counted.
+        early_stop_step: step of the least validation loss, or of the last row.
+        fingerprint: of all that determines this training.
+    """
+
+    state: State
+    snapshots: dict[int, State]
+    history: list[dict[str, Any]]
+    steps: int
+    epochs: float
+    seconds: float
+    early_stop_step: int
+    fingerprint: str
