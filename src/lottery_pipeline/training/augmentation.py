@@ -1,21 +1,23 @@
 """Augmentation of whole batches: pad once, then crop and flip uint8 images on the device."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lottery_pipeline.training.recipe import RecipeError
 
 
-def pad_images(images_nhwc: Tensor, padding: int, mode: str) -> Tensor:
-    """Pad height and width by ``padding`` pixels on each side.
+def pad_images(images_nhwc: Tensor, padding: int, mode: str, *, mirrored: bool = False) -> Tensor:
+    """Copy images with ``padding`` more pixels on each side.
 
     Args:
         images_nhwc: uint8 [N, H, W, C].
         padding: pixels.
         mode: ``zero``, or ``reflect`` (mirrored without repeating the edge pixel).
+        mirrored: append all images once more, left and right exchanged.
 
     Returns:
-        uint8 [N, H + 2 padding, W + 2 padding, C].
+        uint8 [N, H + 2 padding, W + 2 padding, C], or 2 N of them; contiguous.
 
     Raises:
         RecipeError: reflecting needs more pixels than the image has.
@@ -26,7 +28,13 @@ def pad_images(images_nhwc: Tensor, padding: int, mode: str) -> Tensor:
             f"crop_padding {padding} with crop_mode 'reflect' needs images larger than {padding} pixels, "
             f"these are {height}x{width}"
         )
-    padded = images_nhwc.new_zeros((count, height + 2 * padding, width + 2 * padding, channels))
+    shape = (count * (1 + mirrored), height + 2 * padding, width + 2 * padding, channels)
+    if images_nhwc.device.type == "cpu":
+        # NumPy asks the system for huge pages, torch does not; random reads then miss fewer addresses.
+        images = torch.from_numpy(np.empty(shape, dtype=np.uint8)).zero_()
+    else:
+        images = images_nhwc.new_zeros(shape)
+    padded = images[:count]
     padded[:, padding : padding + height, padding : padding + width] = images_nhwc
     if mode == "reflect":
         bottom, right = padding + height - 1, padding + width - 1
@@ -36,7 +44,9 @@ def pad_images(images_nhwc: Tensor, padding: int, mode: str) -> Tensor:
         for distance in range(1, padding + 1):
             padded[:, :, padding - distance] = padded[:, :, padding + distance]
             padded[:, :, right + distance] = padded[:, :, right - distance]
-    return padded
+    if mirrored:
+        images[count:] = padded.flip(2)
+    return images
 
 
 class Crops:
@@ -54,7 +64,7 @@ class Crops:
         pixels = (height - 1) * padded_width + width
         self._run = pixels * channels
         runs = count * self._image - pixels + 1
-        self._runs = padded_nhwc.contiguous().as_strided((runs, self._run), (channels, 1))
+        self._runs = padded_nhwc.as_strided((runs, self._run), (channels, 1))
         self._shape = (height, width, channels)
         self._strides = (self._run, padded_width * channels, channels, 1)
 

@@ -8,7 +8,7 @@ from lottery_pipeline.randomness import make_generator
 from lottery_pipeline.training.augmentation import Crops, pad_images, to_pixels
 from lottery_pipeline.training.recipe import Recipe
 
-# Largest set, in bytes with padding, of which a mirrored copy is kept: looking it up is faster than flipping.
+# Largest set, in bytes with padding, of which a mirrored copy is kept; a look-up is faster than a flip.
 _LARGEST_MIRRORED = 2**28
 
 
@@ -30,10 +30,10 @@ class Batches:
         self._seed = seed
         self._device = device
         self._labels = image_set.labels.to(device)
-        padded = pad_images(images_nhwc, recipe.crop_padding, recipe.crop_mode)
-        self._mirrored = recipe.flip and padded.numel() <= _LARGEST_MIRRORED
-        if self._mirrored:
-            padded = torch.cat([padded, padded.flip(2)])
+        padding = recipe.crop_padding
+        padded_size = self._count * (height + 2 * padding) * (width + 2 * padding) * channels
+        self._mirrored = recipe.flip and padded_size <= _LARGEST_MIRRORED
+        padded = pad_images(images_nhwc, padding, recipe.crop_mode, mirrored=self._mirrored)
         self._crops = Crops(padded, height, width)
         size = min(recipe.batch_size, self._count)
         self._buffer = torch.empty((size, height, width, channels), dtype=torch.float32, device=device)

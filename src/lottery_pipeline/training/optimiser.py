@@ -44,6 +44,7 @@ class MaskedOptimiser:
                 name: torch.zeros((), dtype=torch.float32, device=p.device) for name, p in parameters.items()
             }
         self._moments = {kind: list(tensors.values()) for kind, tensors in self.moments.items()}
+        self._on_cpu = all(parameter.device.type == "cpu" for parameter in self._parameters)
         self._masked: list[nn.Parameter] = []
         self._masks: list[Tensor] = []
         for name, mask in (masks or {}).items():
@@ -78,7 +79,10 @@ class MaskedOptimiser:
     def _mask_gradients(self) -> None:
         pairs = zip(self._masked, self._masks, strict=True)
         present = [(parameter.grad, mask) for parameter, mask in pairs if parameter.grad is not None]
-        if present:
+        if self._on_cpu:  # where foreach is a loop as well, with more around it
+            for gradient, mask in present:
+                gradient.mul_(mask)
+        elif present:
             torch._foreach_mul_([gradient for gradient, _ in present], [mask for _, mask in present])
 
     def _update_sgd(

@@ -123,6 +123,7 @@ class TrainingRun:
         """Make optimiser steps until ``stop`` or until a second has passed; nothing here waits."""
         recipe, model, interval, batches = self.recipe, self.model, self.interval, self.batches
         smoothing, reduction = recipe.label_smoothing, recipe.loss_reduction
+        one = torch.ones((), device=self.device)  # the gradient that backward would make at every step
         deadline = time.perf_counter() + _SEGMENT_SECONDS
         while self.step < stop:
             pixels, labels = batches.get(self.step % self.steps_per_epoch)
@@ -130,7 +131,7 @@ class TrainingRun:
                 logits = model(pixels)
             logits = logits.float()
             loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
-            loss.backward()
+            loss.backward(one)
             self.optimiser.step(self.rates[self.step])
             interval.add(loss.detach(), logits.detach(), labels)
             self.step += 1
