@@ -18,6 +18,7 @@ from lottery_pipeline.training.recipe import Recipe
 SOUND: dict[str, Any] = {
     "seed": 0,
     "device": "cpu",
+    "threads": None,
     "data": {"source": "digits"},
     "model": {"name": "lenet_300_100"},
     "pretraining": {"epochs": 10, "rewind_epoch": 2},
@@ -77,6 +78,7 @@ def test_sound_parameters_come_back_typed() -> None:
         ("retraining.epochs", 2, "rewind_epoch is 2, but retraining ends after 2 epochs"),
         ("sparse_retraining.learning_rate", -1, "Parameter sparse_retraining.learning_rate is -1"),
         ("seed", "abc", "Parameter seed is 'abc': input should be a valid integer."),
+        ("threads", 0, "Parameter threads is 0: input should be greater than or equal to 1."),
         ("seed", -1, "Parameter seed is -1: input should be greater than or equal to 0."),
         (
             "device",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lottery_pipeline.hooks import RunFailedError
 from lottery_pipeline.tickets import Ticket
@@ -93,6 +94,16 @@ def test_images_and_dense_run_are_reused_when_they_are_what_is_asked_for(copied:
     with redirected(copied):
         run("dense_pretraining", seed=1)
     assert load(copied, "dense_history") != before
+
+
+def test_the_number_of_threads_is_that_of_the_parameters(copied: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        with redirected(copied):
+            run("dense_pretraining", threads=3)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_rewound_ticket_of_the_stored_run_is_the_same_again(copied: Path) -> None:

@@ -75,6 +75,10 @@ class RequestHooks:
         except ParametersError as error:
             raise RunRefusedError(str(error)) from error
         _trust_own_factory(self._parameters["model"].name, pipeline, catalog)
+        if self._parameters["threads"] is not None and "params:device" in pipeline.inputs():
+            import torch
+
+            torch.set_num_threads(self._parameters["threads"])
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:

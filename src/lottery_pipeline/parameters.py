@@ -46,6 +46,7 @@ def _check_variant(variant: str) -> str:
 
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Device = Annotated[str, AfterValidator(_check_device)]
+Threads = Annotated[int, Field(strict=True, ge=1, le=1024)] | None
 Variant = Annotated[str, AfterValidator(_check_variant)]
 
 
@@ -144,6 +145,7 @@ METHOD_GROUPS: dict[str, type[BaseModel]] = {"lth": ImpParameters, "ltr": ImpPar
 GROUPS: dict[str, Any] = {
     "seed": Seed,
     "device": Device,
+    "threads": Threads,
     "data": DataParameters,
     "model": ModelParameters,
     "pretraining": PretrainingParameters,

@@ -1,14 +1,8 @@
 """Project settings that Kedro reads; see https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
-import os
-
 from lottery_pipeline.configuration import ExperimentConfigLoader, read_environment
 from lottery_pipeline.hooks import CheckpointHooks, ProgressHooks, RequestHooks
 from lottery_pipeline.tracking_hooks import TrackingHooks
-
-# Idle threads of torch sleep in place of spinning. Spinning gains a little on an idle machine, but beside one other
-# busy process it makes small networks many times slower. Read when torch is loaded, which no command does before.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HOOKS = (RequestHooks(), ProgressHooks(), CheckpointHooks(), TrackingHooks())
 # Our hook tracks alone; nothing is reported to anybody (see also .telemetry).
