@@ -67,3 +67,9 @@ def test_a_figure_survives(tmp_path: Path) -> None:
 )
 def test_the_return_type_tells_kedro_viz_what_a_preview_is(kind: type, preview: object) -> None:
     assert inspect.signature(kind.preview).return_annotation is preview  # type: ignore[attr-defined]
+
+
+def test_text_columns_of_a_table_come_back_as_they_were_written(tmp_path: Path) -> None:
+    dataset = TableDataset(filepath=str(tmp_path / "profile.csv"), text_columns=["class"])
+    dataset.save(pd.DataFrame({"class": ["NA", "007", "cat"], "train": [1, 2, 3]}))
+    assert dataset.load().to_dict("list") == {"class": ["NA", "007", "cat"], "train": [1, 2, 3]}

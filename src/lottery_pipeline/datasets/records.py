@@ -48,12 +48,22 @@ class RowsDataset(LocalFileDataset):
 
 
 class TableDataset(LocalFileDataset):
-    """A ``pandas.DataFrame`` as CSV, without its index."""
+    """A ``pandas.DataFrame`` as CSV, without its index.
+
+    Args:
+        text_columns: columns that stay text as written; pandas would make a number of a class ``007`` and
+            nothing of a class ``NA``.
+        **file: as for every file.
+    """
+
+    def __init__(self, *, text_columns: list[str] | None = None, **file: Any) -> None:
+        super().__init__(**file)
+        self._text_columns = text_columns or []
 
     def _read(self, path: Path) -> "pandas.DataFrame":
         import pandas
 
-        return pandas.read_csv(path)
+        return pandas.read_csv(path, converters=dict.fromkeys(self._text_columns, str))
 
     def _write(self, path: Path, data: "pandas.DataFrame") -> None:
         with replace_atomically(path) as temporary:
