@@ -51,8 +51,7 @@ class TableDataset(LocalFileDataset):
     """A ``pandas.DataFrame`` as CSV, without its index.
 
     Args:
-        text_columns: columns that stay text as written; pandas would make a number of a class ``007`` and
-            nothing of a class ``NA``.
+        text_columns: columns that stay text as written; pandas would make a number of a class ``007``.
         **file: as for every file.
     """
 
@@ -63,7 +62,9 @@ class TableDataset(LocalFileDataset):
     def _read(self, path: Path) -> "pandas.DataFrame":
         import pandas
 
-        return pandas.read_csv(path, converters=dict.fromkeys(self._text_columns, str))
+        types = dict.fromkeys(self._text_columns, str)
+        # Only an empty cell is nothing: that is how nothing is written.
+        return pandas.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
     def _write(self, path: Path, data: "pandas.DataFrame") -> None:
         with replace_atomically(path) as temporary:
