@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lottery_pipeline.training.augmentation import Crops, pad_images, to_pixels
+from lottery_pipeline.training.augmentation import Crops, fill_floats_, pad_images, to_pixels
 from lottery_pipeline.training.recipe import RecipeError
 from tests.reference.training_naive import augment_naively
 
@@ -71,23 +71,15 @@ def test_pixels_are_in_the_unit_interval_and_channels_last():
     assert to_pixels(images).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_pixels_go_into_a_buffer_where_one_is_given():
-    images, buffer = numbered(2, 3, 3, 1), torch.full((4, 3, 3, 1), -1.0)
-
-    pixels = to_pixels(images, 1, buffer=buffer)
-
-    assert torch.equal(pixels, to_pixels(images, 1))
-    assert pixels.data_ptr() == buffer.data_ptr()
-    assert bool((buffer[2:] == -1).all())
-
-
 @pytest.mark.parametrize("flips", [0, 1, 3])
-def test_only_the_first_images_are_mirrored(flips):
-    images = numbered(3, 2, 4, 3)
+def test_only_the_first_images_are_mirrored_on_their_way_into_the_buffer(flips):
+    images, buffer = numbered(3, 2, 4, 3), torch.full((5, 2, 4, 3), -1.0)
     before = images.clone()
 
-    mirrored, plain = to_pixels(images, flips), to_pixels(images)
+    floats = fill_floats_(buffer, images, flips)
 
-    assert torch.equal(mirrored[:flips], plain[:flips].flip(3))
-    assert torch.equal(mirrored[flips:], plain[flips:])
+    assert torch.equal(floats[:flips], before[:flips].flip(2).float())
+    assert torch.equal(floats[flips:], before[flips:].float())
     assert torch.equal(images, before)
+    assert floats.data_ptr() == buffer.data_ptr()
+    assert bool((buffer[3:] == -1).all())

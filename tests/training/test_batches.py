@@ -1,18 +1,20 @@
 import pytest
 import torch
+from torch import nn
 
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.training import batches as module
-from lottery_pipeline.training.batches import Batches
+from lottery_pipeline.training.batches import Batches, split_normalisation
 from lottery_pipeline.training.recipe import Recipe
 from tests.reference.training_naive import batches_naively
-from tests.training.tiny import tiny_set
+from tests.training.tiny import TinyNet, tiny_set
 
 CPU = torch.device("cpu")
 
 
-def all_batches(image_set, recipe, *, seed=0, epoch=0):
-    batches = Batches(image_set, recipe, seed=seed, device=CPU)
+def all_batches(image_set, recipe, *, seed=0, epoch=0, normalise=None):
+    batches = Batches(image_set, recipe, seed=seed, device=CPU, normalise=normalise)
     batches.start_epoch(epoch)
     every = []
     for index in range(recipe.steps_per_epoch(len(image_set))):
@@ -84,8 +86,38 @@ def test_batches_agree_with_those_made_image_by_image(changes, channels, mirror,
 
     assert len(fast) == len(slow) == 4
     for (pixels, labels), (expected_pixels, expected_labels) in zip(fast, slow, strict=True):
-        assert torch.equal(pixels, expected_pixels)
+        torch.testing.assert_close(pixels, expected_pixels, rtol=1e-6, atol=0)
         assert torch.equal(labels, expected_labels)
+
+
+def build(channels: int) -> Classifier:
+    mean, std = [0.1, 0.4, 0.7][:channels], [0.2, 0.5, 0.3][:channels]
+    return Classifier(Normalise(mean, std), nn.Flatten())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_normalising_on_the_way_is_normalising_in_the_model(channels):
+    image_set, recipe = tiny_set(9, seed=0, channels=channels), Recipe(epochs=1, batch_size=5, flip=True)
+    model = build(channels)
+    network, normalise = split_normalisation(model)
+
+    plain = all_batches(image_set, recipe)
+    normal = all_batches(image_set, recipe, normalise=normalise)
+
+    assert network is model.network
+    for (pixels, _), (inputs, _) in zip(plain, normal, strict=True):
+        assert inputs.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(network(inputs), model(pixels), rtol=1e-5, atol=1e-6)
+
+
+def test_only_a_built_model_without_hooks_is_split():
+    hooked = build(1)
+    hooked.register_forward_pre_hook(lambda module, inputs: None)
+    listened = build(1)
+    listened.normalise.register_forward_hook(lambda module, inputs, output: None)
+
+    for model in (TinyNet(), hooked, listened):
+        assert split_normalisation(model) == (model, None)
 
 
 def test_every_image_is_flipped_about_half_of_the_time():
@@ -100,7 +132,7 @@ def test_every_image_is_flipped_about_half_of_the_time():
         batches.start_epoch(epoch)
         for index in range(3):  # the sixteenth image of an epoch is a batch of one, left out
             pixels, labels = batches.get(index)
-            mirrored = (pixels * 255).flatten(1) == torch.tensor(right)
+            mirrored = (pixels * 255).round().flatten(1) == torch.tensor(right)
             flipped[labels] += mirrored.all(1)
 
     rates = flipped / (400 * 15 / 16)

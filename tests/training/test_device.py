@@ -1,7 +1,15 @@
+import platform
+
 import pytest
 import torch
 
-from lottery_pipeline.training.device import DeviceError, generator_states, pick_device, seeded
+from lottery_pipeline.training.device import (
+    DeviceError,
+    generator_states,
+    keep_freed_memory,
+    pick_device,
+    seeded,
+)
 
 
 def test_the_processor_is_always_there():
@@ -40,6 +48,16 @@ def test_an_index_past_the_last_device_is_refused(monkeypatch):
 def test_an_unknown_device_is_refused_with_the_choices(name):
     with pytest.raises(DeviceError, match="choose one of auto, cpu, cuda"):
         pick_device(name)
+
+
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch):
+    keep_freed_memory.cache_clear()
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert keep_freed_memory() is False
+
+    keep_freed_memory.cache_clear()
+    monkeypatch.undo()
+    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
 
 
 def test_seeding_is_repeatable_and_leaves_the_generator_as_it_was():

@@ -78,23 +78,26 @@ class Crops:
         return runs.as_strided((len(first_pixels), *self._shape), self._strides)
 
 
-def to_pixels(images_nhwc: Tensor, flips: int = 0, *, buffer: Tensor | None = None) -> Tensor:
-    """Turn uint8 images into floats and mirror the first ones left to right.
+def fill_floats_(buffer: Tensor, images_nhwc: Tensor, flips: int = 0) -> Tensor:
+    """Write uint8 images into a float buffer and mirror the first ones left to right.
 
     Args:
+        buffer: float32 [N or more, H, W, C].
         images_nhwc: uint8 [N, H, W, C], any strides.
         flips: how many images, from the first on, are mirrored.
-        buffer: float32 [N or more, H, W, C] to write into, which is faster than new memory every time.
 
     Returns:
-        float32 [N, C, H, W] in [0, 1], channels-last memory; a view of the buffer, if one was given.
+        The first N images of the buffer, values 0..255.
     """
-    if buffer is None:
-        buffer = torch.empty(images_nhwc.shape, dtype=torch.float32, device=images_nhwc.device)
-    pixels = buffer[: len(images_nhwc)]
+    floats = buffer[: len(images_nhwc)]
     if flips:
-        pixels[flips:].copy_(images_nhwc[flips:])
-        pixels[:flips].copy_(images_nhwc[:flips].flip(2))
+        floats[flips:].copy_(images_nhwc[flips:])
+        floats[:flips].copy_(images_nhwc[:flips].flip(2))
     else:
-        pixels.copy_(images_nhwc)
-    return pixels.mul_(1 / 255).permute(0, 3, 1, 2)
+        floats.copy_(images_nhwc)
+    return floats
+
+
+def to_pixels(images_nhwc: Tensor) -> Tensor:
+    """Turn uint8 [N, H, W, C] into float32 pixels in [0, 1], [N, C, H, W] in channels-last memory."""
+    return images_nhwc.to(torch.float32).mul_(1 / 255).permute(0, 3, 1, 2)

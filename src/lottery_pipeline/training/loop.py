@@ -11,7 +11,12 @@ from lottery_pipeline.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.sparsity.masks import Masks, apply_masks_
 from lottery_pipeline.training.checkpoints import Checkpoints
-from lottery_pipeline.training.device import fastest_convolutions, has_bfloat16, pick_device
+from lottery_pipeline.training.device import (
+    fastest_convolutions,
+    has_bfloat16,
+    keep_freed_memory,
+    pick_device,
+)
 from lottery_pipeline.training.evaluation import modes_restored
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
@@ -69,6 +74,8 @@ def train(
     _check_steps(start_step, snapshot_steps, recipe.total_steps(len(images.train)))
     if recipe.precision == "bfloat16" and not has_bfloat16(chosen):
         logger.warning("This processor has no bfloat16 arithmetic: float32 would be faster.")
+    if chosen.type == "cpu":
+        keep_freed_memory()
     model.to(chosen)
     if chosen.type != "mps":
         model.to(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ from torch import nn
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.randomness import derive_seed
 from lottery_pipeline.sparsity.masks import Masks
-from lottery_pipeline.training.batches import Batches
+from lottery_pipeline.training.batches import Batches, split_normalisation
 from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.device import generator_states, seeded, set_generator_states
 from lottery_pipeline.training.evaluation import autocast, evaluate
@@ -58,7 +58,8 @@ class TrainingRun:
         self.steps_per_epoch = recipe.steps_per_epoch(len(images.train))
         self.start_step = self.step = start_step
         self.snapshot_steps = set(snapshot_steps)
-        self.batches = Batches(images.train, recipe, seed=seed, device=device)
+        self.network, normalise = split_normalisation(model)
+        self.batches = Batches(images.train, recipe, seed=seed, device=device, normalise=normalise)
         self.validation = images.validation.to(device)
         self.optimiser = MaskedOptimiser(model, recipe, masks)
         self.interval = Interval(device, recipe.loss_reduction)
@@ -121,14 +122,14 @@ class TrainingRun:
 
     def _train_until(self, stop: int) -> None:
         """Make optimiser steps until ``stop`` or until a second has passed; nothing here waits."""
-        recipe, model, interval, batches = self.recipe, self.model, self.interval, self.batches
+        recipe, network, interval, batches = self.recipe, self.network, self.interval, self.batches
         smoothing, reduction = recipe.label_smoothing, recipe.loss_reduction
         one = torch.ones((), device=self.device)  # the gradient that backward would make at every step
         deadline = time.perf_counter() + _SEGMENT_SECONDS
         while self.step < stop:
-            pixels, labels = batches.get(self.step % self.steps_per_epoch)
+            inputs, labels = batches.get(self.step % self.steps_per_epoch)
             with autocast(self.device, recipe.precision):
-                logits = model(pixels)
+                logits = network(inputs)
             logits = logits.float()
             loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
             loss.backward(one)
