@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lottery_pipeline.sparsity import DensityError, allocate_erk, allocate_uniform, kept_count
-from tests.reference.allocation import erk_quotas_naive
+from lottery_pipeline.sparsity import (
+    DensityError,
+    allocate_erk,
+    allocate_smart_ratio,
+    allocate_uniform,
+    kept_count,
+)
+from tests.reference.allocation import erk_quotas_naive, smart_ratio_quotas_naive
 
 shape = st.lists(st.integers(1, 9), min_size=2, max_size=4).map(tuple)
 shapes = st.lists(shape, min_size=1, max_size=6).map(lambda found: dict(enumerate(found)))
@@ -97,3 +103,49 @@ def test_a_total_out_of_range_is_an_error(k):
         allocate_uniform({"a": 4, "b": 2}, k)
     with pytest.raises(DensityError, match="from 1 to 6"):
         allocate_erk({"a": (2, 2), "b": (1, 2)}, k)
+    with pytest.raises(DensityError, match="from 1 to 6"):
+        allocate_smart_ratio({"a": (2, 1, 2), "b": (1, 2)}, k)
+
+
+@given(shapes, st.booleans(), st.data())
+def test_smart_ratio_allocation_is_exact_and_rounds_the_quotas_of_the_naive_solution(shapes, vgg, data):
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    linear = {name: sizes[name] * 3 // 10 for name, shape in shapes.items() if len(shape) == 2}
+    if len(linear) == len(shapes):
+        return
+    least = sum(linear.values())
+    most = least + sum(sizes[name] for name in shapes if name not in linear)
+    k = data.draw(st.integers(max(1, least), most))
+    counts = allocate_smart_ratio(shapes, k, vgg=vgg)
+    quotas = smart_ratio_quotas_naive(shapes, k, vgg=vgg)
+    assert list(counts) == list(shapes)
+    assert sum(counts.values()) == k
+    for name in shapes:
+        assert 0 <= counts[name] <= sizes[name]
+        assert abs(counts[name] - quotas[name]) < 1
+
+
+def test_smart_ratios_fall_from_layer_to_layer_and_count_the_linear_one():
+    # Three layers: 3^2 + 3 = 12 and 2^2 + 2 = 6, so 2 : 1; the linear layer keeps 3 of 10, 60 are left.
+    shapes = {"conv1": (10, 10, 1), "conv2": (10, 10, 1), "fc": (2, 5)}
+    assert allocate_smart_ratio(shapes, 63) == {"conv1": 40, "conv2": 20, "fc": 3}
+    # For VGG 12 / 1 and 6 / 4: 8 : 1.
+    assert allocate_smart_ratio(shapes, 48, vgg=True) == {"conv1": 40, "conv2": 5, "fc": 3}
+
+
+def test_smart_ratios_push_what_a_layer_cannot_hold_to_the_layers_after_it():
+    # Densities in proportion 20 : 12 : 6, scaled by 86 / (20 * 4 + 12 * 100 + 6 * 100): 0.91, 0.55, 0.27.
+    shapes = {"conv1": (4, 1, 1), "conv2": (10, 10, 1), "conv3": (100, 1, 1), "fc": (5, 2)}
+    assert allocate_smart_ratio(shapes, 89) == {"conv1": 4, "conv2": 55, "conv3": 27, "fc": 3}
+    # Twice as much: the first layer is full, its excess of 3.3 goes to the second, 109.8 + 3.3 and so on.
+    assert allocate_smart_ratio(shapes, 175) == {"conv1": 4, "conv2": 100, "conv3": 68, "fc": 3}
+
+
+def test_smart_ratios_that_cannot_be_kept_are_an_error():
+    with pytest.raises(DensityError, match="need a convolution, but all layers are linear"):
+        allocate_smart_ratio({"a": (4, 5), "b": (1, 2)}, 3)
+    shapes = {"conv": (4, 1, 1), "fc": (10, 10)}
+    for k in (29, 35):
+        with pytest.raises(DensityError, match=f"they can keep 30 to 34 in all, not {k}"):
+            allocate_smart_ratio(shapes, k)
+    assert allocate_smart_ratio(shapes, 30) == {"conv": 0, "fc": 30}

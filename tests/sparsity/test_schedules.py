@@ -1,10 +1,17 @@
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lottery_pipeline.sparsity import DensityError, ladder_counts, layer_counts, round_counts
+from lottery_pipeline.sparsity import (
+    DensityError,
+    exponential_counts,
+    ladder_counts,
+    layer_counts,
+    round_counts,
+)
 
 RESNET20 = 270_896
 LENET = {"fc1": 235_200, "fc2": 30_000, "fc": 1_000}
@@ -91,3 +98,50 @@ def test_rounds_that_keep_nothing_are_an_error():
 def test_rates_of_other_layers_are_an_error():
     with pytest.raises(DensityError, match=r"\['b', 'c'\]"):
         layer_counts({"a": 4, "b": 4}, rates={"a": 0.5, "c": 0.5}, rounds=1)
+
+
+def test_an_exponential_schedule_has_density_a_tenth_at_step_50_of_100_on_the_way_to_a_hundredth():
+    counts = exponential_counts(RESNET20, density=0.01, rounds=100)
+    assert len(counts) == 100
+    assert counts[49] == 27_089
+    assert counts[-1] == 2_708
+    assert counts[0] == 258_703  # 270,896 * 0.01 ** 0.01 = 258,703.9
+
+
+def test_an_exponential_schedule_finds_roots_that_are_whole_numbers():
+    # 0.001 ** (1 / 3) is 0.09999999999999998 in binary.
+    assert exponential_counts(1000, density=0.001, rounds=3) == [100, 10, 1]
+    assert exponential_counts(10**9, density=1e-9, rounds=9) == [
+        10**exponent for exponent in range(8, -1, -1)
+    ]
+
+
+def test_an_exponential_schedule_of_one_round_and_of_density_1():
+    assert exponential_counts(100, density=0.29, rounds=1) == [29]
+    assert exponential_counts(7, density=1, rounds=3) == [7, 7, 7]
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4), st.integers(1, 120))
+def test_an_exponential_schedule_is_the_exact_floor_and_never_goes_up(prunable, density, rounds):
+    density = density / 10**4
+    if density * prunable < 1.001:
+        return
+    counts = exponential_counts(prunable, density=density, rounds=rounds)
+    assert len(counts) == rounds
+    assert all(lower <= upper for upper, lower in pairwise([prunable, *counts]))
+    fraction = Fraction(str(density))
+    for number, count in enumerate(counts, start=1):
+        # count <= density ** (number / rounds) * prunable < count + 1, in whole numbers.
+        power = fraction**number * prunable**rounds
+        assert count**rounds <= power < (count + 1) ** rounds
+
+
+@pytest.mark.parametrize("rounds", [0, -1, 2.0, True])
+def test_an_exponential_schedule_needs_a_round(rounds):
+    with pytest.raises(DensityError, match="rounds must be a whole number, at least 1"):
+        exponential_counts(100, density=0.5, rounds=rounds)
+
+
+def test_an_exponential_schedule_that_keeps_nothing_is_an_error():
+    with pytest.raises(DensityError, match="keeps none of 100"):
+        exponential_counts(100, density=0.001, rounds=5)

@@ -1,6 +1,12 @@
 """Sparsity: masks, exact selection, allocation, schedules. Higher score = keep; density, never sparsity."""
 
-from lottery_pipeline.sparsity.allocation import DensityError, allocate_erk, allocate_uniform, kept_count
+from lottery_pipeline.sparsity.allocation import (
+    DensityError,
+    allocate_erk,
+    allocate_smart_ratio,
+    allocate_uniform,
+    kept_count,
+)
 from lottery_pipeline.sparsity.masks import (
     MaskError,
     Masks,
@@ -13,7 +19,7 @@ from lottery_pipeline.sparsity.masks import (
     density_of,
     full_masks,
 )
-from lottery_pipeline.sparsity.schedules import ladder_counts, layer_counts, round_counts
+from lottery_pipeline.sparsity.schedules import exponential_counts, ladder_counts, layer_counts, round_counts
 from lottery_pipeline.sparsity.selection import Scores, SelectionError, keep_top_k
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.sparsity.tables import dead_layers, density_table
@@ -26,6 +32,7 @@ __all__ = [
     "SelectionError",
     "Weights",
     "allocate_erk",
+    "allocate_smart_ratio",
     "allocate_uniform",
     "apply_masks_",
     "are_nested",
@@ -36,6 +43,7 @@ __all__ = [
     "dead_layers",
     "density_of",
     "density_table",
+    "exponential_counts",
     "full_masks",
     "keep_top_k",
     "kept_count",

@@ -95,6 +95,51 @@ def allocate_erk(shapes: Mapping[str, Sequence[int]], k: int) -> dict[str, int]:
     return _round_to_total(quotas(scale), k)
 
 
+def allocate_smart_ratio(shapes: Mapping[str, Sequence[int]], k: int, *, vgg: bool = False) -> dict[str, int]:
+    """Allocate by smart ratios (Su et al. 2020, Sanity-Checking Pruning Methods).
+
+    Linear layers keep 0.3 of their weights. The density of a convolution, layer i of n, is proportional to
+    (n - i + 1)^2 + (n - i + 1), for VGG divided by i^2; what a layer cannot hold goes to the layers after it.
+    As in the authors' code, i and n count convolutions and linear layers alike.
+
+    Args:
+        shapes: weight shape per layer, in forward order; a convolution has more than two dimensions.
+        k: number of weights to keep in all.
+        vgg: divide by i^2.
+
+    Returns:
+        Kept weights per layer, total exactly k (largest remainder, ties by layer order), none above its size.
+
+    Raises:
+        DensityError: k is outside 1..D, there is no convolution, or the convolutions cannot make up for what
+            the linear layers keep.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    _check_total(k, sum(sizes.values()))
+    ratios = {}
+    for place, (name, shape) in enumerate(shapes.items(), start=1):
+        left = len(shapes) - place + 1
+        if len(shape) > 2:
+            ratios[name] = Fraction(left**2 + left, place**2 if vgg else 1)
+    if not ratios:
+        raise DensityError("smart ratios need a convolution, but all layers are linear; use erk or uniform")
+    linear = {name: size * 3 // 10 for name, size in sizes.items() if name not in ratios}
+    least = sum(linear.values())
+    most = least + sum(sizes[name] for name in ratios)
+    if not least <= k <= most:
+        raise DensityError(
+            f"smart ratios keep 0.3 of the linear weights, so they can keep {least} to {most} in all, not {k}"
+        )
+    scale = Fraction(k - least) / sum(ratio * sizes[name] for name, ratio in ratios.items())
+    quotas, excess = {}, Fraction(0)
+    for name, ratio in ratios.items():  # falling, so that full layers come first and the excess finds room
+        wanted = scale * ratio * sizes[name] + excess
+        quotas[name] = min(wanted, Fraction(sizes[name]))
+        excess = wanted - quotas[name]
+    counts = linear | _round_to_total(quotas, k - least)
+    return {name: counts[name] for name in shapes}
+
+
 def _check_total(k: int, total: int) -> None:
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= total:
         raise DensityError(f"k must be a whole number from 1 to {total}, got {k!r}")

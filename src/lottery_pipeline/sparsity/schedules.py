@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 from lottery_pipeline.sparsity.allocation import DensityError, exact_fraction, kept_count
@@ -77,6 +78,29 @@ def layer_counts(
     return counts
 
 
+def exponential_counts(prunable: int, *, density: float, rounds: int) -> list[int]:
+    """Return floor(density**(n / rounds) D) for rounds n = 1..rounds (Tanaka et al. 2020, SynFlow).
+
+    Args:
+        prunable: D.
+        density: after the last round, in (0, 1].
+        rounds: number of rounds, at least 1.
+
+    Returns:
+        Non-increasing; the last exactly floor(density D).
+
+    Raises:
+        DensityError: density or rounds out of range, or nothing would be kept.
+    """
+    last = kept_count(density, prunable)
+    _check_rounds(rounds, least=1)
+    with localcontext(prec=60):
+        base, nearly_one = Decimal(str(density)), 1 + Decimal("1e-40")
+        # A root that is a whole number may come out a digit in the 60th place too low.
+        powers = [base ** (Decimal(number) / rounds) * nearly_one for number in range(1, rounds)]
+        return [math.floor(power * prunable) for power in powers] + [last]
+
+
 def _kept_fraction(rate: float) -> Fraction:
     if rate == 0 and not isinstance(rate, bool):
         return Fraction(1)
@@ -86,9 +110,9 @@ def _kept_fraction(rate: float) -> Fraction:
     return 1 - fraction
 
 
-def _check_rounds(rounds: int) -> None:
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 0:
-        raise DensityError(f"rounds must be a whole number, at least 0, got {rounds!r}")
+def _check_rounds(rounds: int, *, least: int = 0) -> None:
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < least:
+        raise DensityError(f"rounds must be a whole number, at least {least}, got {rounds!r}")
 
 
 def _check_kept(counts: list[int], prunable: int) -> None:
