@@ -5,8 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options import Start
+from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.ladder import Ladder
 from lottery_pipeline.tickets.ticket import Ticket, TicketError
 from lottery_pipeline.training.dense import DenseRun
@@ -18,10 +22,13 @@ class Extraction:
 
     Attributes:
         ticket: what was found, not yet trained.
-        search_epochs: passes over the training images that the search needs beyond the start point.
+        search_epochs: cost of the search beyond the start point in epochs of training: a pass over the
+            training images counts by its forward and backward passes, of which a training step has three
+            forward passes' worth.
         search_seconds: their time.
         ladder: all rungs, where the method is iterative.
         trace: rows written during the search, for IMP one per epoch with its ``round``.
+        scores: what the mask was made from, higher = keep; None for IMP, which ranks anew in every round.
     """
 
     ticket: Ticket
@@ -29,11 +36,17 @@ class Extraction:
     search_seconds: float
     ladder: Ladder | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
+    scores: Scores | None = None
 
     @property
     def costs(self) -> dict[str, float]:
         """``search_epochs`` and ``search_seconds``, as ``evaluate_ticket`` takes them."""
         return {"search_epochs": self.search_epochs, "search_seconds": self.search_seconds}
+
+
+def start_point(dense: DenseRun, start: Start) -> tuple[int, dict[str, Tensor]]:
+    """Return the step of a start point and its state: theta_0 or theta_k of the dense run."""
+    return (0, dense.initial) if start == "initial" else (dense.rewind_step, dense.rewind)
 
 
 def check_dense_run(dense: DenseRun, images: ImageSplits) -> None:

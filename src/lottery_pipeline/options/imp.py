@@ -1,7 +1,4 @@
-"""Options of the extraction methods and of their controls, as typed and checked parameter groups.
-
-This module imports no torch, so that the command line can check parameters without loading it.
-"""
+"""Options of iterative magnitude pruning."""
 
 from fractions import Fraction
 from typing import Annotated, Literal, Self
@@ -9,7 +6,6 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MAX_ROUNDS = 255  # survival is counted in one byte per weight
-ControlKind = Literal["random_mask", "reinitialise"]
 
 
 class ImpOptions(BaseModel):
@@ -53,26 +49,4 @@ class ImpOptions(BaseModel):
                     f"density {self.density} is out of reach at rate {fastest} in {MAX_ROUNDS} rounds; "
                     "raise the rate"
                 )
-        return self
-
-
-class ControlOptions(BaseModel):
-    """Which controls to train, at which rungs of a ladder.
-
-    Attributes:
-        kinds: ``random_mask`` shuffles the mask inside each layer, ``reinitialise`` keeps the mask and draws
-            new initial weights; an empty list trains none.
-        rungs: rungs of the ladder, 0 being the dense network and -1 the last rung.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kinds: tuple[ControlKind, ...] = ("random_mask", "reinitialise")
-    rungs: tuple[Annotated[int, Field(ge=-1, le=MAX_ROUNDS, strict=True)], ...] = (-1,)
-
-    @model_validator(mode="after")
-    def _check_repeats(self) -> Self:
-        for field, values in (("kinds", self.kinds), ("rungs", self.rungs)):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{field} must not name the same value twice, but is {list(values)}")
         return self

@@ -1,0 +1,48 @@
+"""Options of the extraction methods and of what checks them, as typed and checked parameter groups.
+
+Nothing here imports torch, so that the command line can check parameters without loading it.
+"""
+
+from lottery_pipeline.options.checks import ControlKind, ControlOptions, SanityCheck, SanityOptions
+from lottery_pipeline.options.imp import MAX_ROUNDS, ImpOptions
+from lottery_pipeline.options.mask_search import (
+    SEARCH_LENGTHS,
+    CtsOptions,
+    FrozenWeightOptions,
+    GemMinerOptions,
+    MaskSearchOptions,
+    Objective,
+)
+from lottery_pipeline.options.methods import METHOD_OPTIONS
+from lottery_pipeline.options.saliency import (
+    GraspOptions,
+    ProsprOptions,
+    RandomOptions,
+    SaliencyOptions,
+    SynflowOptions,
+)
+from lottery_pipeline.options.start import Density, Start, StartOptions
+
+__all__ = [
+    "MAX_ROUNDS",
+    "METHOD_OPTIONS",
+    "SEARCH_LENGTHS",
+    "ControlKind",
+    "ControlOptions",
+    "CtsOptions",
+    "Density",
+    "FrozenWeightOptions",
+    "GemMinerOptions",
+    "GraspOptions",
+    "ImpOptions",
+    "MaskSearchOptions",
+    "Objective",
+    "ProsprOptions",
+    "RandomOptions",
+    "SaliencyOptions",
+    "SanityCheck",
+    "SanityOptions",
+    "Start",
+    "StartOptions",
+    "SynflowOptions",
+]

@@ -1,0 +1,90 @@
+"""Options of the methods that learn a mask over epochs: CTS, edge-popup, Gem-Miner."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from lottery_pipeline.options.start import Start, StartOptions
+
+Objective = Literal[
+    "task_loss",
+    "delta_loss",
+    "gradient_norm",
+    "kl_reverse",
+    "kl_forward",
+    "feature_mse",
+    "gradient_matching",
+]
+SEARCH_LENGTHS = {"short": 0.125, "half": 0.5, "long": 1.0}  # of the training
+
+
+class MaskSearchOptions(StartOptions):
+    """A mask that is learnt over epochs while the weights stand still.
+
+    Attributes:
+        length: of the search: ``short``, ``half`` and ``long`` are 1/8, 1/2 and all of the training; or a
+            number of epochs.
+        learning_rate: of what is learnt.
+        batch_size: images of each step; None takes the training's.
+        precision: of the network; what is learnt and its noise are float32.
+    """
+
+    length: int | str = "half"
+    learning_rate: float = Field(default=0.1, gt=0)
+    batch_size: int | None = Field(default=None, ge=2, strict=True)
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @field_validator("length", mode="before")
+    @classmethod
+    def _check_length(cls, length: object) -> object:
+        if isinstance(length, str) and length in SEARCH_LENGTHS:
+            return length
+        if type(length) is int and 1 <= length <= 1_000_000:
+            return length
+        raise ValueError(
+            f"{length!r} is no length of a search; allowed are short, half, long, or a number of epochs"
+        )
+
+
+class CtsOptions(MaskSearchOptions):
+    """Concrete Ticket Search.
+
+    Attributes:
+        objective: what the sparse network is asked for.
+        constraint: how the density is held: ``gradbalance``, or a ``lagrange`` multiplier.
+        concrete_form: ``tlab``: gate = sigmoid(logit + noise / temperature), as in the authors' code;
+            ``standard``: sigmoid((logit + noise) / temperature), as in the textbook.
+        temperature: of the gates.
+    """
+
+    start: Start = "rewind"
+    objective: Objective = "kl_reverse"
+    constraint: Literal["gradbalance", "lagrange"] = "gradbalance"
+    concrete_form: Literal["tlab", "standard"] = "tlab"
+    temperature: float = Field(default=2 / 3, gt=0)
+
+
+class FrozenWeightOptions(MaskSearchOptions):
+    """Masks of networks whose weights are never trained: edge-popup and Gem-Miner.
+
+    Attributes:
+        momentum: of SGD.
+        weight_decay: of SGD, on what is learnt.
+        weights: ``start`` leaves the weights as they are; ``signed_constant`` gives each the magnitude
+            sqrt(2 / fan_in) and leaves it its sign. The ticket starts from these weights.
+    """
+
+    length: int | str = "long"
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    weights: Literal["start", "signed_constant"] = "start"
+
+
+class GemMinerOptions(FrozenWeightOptions):
+    """Gem-Miner.
+
+    Attributes:
+        pruning_epochs: epochs between two prunings of the lowest probabilities.
+    """
+
+    pruning_epochs: int = Field(default=5, ge=1, strict=True)
