@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from lottery_pipeline.training import progress as module
-from lottery_pipeline.training.progress import Progress
+from lottery_pipeline.training.progress import Progress, describe_row
 
 ROW = {"train_loss": 0.25, "validation_accuracy": 0.91, "images_per_second": 1234.5}
 
@@ -19,7 +19,7 @@ def clock(monkeypatch):
 def test_a_log_gets_a_line_every_ten_seconds_with_the_time_left(clock, caplog):
     with caplog.at_level(logging.INFO):
         progress = Progress("dense", total=100, done=20, steps_per_epoch=10)
-        progress.report(ROW)
+        progress.report(describe_row(ROW))
         for seconds in range(1, 21):
             clock[0] = seconds
             progress.advance(2)
@@ -37,7 +37,7 @@ def test_a_log_gets_a_last_line_when_the_training_has_ended(clock, caplog):
         clock[0] = 3700.0
         progress._told = 3700.0
         progress.advance(10)
-        progress.report({**ROW, "validation_accuracy": None})
+        progress.report(describe_row({**ROW, "validation_accuracy": None}))
         progress.close()
 
     assert caplog.messages == ["training: 1 of 1 epochs, loss 0.25, 1,234 images/s, finished in 1:01:40."]
@@ -58,7 +58,7 @@ def test_a_terminal_gets_a_bar(monkeypatch, caplog):
     monkeypatch.setattr(module.sys, "stderr", screen)
 
     progress = Progress("ltr.round_03", total=10, done=4, steps_per_epoch=5)
-    progress.report(ROW)
+    progress.report(describe_row(ROW))
     progress.advance(5)
     progress._bar.refresh()
     progress.close()

@@ -28,7 +28,7 @@ class Progress:
         self._first = self._done = done
         self._steps_per_epoch = steps_per_epoch
         self._began = self._told = time.monotonic()
-        self._last_row: dict[str, Any] = {}
+        self._numbers = ""
         self._bar = None
         if sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=done, desc=self._label, unit="step", leave=False)
@@ -42,11 +42,11 @@ class Progress:
             self._told = time.monotonic()
             logger.info("%s, about %s left.", self._describe(), self._remaining())
 
-    def report(self, row: dict[str, Any]) -> None:
-        """Take a history row, to show its numbers."""
-        self._last_row = row
+    def report(self, numbers: str) -> None:
+        """Take the newest numbers, to be shown as they are."""
+        self._numbers = numbers
         if self._bar is not None:
-            self._bar.set_postfix_str(_numbers(row), refresh=False)
+            self._bar.set_postfix_str(numbers, refresh=False)
 
     def close(self) -> None:
         """Remove the bar and, if the training has ended, say with which numbers."""
@@ -59,17 +59,15 @@ class Progress:
         epochs = (
             f"{self._done / self._steps_per_epoch:.3g} of {self._total / self._steps_per_epoch:.3g} epochs"
         )
-        numbers = _numbers(self._last_row)
-        return f"{self._label}: {epochs}{', ' if numbers else ''}{numbers}"
+        return f"{self._label}: {epochs}{', ' if self._numbers else ''}{self._numbers}"
 
     def _remaining(self) -> str:
         rate = (time.monotonic() - self._began) / max(self._done - self._first, 1)
         return _clock(rate * (self._total - self._done))
 
 
-def _numbers(row: dict[str, Any]) -> str:
-    if not row:
-        return ""
+def describe_row(row: dict[str, Any]) -> str:
+    """Put the numbers of a history row into words."""
     text = f"loss {row['train_loss']:.4g}"
     if row["validation_accuracy"] is not None:
         text += f", validation accuracy {100 * row['validation_accuracy']:.2f} %"

@@ -18,7 +18,7 @@ from lottery_pipeline.training.device import generator_states, seeded, set_gener
 from lottery_pipeline.training.evaluation import autocast, evaluate
 from lottery_pipeline.training.history import Interval, early_stop_step
 from lottery_pipeline.training.optimiser import MaskedOptimiser
-from lottery_pipeline.training.progress import Progress
+from lottery_pipeline.training.progress import Progress, describe_row
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
 
@@ -165,7 +165,7 @@ class TrainingRun:
         self.interval.restart()
         self.history.append(row)
         self._keep_good()
-        self.progress.report(row)
+        self.progress.report(describe_row(row))
         self._tell(row)
 
     def _tell(self, row: dict[str, Any]) -> None:
