@@ -8,7 +8,7 @@ from kedro.io import MemoryDataset
 from lottery_pipeline.datasets.checkpoints import CheckpointsDataset
 from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.images.request import ImageRequest
-from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.options import ControlOptions, CtsOptions, GraspOptions, ImpOptions, SanityOptions
 from lottery_pipeline.parameters import (
     ModelParameters,
     PretrainingParameters,
@@ -72,6 +72,9 @@ def test_results_lie_where_the_contract_says(dataset: str, path: str, catalog: A
         ("sparse_retraining", SparseRetrainingParameters),
         ("lth.extraction", ImpOptions),
         ("ltr.controls", ControlOptions),
+        ("cts.extraction", CtsOptions),
+        ("grasp.extraction", GraspOptions),
+        ("sanity_checks", SanityOptions),
     ],
 )
 def test_kedro_itself_types_the_parameters_by_the_signatures_of_the_nodes(

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from lottery_pipeline.hooks import RunRefusedError
+from lottery_pipeline.options import METHOD_OPTIONS
 from lottery_pipeline.parameters import DataParameters
 from lottery_pipeline.preflight import resolve_root
 from tests.kedro_project import command, redirected, run
@@ -48,6 +49,25 @@ def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
         ),
         ("ltr.extraction.density", 1e-9, "Parameter ltr: density 1e-09 keeps none of"),
         ("ltr.extraction.colour", 1, "Parameter ltr.extraction.colour is unknown: allowed are density,"),
+        ("cts.extraction.density", 1e-9, "Parameter cts: density 1e-09 keeps none of"),
+        (
+            "cts.extraction.density",
+            0,
+            "Parameter cts.extraction.density is 0: input should be greater than 0.",
+        ),
+        (
+            "cts.extraction.length",
+            0,
+            "Parameter cts.extraction.length: 0 is no length of a search; allowed are short, half, long, or",
+        ),
+        ("cts.extraction.length", "all", "Parameter cts.extraction.length: 'all' is no length of a search;"),
+        ("cts.extraction.objective", "accuracy", "Parameter cts.extraction.objective is 'accuracy': input"),
+        ("snip.extraction.rounds", 0, "Parameter snip.extraction.rounds is 0: input should be greater than"),
+        (
+            "sanity_checks.methods",
+            ["gut"],
+            "Parameter sanity_checks.methods: 'gut' is no method; allowed are",
+        ),
         ("ltr.controls.rungs", [9], "Parameter ltr: controls.rungs has 9, but this search has rungs 0 to 2"),
         ("model.name", "resnet21", "Parameter model.name: unknown model 'resnet21'"),
         ("model.name", "torchvision:resnet19", "Parameter model: torchvision has no classification network"),
@@ -70,7 +90,8 @@ def test_a_bad_request_is_refused(path: str, value: Any, sentence: str, tmp_path
     params: Any = value
     for key in reversed(path.split(".")):
         params = {key: params}
-    message = refuse(tmp_path, "ltr", **params)
+    group = path.split(".")[0]
+    message = refuse(tmp_path, group if group in METHOD_OPTIONS else "ltr", **params)
     assert message.startswith("Parameter ")
     assert sentence in message
     assert "\n" not in message

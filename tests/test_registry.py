@@ -22,8 +22,19 @@ def test_the_names_of_the_contract_are_registered() -> None:
         "dense_pretraining",
         "lth",
         "ltr",
+        "cts",
+        "saliency",
+        "snip",
+        "grasp",
+        "synflow",
+        "magnitude",
+        "random",
+        "edge_popup",
+        "gem_miner",
+        "prospr",
         "ticket_extraction",
         "sparse_retraining",
+        "sanity_checks",
         "reporting",
     }
 
@@ -47,9 +58,21 @@ def test_a_method_begins_with_the_images_and_the_dense_run(method: str) -> None:
     }
 
 
-def test_the_default_is_all_methods_and_the_report() -> None:
-    everything = names(PIPELINES["ticket_extraction"]) | names(PIPELINES["reporting"])
-    assert names(PIPELINES["__default__"]) == everything
+def test_the_default_is_a_choice_of_methods_and_the_report() -> None:
+    chosen = set().union(
+        *(names(PIPELINES[name]) for name in ("lth", "ltr", "cts", "snip", "grasp", "synflow"))
+    )
+    assert names(PIPELINES["__default__"]) == chosen | names(PIPELINES["reporting"])
+
+
+def test_saliency_is_five_methods() -> None:
+    methods = ("snip", "grasp", "synflow", "magnitude", "random")
+    assert names(PIPELINES["saliency"]) == set().union(*(names(PIPELINES[name]) for name in methods))
+
+
+def test_ticket_extraction_is_all_methods() -> None:
+    everything = set().union(*(names(PIPELINES[method.name]) for method in METHODS))
+    assert names(PIPELINES["ticket_extraction"]) == everything
 
 
 @pytest.mark.parametrize("name", ["sparse_retraining", "reporting"])
@@ -59,7 +82,7 @@ def test_sparse_retraining_and_reporting_start_from_what_is_stored(name: str) ->
 
 def test_every_node_has_a_stage_tag_and_a_verb_first() -> None:
     verbs = ("prepare", "profile", "draw", "pretrain", "extract", "retrain", "evaluate", "complete", "train")
-    verbs += ("build", "write", "select")
+    verbs += ("build", "write", "select", "check", "summarise")
     for pipeline in PIPELINES.values():
         for node in pipeline.nodes:
             assert node.tags

@@ -22,7 +22,7 @@ from pydantic import (
 
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.models.names import check_model_name
-from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, ImpOptions, SanityOptions
 from lottery_pipeline.training.recipe import Recipe
 
 DataParameters = ImageRequest
@@ -140,8 +140,14 @@ class ImpParameters(BaseModel):
     controls: ControlOptions = ControlOptions()
 
 
-# One line for each method: the group of parameters under the method's name.
-METHOD_GROUPS: dict[str, type[BaseModel]] = {"lth": ImpParameters, "ltr": ImpParameters}
+def _method_group(options: type[BaseModel]) -> type[BaseModel]:
+    """Return the type of the parameters under a method's name."""
+    if options is ImpOptions:
+        return ImpParameters
+    return create_model("MethodParameters", __config__=ImpParameters.model_config, extraction=(options, ...))
+
+
+METHOD_GROUPS = {name: _method_group(options) for name, options in METHOD_OPTIONS.items()}
 GROUPS: dict[str, Any] = {
     "seed": Seed,
     "device": Device,
@@ -151,6 +157,7 @@ GROUPS: dict[str, Any] = {
     "pretraining": PretrainingParameters,
     "retraining": RetrainingParameters,
     "sparse_retraining": SparseRetrainingParameters,
+    "sanity_checks": SanityOptions,
     **METHOD_GROUPS,
 }
 # Given with --params only: where the run is stored, and which ticket sparse_retraining takes.

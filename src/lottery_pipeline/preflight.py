@@ -3,6 +3,7 @@
 Each is cheap; a run that would fail after an hour of training is refused in a second, in one sentence.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -107,9 +108,10 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
     if "model" in wanted:
         faults = list(_refusal("model", lambda: _check_model(parameters["model"])))
         yield from faults
-        for name, group in METHOD_GROUPS.items():
-            if not faults and f"{name}.extraction" in wanted and issubclass(group, ImpParameters):
-                yield from _refusal(name, partial(_check_imp, parameters["model"], parameters[name]))
+        checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
+        for name in METHOD_GROUPS:
+            if not faults and (f"{name}.extraction" in wanted or name in checked):
+                yield from _refusal(name, partial(_check_method, parameters["model"], parameters[name]))
 
 
 def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
@@ -135,14 +137,21 @@ def _check_model(model: ModelParameters) -> None:
     from lottery_pipeline.models.registry import ensure_buildable
 
     ensure_buildable(model.name)
-    _prunable_sizes(model)
+    _prunable_shapes(model)
 
 
-def _check_imp(model: ModelParameters, method: ImpParameters) -> None:
+def _check_method(model: ModelParameters, method: Any) -> None:
+    from lottery_pipeline.sparsity.allocation import allocate_smart_ratio, kept_count
     from lottery_pipeline.tickets.rungs import plan_rungs
 
-    sizes = _prunable_sizes(model)
-    if sizes is None:
+    shapes = _prunable_shapes(model)
+    if shapes is None:
+        return
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    if not isinstance(method, ImpParameters):
+        kept = kept_count(method.extraction.density, sum(sizes.values()))
+        if getattr(method.extraction, "allocation", None) == "smart_ratio":
+            allocate_smart_ratio(shapes, kept, vgg="vgg" in model.name)
         return
     last = len(plan_rungs(method.extraction, sizes))
     for rung in method.controls.rungs if method.controls.kinds else ():
@@ -152,8 +161,8 @@ def _check_imp(model: ModelParameters, method: ImpParameters) -> None:
             )
 
 
-def _prunable_sizes(model: ModelParameters) -> dict[str, int] | None:
-    """Return the sizes of the prunable weights of a built-in, without allocating it.
+def _prunable_shapes(model: ModelParameters) -> dict[str, tuple[int, ...]] | None:
+    """Return the shapes of the prunable weights of a built-in, without allocating it.
 
     The images are not known yet, so ten classes and 32 x 32 pixels stand for them: names of layers do not
     depend on that, and the number of weights hardly.
@@ -169,4 +178,4 @@ def _prunable_sizes(model: ModelParameters) -> dict[str, int] | None:
         name=model.name, num_classes=10, channels=3, image_size=(32, 32), mean=(0.5,) * 3, std=(0.25,) * 3
     )
     weights = prunable_parameters(build_model(spec, seed=0, device="meta"), model.ignore_layers)
-    return {name: weight.numel() for name, weight in weights.items()}
+    return {name: tuple(weight.shape) for name, weight in weights.items()}

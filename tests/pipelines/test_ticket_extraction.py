@@ -1,12 +1,13 @@
 """Ticket extraction: the template, and nodes with tiny networks and no Kedro."""
 
+import pickle
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from lottery_pipeline.models.names import ModelError
-from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CtsOptions, ImpOptions
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
 from lottery_pipeline.pipelines.ticket_extraction import nodes
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS, Method, create_method
@@ -88,6 +89,23 @@ def test_a_ticket_goes_through_all_nodes(images: Any, dense_run: Any) -> None:
         None,
     )
     assert [row["control"] for row in controls] == ["random_mask"]
+
+
+def test_every_extraction_can_be_found_by_its_name_and_is_typed_for_kedro() -> None:
+    for method in METHODS:
+        assert pickle.loads(pickle.dumps(method.extract)) is method.extract
+        assert get_type_hints(method.extract)["extraction"] is METHOD_OPTIONS[method.name]
+        assert method.extract.__name__ == f"extract_{method.name}"
+
+
+def test_a_method_without_a_ladder_returns_ticket_costs_and_trace(images: Any, dense_run: Any) -> None:
+    options = CtsOptions(density=0.5, length=1)
+    ticket, search, trace = nodes.extract_cts(
+        images, dense_run, options, MODEL, PRETRAINING, RetrainingParameters(), 0, "cpu", None
+    )
+    assert ticket.method == "cts"
+    assert search["search_epochs"] == pytest.approx(4 / 3)
+    assert len(trace) == 3
 
 
 def test_the_search_uses_the_recipe_of_the_retraining(images: Any, dense_run: Any) -> None:

@@ -126,6 +126,22 @@ def test_figures_travel_as_json_without_their_title():
     assert Page(text).text.count("Accuracy against density") == 1
 
 
+def test_figures_stand_in_the_order_of_their_texts_and_those_not_drawn_are_left_out():
+    names = ["sanity_checks", "accuracy_against_cost", "accuracy_against_density", "training_curves"]
+    text = render(figures={name: go.Figure() for name in names} | {"layer_densities": None})
+    found = re.findall(r'<script type="application/json" data-for="(\w+)">', text)
+    assert found == [*names[2:0:-1], "training_curves", "sanity_checks"]
+    assert "An arrow: the mean is beyond the edge." in Page(text).text
+    assert "Density of every layer" not in Page(text).text
+
+
+def test_methods_are_explained_where_they_have_a_row():
+    text = Page(render({"cts": make_metrics("cts"), "ltr": make_metrics("ltr")})).text
+    assert "CTS Concrete Ticket Search (Arora and Teuscher, 2025)" in text
+    assert "SNIP" not in text
+    assert "(Lee and others, 2019)" in Page(render({"snip": make_metrics("snip")})).text
+
+
 def test_data_figures_stand_with_the_images():
     text = render(figures={"data_samples": go.Figure()})
     assert text.index("<h2>The images</h2>") < text.index('data-figure="data_samples"')

@@ -12,18 +12,33 @@ import pytest
 import torch
 
 from lottery_pipeline.fingerprints import fingerprint_tensors
-from lottery_pipeline.options import ImpOptions
+from lottery_pipeline.options import METHOD_OPTIONS, ImpOptions
 from lottery_pipeline.sparsity.masks import are_nested
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.tickets import METHODS, Extraction, Ticket
 from tests.tickets.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits
 
+
+def row(method: str, **options: Any) -> Callable[[float], dict[str, Any]]:
+    return lambda density: {"options": METHOD_OPTIONS[method](density=density, **options)}
+
+
 TABLE: dict[str, Callable[[float], dict[str, Any]]] = {
     "lth": lambda density: {"options": ImpOptions(density=density, rate=0.6)},
     "ltr": lambda density: {"options": ImpOptions(density=density, rate=0.6)},
+    "cts": row("cts", length=2),
+    "snip": row("snip", images_per_class=3),
+    "grasp": row("grasp", images_per_class=3),
+    "synflow": row("synflow", rounds=5),
+    "magnitude": row("magnitude"),
+    "random": row("random"),
+    "edge_popup": row("edge_popup", length=2),
+    "gem_miner": row("gem_miner", length=4, pruning_epochs=2),
+    "prospr": row("prospr", steps=2, batch_size=10),
 }
 ITERATIVE = ("lth", "ltr")
-AT_THE_START = {"lth"}  # the others rewind to theta_k
+AT_THE_START = set(TABLE) - {"ltr", "cts"}  # which rewind to theta_k
+WITHOUT_COST = {"magnitude", "random"}
 PRUNABLE = 194
 DENSITIES = [1.0, 0.5, 0.05, 1 / PRUNABLE + 1e-9]
 
@@ -137,5 +152,21 @@ def test_the_ticket_opens_from_its_file_and_its_cost_is_known(images, dense, met
     assert Ticket.load(tmp_path / "ticket", OWN_MODEL).to_bytes() == result.ticket.to_bytes()
     assert result.ticket.header.parents["dense"] == dense.fingerprint
     assert result.ticket.header.parents["images"] == images.fingerprint
-    assert result.search_epochs > 0
+    assert (result.search_epochs > 0) == (method not in WITHOUT_COST)
     assert result.search_seconds > 0
+
+
+@every_method
+@pytest.mark.parametrize("density", [0.5, 0.05])
+def test_the_scores_of_a_method_explain_its_mask(images, dense, method, density):
+    found = extract(method, images, dense, density)
+    if method in ITERATIVE:
+        assert found.scores is None  # they rank anew in every round
+        return
+    kept = {name: found.scores[name][mask] for name, mask in found.ticket.masks.items()}
+    dropped = {name: found.scores[name][~mask] for name, mask in found.ticket.masks.items()}
+    by_layer = method in ("edge_popup", "random")
+    for name in kept if by_layer else [None]:
+        inside = kept[name] if name else torch.cat(list(kept.values()))
+        outside = dropped[name] if name else torch.cat(list(dropped.values()))
+        assert not len(inside) or not len(outside) or inside.min() >= outside.max()

@@ -1,7 +1,7 @@
 """One look for every method: its name in print, its colour and its marker, the same in all figures.
 
 The colours start from the set of Okabe and Ito (2008), chosen to stay apart under the common kinds of colour
-blindness, shifted so that each stands out on white and on near-black. Eleven colours are more than anybody
+blindness, shifted so that each stands out on white and on near-black. Fourteen colours are more than anybody
 tells apart, so each method has a marker of its own too; no figure needs its colours to be read.
 """
 
@@ -25,6 +25,9 @@ LOOKS = {
     "snip": Look("SNIP", "#CC6FA3", "triangle-up"),
     "grasp": Look("GraSP", "#B98300", "triangle-down"),
     "synflow": Look("SynFlow", "#4A9FD4", "pentagon"),
+    "edge_popup": Look("Edge-popup", "#5B7F95", "bowtie"),
+    "gem_miner": Look("Gem-Miner", "#A0559B", "hourglass"),
+    "prospr": Look("ProsPr", "#5F9A3C", "star-triangle-up"),
     "magnitude": Look("Magnitude", "#94693A", "hexagon"),
     "random": Look("Random", "#8B8F2B", "cross"),
     "layer": Look("Layer", "#7A5FC7", "star-square"),

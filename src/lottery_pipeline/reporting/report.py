@@ -25,6 +25,13 @@ FIGURE_TEXTS = {
             "of the leaderboard, open markers are the controls, and the dashed line is the dense network."
         ),
     ),
+    "accuracy_against_cost": (
+        "Accuracy against cost",
+        (
+            "Each marker stands at what search and training cost together. The bar to it begins at a small "
+            "tick, the cost of training alone: the bar is the search. The open circle is the dense network."
+        ),
+    ),
     "training_curves": (
         "Training curves",
         (
@@ -36,6 +43,14 @@ FIGURE_TEXTS = {
         "Density of every layer",
         "How the weights that remain are spread over the network, input to output.",
     ),
+    "sanity_checks": (
+        "Sanity checks",
+        (
+            "Tickets changed and trained again. One that owes its accuracy to its mask and its weights loses "
+            "by every change, except perhaps by a search on half of the images. Marker and bar: mean and 95% "
+            "interval over seeds. Open dots: single seeds. An arrow: the mean is beyond the edge."
+        ),
+    ),
     "data_samples": ("Sample images", "As the network sees them, before augmentation."),
     "data_class_counts": ("Images per class", ""),
 }
@@ -46,7 +61,7 @@ DATA_FIGURES = ("data_samples", "data_class_counts")
 def render_report(
     *,
     leaderboard: pd.DataFrame,
-    figures: Mapping[str, go.Figure],
+    figures: Mapping[str, go.Figure | None],
     data_profile: pd.DataFrame | None,
     dense_metrics: Mapping[str, Any] | None,
     ladders: Tables,
@@ -60,7 +75,8 @@ def render_report(
 
     Args:
         leaderboard: as ``build_leaderboard`` makes it.
-        figures: by name; the names of ``FIGURE_TEXTS`` get heading and explanation, others keep their title.
+        figures: by name, None where there is none; the names of ``FIGURE_TEXTS`` get heading and explanation,
+            others keep their title.
         data_profile: any table about the images; None leaves the section out.
         dense_metrics: metrics of the dense run; None where there is none.
         ladders: rungs by run, None for methods without a ladder.
@@ -91,7 +107,7 @@ def render_report(
         "short": fmt.short_fingerprint,
     }
     findings = find(leaderboard, ladders, controls, test_images=context.get("test_images"))
-    drawn = [_describe_figure(name, figures[name]) for name in _order(figures)]
+    drawn = [_describe_figure(name, figure) for name, figure in _order(figures)]
     rows = [_leaderboard_row(row) for row in list_rows(leaderboard)]
     return environment.get_template("report.html.j2").render(
         title=" · ".join(str(context[key]) for key in ("data", "model") if context.get(key))
@@ -126,9 +142,10 @@ def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _order(figures: Mapping[str, go.Figure]) -> list[str]:
-    known = [name for name in FIGURE_TEXTS if name in figures]
-    return known + [name for name in figures if name not in FIGURE_TEXTS]
+def _order(figures: Mapping[str, go.Figure | None]) -> list[tuple[str, go.Figure]]:
+    names = [name for name in FIGURE_TEXTS if name in figures]
+    names += [name for name in figures if name not in FIGURE_TEXTS]
+    return [(name, figure) for name in names if (figure := figures[name]) is not None]
 
 
 def _describe_figure(name: str, figure: go.Figure) -> dict[str, Any]:

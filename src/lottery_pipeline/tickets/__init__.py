@@ -3,11 +3,43 @@
 Every method is a pure function (images, dense run, ...) -> ``Extraction``; every score is "higher = keep".
 """
 
+from collections.abc import Callable
+
+from lottery_pipeline.tickets.cts import extract_cts
+from lottery_pipeline.tickets.edge_popup import extract_edge_popup
 from lottery_pipeline.tickets.extraction import Extraction
+from lottery_pipeline.tickets.gem_miner import extract_gem_miner
+from lottery_pipeline.tickets.grasp import extract_grasp, grasp_scores
 from lottery_pipeline.tickets.imp import extract_lth, extract_ltr
 from lottery_pipeline.tickets.ladder import Ladder
+from lottery_pipeline.tickets.magnitude import extract_magnitude
+from lottery_pipeline.tickets.prospr import extract_prospr
+from lottery_pipeline.tickets.random import extract_random
+from lottery_pipeline.tickets.snip import extract_snip, snip_scores
+from lottery_pipeline.tickets.synflow import extract_synflow, synflow_scores
 from lottery_pipeline.tickets.ticket import Ticket, TicketError
 
-METHODS = {"lth": extract_lth, "ltr": extract_ltr}
+METHODS: dict[str, Callable[..., Extraction]] = {
+    "lth": extract_lth,
+    "ltr": extract_ltr,
+    "cts": extract_cts,
+    "snip": extract_snip,
+    "grasp": extract_grasp,
+    "synflow": extract_synflow,
+    "magnitude": extract_magnitude,
+    "random": extract_random,
+    "edge_popup": extract_edge_popup,
+    "gem_miner": extract_gem_miner,
+    "prospr": extract_prospr,
+}
 
-__all__ = ["METHODS", "Extraction", "Ladder", "Ticket", "TicketError", "extract_lth", "extract_ltr"]
+__all__ = [
+    "METHODS",
+    "Extraction",
+    "Ladder",
+    "Ticket",
+    "TicketError",
+    "grasp_scores",
+    "snip_scores",
+    "synflow_scores",
+]

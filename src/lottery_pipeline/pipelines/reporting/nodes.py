@@ -20,14 +20,15 @@ def build_leaderboard(**results: dict[str, Any] | None) -> Any:
 
 def draw_figures(
     dense_metrics: dict[str, Any], dense_history: list[dict[str, Any]], **results: Any
-) -> tuple[Any, Any, Any]:
-    """Draw accuracy against density, the training curves and the density of every layer."""
+) -> tuple[Any, Any, Any, Any]:
+    """Draw accuracy against density and against cost, the training curves, the density of every layer."""
     from lottery_pipeline.reporting import figures
 
     metrics = select_part(results, "metrics")
     ladders, controls = select_part(results, "ladder_table"), select_part(results, "controls")
     return (
         figures.draw_accuracy_against_density(dense_metrics, metrics, ladders, controls),
+        figures.draw_accuracy_against_cost(dense_metrics, metrics),
         figures.draw_training_curves(dense_history, select_part(results, "history")),
         figures.draw_layer_densities(metrics),
     )
@@ -36,8 +37,10 @@ def draw_figures(
 def write_report(
     leaderboard: Any,
     accuracy_against_density: Any,
+    accuracy_against_cost: Any,
     training_curves: Any,
     layer_densities: Any,
+    sanity_checks_figure: Any,
     data_samples: Any,
     data_class_counts: Any,
     data_profile: Any,
@@ -54,6 +57,8 @@ def write_report(
         leaderboard=leaderboard,
         figures={
             "accuracy_against_density": accuracy_against_density,
+            "accuracy_against_cost": accuracy_against_cost,
+            "sanity_checks": sanity_checks_figure,
             "training_curves": training_curves,
             "layer_densities": layer_densities,
             "data_samples": data_samples,

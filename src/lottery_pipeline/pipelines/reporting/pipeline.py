@@ -7,9 +7,10 @@ from kedro.pipeline import Node, Pipeline
 from lottery_pipeline.pipelines.reporting.nodes import build_leaderboard, draw_figures, write_report
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS
 
-FIGURES = ["accuracy_against_density", "training_curves", "layer_densities"]
+FIGURES = ["accuracy_against_density", "accuracy_against_cost", "training_curves", "layer_densities"]
 DATA = ["data_samples", "data_class_counts", "data_profile", "data_summary"]
 DENSE = ["dense_metrics", "dense_history"]
+SANITY = "sanity_checks_figure"
 LADDER_PARTS = ("ladder_table", "controls")
 
 
@@ -22,7 +23,7 @@ def create_pipeline() -> Pipeline:
         for part in ("metrics", "history", *(LADDER_PARTS if method.has_ladder else ()))
     }
     metrics = {name: alias for name, alias in parts.items() if name.endswith(".metrics")}
-    page = [*FIGURES, *DATA, "leaderboard", "dense_metrics", "run_identity", "parameters"]
+    page = [*FIGURES, *DATA, SANITY, "leaderboard", "dense_metrics", "run_identity", "parameters"]
     nodes = [
         Node(build_leaderboard, inputs=metrics, outputs="leaderboard", name="build_leaderboard"),
         Node(draw_figures, inputs={**_same(DENSE), **parts}, outputs=FIGURES, name="draw_figures"),
@@ -35,7 +36,7 @@ def create_pipeline() -> Pipeline:
             nodes,
             namespace="reporting",
             inputs={
-                **_same([*DATA, *DENSE, "run_identity"]),
+                **_same([*DATA, *DENSE, SANITY, "run_identity"]),
                 **{alias: name for name, alias in parts.items()},
             },
             outputs={*FIGURES, "leaderboard", "report"},

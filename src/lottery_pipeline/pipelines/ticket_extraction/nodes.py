@@ -1,81 +1,67 @@
-"""Nodes of the methods: one ``extract_*`` for each, the rest for all."""
+"""Nodes of the methods: one ``extract_*`` for each, all of one make, and the rest for all."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
 from lottery_pipeline.tracking import current
 
 Rows = list[dict[str, Any]]
 
 
-def extract_lth(
-    images: Any,
-    dense_run: Any,
-    extraction: ImpOptions,
-    model: ModelParameters,
-    pretraining: PretrainingParameters,
-    retraining: RetrainingParameters,
-    seed: int,
-    device: str,
-    checkpoints: Any,
-) -> tuple[Any, dict[str, Any], Rows, Any]:
-    """Find an LTH ticket: rounds of magnitude pruning, survivors reset to initialisation."""
-    from lottery_pipeline.tickets import extract_lth as extract
+def _make_extraction(method: str) -> Callable[..., Any]:
+    """Make the node function of a method; Kedro reads from its signature what type the parameters have."""
 
-    recipe = retraining.recipe(pretraining)
-    return _search_by_rounds(
-        "lth", extract, images, dense_run, recipe, extraction, model.name, seed, device, checkpoints
+    def extract_ticket(
+        images: Any,
+        dense_run: Any,
+        extraction: Any,
+        model: ModelParameters,
+        pretraining: PretrainingParameters,
+        retraining: RetrainingParameters,
+        seed: int,
+        device: str,
+        checkpoints: Any,
+    ) -> tuple[Any, ...]:
+        from lottery_pipeline.tickets import METHODS
+
+        found = METHODS[method](
+            images,
+            dense_run,
+            retraining.recipe(pretraining),
+            seed=seed,
+            options=extraction,
+            device=device,
+            checkpoints=checkpoints,
+            on_record=partial(current().log_search, method),
+            # The name this run was given, not the one in the file of the dense run: that could name any code.
+            allow_factory=model.name,
+        )
+        results = (found.ticket, found.costs, found.trace)
+        return results if found.ladder is None else (*results, found.ladder)
+
+    extract_ticket.__annotations__["extraction"] = METHOD_OPTIONS[method]
+    # Found under this name in this module, as a runner with worker processes needs it.
+    extract_ticket.__name__ = extract_ticket.__qualname__ = f"extract_{method}"
+    extract_ticket.__doc__ = (
+        f"Find a ticket by {method}: ticket, costs, trace, and the ladder if there is one."
     )
+    return extract_ticket
 
 
-def extract_ltr(
-    images: Any,
-    dense_run: Any,
-    extraction: ImpOptions,
-    model: ModelParameters,
-    pretraining: PretrainingParameters,
-    retraining: RetrainingParameters,
-    seed: int,
-    device: str,
-    checkpoints: Any,
-) -> tuple[Any, dict[str, Any], Rows, Any]:
-    """Find an LTR ticket: rounds of magnitude pruning, survivors rewound to early training."""
-    from lottery_pipeline.tickets import extract_ltr as extract
-
-    recipe = retraining.recipe(pretraining)
-    return _search_by_rounds(
-        "ltr", extract, images, dense_run, recipe, extraction, model.name, seed, device, checkpoints
-    )
-
-
-def _search_by_rounds(
-    method: str,
-    extract: Callable[..., Any],
-    images: Any,
-    dense_run: Any,
-    recipe: Any,
-    options: ImpOptions,
-    model_name: str,
-    seed: int,
-    device: str,
-    checkpoints: Any,
-) -> tuple[Any, dict[str, Any], Rows, Any]:
-    found = extract(
-        images,
-        dense_run,
-        recipe,
-        seed=seed,
-        options=options,
-        device=device,
-        checkpoints=checkpoints,
-        on_record=partial(current().log_search, method),
-        # The name this run was given, not the one in the file of the dense run: that could name any code.
-        allow_factory=model_name,
-    )
-    return found.ticket, found.costs, found.trace, found.ladder
+extract_lth = _make_extraction("lth")
+extract_ltr = _make_extraction("ltr")
+extract_cts = _make_extraction("cts")
+extract_snip = _make_extraction("snip")
+extract_grasp = _make_extraction("grasp")
+extract_synflow = _make_extraction("synflow")
+extract_magnitude = _make_extraction("magnitude")
+extract_random = _make_extraction("random")
+extract_edge_popup = _make_extraction("edge_popup")
+extract_gem_miner = _make_extraction("gem_miner")
+extract_prospr = _make_extraction("prospr")
 
 
 def retrain_ticket(

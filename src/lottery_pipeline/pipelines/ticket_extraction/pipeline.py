@@ -6,11 +6,10 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from lottery_pipeline.pipelines.ticket_extraction import nodes
 from lottery_pipeline.pipelines.ticket_extraction.nodes import (
     complete_ladder,
     evaluate_ticket,
-    extract_lth,
-    extract_ltr,
     retrain_ticket,
     train_controls,
 )
@@ -24,17 +23,29 @@ class Method:
         name: namespace of its nodes, parameters and results.
         extract: node function; returns ticket, search costs and trace, and the ladder where it has one.
         has_ladder: whether the method is iterative, with a ticket on every rung.
+        by_default: whether a run that names no pipeline includes it.
     """
 
     name: str
     extract: Callable[..., Any]
     has_ladder: bool = False
+    by_default: bool = False
 
 
 METHODS = (
-    Method("lth", extract_lth, has_ladder=True),
-    Method("ltr", extract_ltr, has_ladder=True),
+    Method("lth", nodes.extract_lth, has_ladder=True, by_default=True),
+    Method("ltr", nodes.extract_ltr, has_ladder=True, by_default=True),
+    Method("cts", nodes.extract_cts, by_default=True),
+    Method("snip", nodes.extract_snip, by_default=True),
+    Method("grasp", nodes.extract_grasp, by_default=True),
+    Method("synflow", nodes.extract_synflow, by_default=True),
+    Method("magnitude", nodes.extract_magnitude),
+    Method("random", nodes.extract_random),
+    Method("edge_popup", nodes.extract_edge_popup),
+    Method("gem_miner", nodes.extract_gem_miner),
+    Method("prospr", nodes.extract_prospr),
 )
+SALIENCY = ("snip", "grasp", "synflow", "magnitude", "random")
 
 TRAINING = ["params:pretraining", "params:retraining", "params:seed", "params:device", "checkpoints"]
 SHARED_INPUTS = {"images", "dense_run", "checkpoints"}
@@ -49,7 +60,7 @@ SHARED_PARAMETERS = {
 
 def create_method(method: Method) -> Pipeline:
     """Instantiate the template for a method, with its name as namespace."""
-    nodes = [
+    steps = [
         Node(
             method.extract,
             inputs=["images", "dense_run", "params:extraction", "params:model", *TRAINING],
@@ -67,7 +78,7 @@ def create_method(method: Method) -> Pipeline:
         create_evaluation(),
     ]
     if method.has_ladder:
-        nodes += [
+        steps += [
             Node(
                 complete_ladder,
                 inputs=["ladder", "metrics"],
@@ -84,7 +95,7 @@ def create_method(method: Method) -> Pipeline:
             ),
         ]
     return Pipeline(
-        nodes, namespace=method.name, inputs=SHARED_INPUTS, parameters=SHARED_PARAMETERS, tags=method.name
+        steps, namespace=method.name, inputs=SHARED_INPUTS, parameters=SHARED_PARAMETERS, tags=method.name
     )
 
 
