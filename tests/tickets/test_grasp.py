@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.sparsity import keep_top_k
 from lottery_pipeline.tickets.grasp import grasp_scores
+from lottery_pipeline.tickets.tensor_file import TicketError
 from tests.reference.grasp_naive import grasp_naive
 
 
@@ -104,3 +105,12 @@ def test_the_temperature_changes_the_ranking():
     )
     assert torch.equal(default, hot)
     assert hot.argsort().tolist() != cold.argsort().tolist()
+
+
+def test_a_network_without_second_derivatives_is_refused_in_one_sentence():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Hardsigmoid(), nn.Linear(3, 2))
+    images, labels = torch.rand(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
+    with pytest.raises(
+        TicketError, match="cannot be differentiated as often as the method must: derivative for"
+    ):
+        grasp_scores(model, images, labels)

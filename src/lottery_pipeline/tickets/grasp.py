@@ -15,12 +15,12 @@ from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.extraction import Extraction
 from lottery_pipeline.tickets.imp_round import OnLabelledRecord
+from lottery_pipeline.tickets.saliency import extract_by_gradients
 from lottery_pipeline.tickets.scoring import (
     Loss,
     check_labels,
     copied_tensors,
     differentiate,
-    extract_by_gradients,
     sum_gradients,
     yield_losses,
 )
@@ -50,7 +50,7 @@ def grasp_scores(
     H g = d<g, dL/dtheta>/dtheta. Deviation from the authors' code: the last layer is not drawn anew before.
 
     Args:
-        model: pixels in [0, 1] -> logits, twice differentiable (torch's hard sigmoid is not); stays as it is.
+        model: pixels in [0, 1] -> logits, twice differentiable; stays as it is.
         images: [N, C, H, W] on the model's device.
         labels: int64 [N].
         masks: theta, g and H are those of the masked network, and masked weights score 0; None is all ones.

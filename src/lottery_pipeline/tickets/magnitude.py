@@ -14,7 +14,7 @@ from lottery_pipeline.sparsity.masks import Masks, apply_masks_, check_masks
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.extraction import Extraction
 from lottery_pipeline.tickets.imp_round import OnLabelledRecord
-from lottery_pipeline.tickets.scoring import extract_by_scores
+from lottery_pipeline.tickets.saliency import extract_by_scores
 from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.recipe import Recipe

@@ -17,14 +17,8 @@ from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.extraction import Extraction
 from lottery_pipeline.tickets.imp_round import OnLabelledRecord
-from lottery_pipeline.tickets.scoring import (
-    Loss,
-    check_labels,
-    copied_tensors,
-    differentiate,
-    extract_by_scores,
-    take_pixels,
-)
+from lottery_pipeline.tickets.saliency import extract_by_scores, take_pixels
+from lottery_pipeline.tickets.scoring import Loss, check_labels, copied_tensors, differentiate
 from lottery_pipeline.tickets.ticket import TicketError
 from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRun

@@ -13,14 +13,8 @@ from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.extraction import Extraction
 from lottery_pipeline.tickets.imp_round import OnLabelledRecord
-from lottery_pipeline.tickets.scoring import (
-    Loss,
-    check_labels,
-    copied_tensors,
-    extract_by_gradients,
-    sum_gradients,
-    yield_losses,
-)
+from lottery_pipeline.tickets.saliency import extract_by_gradients
+from lottery_pipeline.tickets.scoring import Loss, check_labels, copied_tensors, sum_gradients, yield_losses
 from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.recipe import Recipe

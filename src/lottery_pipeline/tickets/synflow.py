@@ -17,7 +17,8 @@ from lottery_pipeline.sparsity.masks import Masks, Weights
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.extraction import Extraction
 from lottery_pipeline.tickets.imp_round import OnLabelledRecord
-from lottery_pipeline.tickets.scoring import copied_tensors, differentiate, extract_by_scores
+from lottery_pipeline.tickets.saliency import extract_by_scores
+from lottery_pipeline.tickets.scoring import copied_tensors, differentiate
 from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.device import pick_device
@@ -100,6 +101,8 @@ def extract_synflow(
     """Find a ticket by SynFlow: after round r of n a density of density**(r / n) is left.
 
     Arguments and errors are those of ``extract_snip``; nothing is random, and a round costs one image.
+    Deviation from the authors' code: that keeps one weight more in every round (ceil for floor), so its masks
+    drift apart from ours over many rounds; with equal counts they are the same.
     """
     chosen = pick_device(device)
     pixels = torch.empty(1, images.channels, *images.image_size)

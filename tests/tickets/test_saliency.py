@@ -20,7 +20,7 @@ from lottery_pipeline.sparsity import DensityError, are_nested, count_kept, keep
 from lottery_pipeline.tickets.grasp import extract_grasp
 from lottery_pipeline.tickets.magnitude import extract_magnitude, magnitude_scores
 from lottery_pipeline.tickets.prospr import extract_prospr
-from lottery_pipeline.tickets.scoring import draw_calibration, extract_by_scores
+from lottery_pipeline.tickets.saliency import draw_calibration, extract_by_scores
 from lottery_pipeline.tickets.snip import extract_snip
 from lottery_pipeline.tickets.synflow import extract_synflow
 from lottery_pipeline.tickets.ticket import TicketError
