@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint format bench viz mlflow clean
+.PHONY: help run test test-slow lint format bench bench-cts viz mlflow clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ format: $(VENV)/.dev ## let ruff rewrite the code
 
 bench: $(VENV)/.run ## measure the training loop against a bare step and the classic loop
 	$(BIN)/python -m benchmarks.training_loop
+
+bench-cts: $(VENV)/.run ## compare CTS with rewinding and the saliency methods on digits (a quarter of an hour)
+	$(BIN)/python -m benchmarks.cts_vs_ltr run digits $(ARGS)
 
 viz: $(VENV)/.viz ## open the pipeline in kedro-viz
 	$(BIN)/kedro viz run
