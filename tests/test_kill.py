@@ -15,13 +15,14 @@ import torch
 from tests.kedro_project import ROOT, load_catalog, redirected, variables
 
 PARAMS = "model.name=resnet20,data.train_limit=640,pretraining.epochs=10,pretraining.evaluation_interval=7"
+PARAMS += ",cts.extraction.length=30"
 KILLS = 10
 CLOCK = {"seconds", "images_per_second", "search_seconds", "train_seconds"}
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(method: str, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "kedro", "run", "--env", "test", "--pipelines", "ltr", "--params", PARAMS],
+        [sys.executable, "-m", "kedro", "run", "--env", "test", "--pipelines", method, "--params", PARAMS],
         cwd=ROOT,
         env={**os.environ, **variables(folder)},
         stdout=subprocess.DEVNULL,
@@ -29,15 +30,15 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(folder: Path) -> float:
+def finish(method: str, folder: Path) -> float:
     began = time.monotonic()
-    assert start(folder).wait(timeout=300) == 0
+    assert start(method, folder).wait(timeout=300) == 0
     return time.monotonic() - began
 
 
-def kill_at(moment: float, folder: Path) -> bool:
+def kill_at(moment: float, method: str, folder: Path) -> bool:
     """Start a run and kill it; whether it was still running then."""
-    process = start(folder)
+    process = start(method, folder)
     try:
         process.wait(timeout=moment)
     except subprocess.TimeoutExpired:
@@ -54,12 +55,13 @@ def without_clock(value: Any) -> Any:
     return [without_clock(item) for item in value] if isinstance(value, list) else value
 
 
-def load_results(folder: Path) -> dict[str, Any]:
+def load_results(method: str, folder: Path) -> dict[str, Any]:
     with redirected(folder):
         catalog = load_catalog()
-        dense, ladder = catalog.load("dense_run"), catalog.load("ltr.ladder")
-        records = ("dense_history", "dense_metrics", "ltr.history", "ltr.metrics", "ltr.ladder_table")
-        records += ("ltr.controls", "ltr.trace", "ltr.search")
+        dense = catalog.load("dense_run")
+        parts = ("history", "metrics", "trace", "search")
+        parts += ("ladder_table", "controls") if method == "ltr" else ()
+        records = ("dense_history", "dense_metrics", *(f"{method}.{part}" for part in parts))
         return {
             "weights": {
                 **{
@@ -67,28 +69,29 @@ def load_results(folder: Path) -> dict[str, Any]:
                     for part in ("initial", "rewind", "final")
                     for k, v in getattr(dense, part).items()
                 },
-                **ladder.survived,
+                **(catalog.load("ltr.ladder").survived if method == "ltr" else {}),
             },
-            "ticket": catalog.load("ltr.ticket").to_bytes(),
-            "trained ticket": catalog.load("ltr.trained_ticket").to_bytes(),
+            "ticket": catalog.load(f"{method}.ticket").to_bytes(),
+            "trained ticket": catalog.load(f"{method}.trained_ticket").to_bytes(),
             **{name: without_clock(catalog.load(name)) for name in records},
         }
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_ten_kills_change_no_bit(tmp_path: Path) -> None:
-    duration = finish(tmp_path / "whole")
+@pytest.mark.parametrize("method", ["ltr", "cts"])
+def test_ten_kills_change_no_bit(method: str, tmp_path: Path) -> None:
+    duration = finish(method, tmp_path / "whole")
     generator = random.Random(0)
     kills = starts = 0
     while kills < KILLS:
         # Not in the first seconds: that is Python importing libraries.
-        kills += kill_at(generator.uniform(0.2, 0.9) * duration, tmp_path / "killed")
+        kills += kill_at(generator.uniform(0.2, 0.9) * duration, method, tmp_path / "killed")
         starts += 1
         assert starts < 5 * KILLS
-    finish(tmp_path / "killed")
+    finish(method, tmp_path / "killed")
 
-    whole, killed = load_results(tmp_path / "whole"), load_results(tmp_path / "killed")
+    whole, killed = (load_results(method, tmp_path / name) for name in ("whole", "killed"))
     weights, theirs = whole.pop("weights"), killed.pop("weights")
     assert weights.keys() == theirs.keys()
     assert all(torch.equal(weights[name], theirs[name]) for name in weights)

@@ -12,7 +12,7 @@ def test_every_source_of_the_contract_has_a_finder():
 
 
 def test_digits_need_nothing():
-    check_request(ImageRequest())
+    assert check_request(ImageRequest()) is None
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES if source != "digits"])
