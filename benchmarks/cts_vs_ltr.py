@@ -7,26 +7,26 @@
 Every trained network leaves a row in data/work/cts_vs_ltr/; a run that was stopped goes on where it was, and
 runs with other --seeds or --methods can go side by side. `report` (done at the end of `run`, too) gathers the
 rows in benchmarks/results/cts_vs_ltr_<setting>.json: means and 95 % t-intervals over seeds, differences to
-rewinding at the same density and start, and what each ticket cost.
+rewinding at the same density and start, and what each ticket cost. Rows recorded there are not measured
+again; to begin anew, remove the file.
 """
 
 import argparse
 import json
 import logging
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.environment import describe_environment
+from benchmarks.cts_report import LADDERS, gather, render
+from benchmarks.cts_settings import RATE, SETTINGS, Setting
 from lottery_pipeline.files import write_atomically
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.images.splits import ImageSplits, load_splits, save_splits
-from lottery_pipeline.intervals import t_interval
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import (
     CtsOptions,
@@ -42,106 +42,10 @@ from lottery_pipeline.tickets.retraining import retrain_ticket
 from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRun, load_dense_run, pretrain, save_dense_run
 from lottery_pipeline.training.evaluation import evaluate
-from lottery_pipeline.training.recipe import Recipe
 
 PROJECT = Path(__file__).parents[1]
 WORK = PROJECT / "data" / "work" / "cts_vs_ltr"
-RATE = 0.2  # rung r keeps 0.8^r
-RUNGS = (6, 14, 18, 22, 26)
-CIFAR = {"optimiser": "sgd", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-3, "flip": True}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Images, recipe and rewind point of one part of the study.
-
-    Attributes:
-        images: request for the images; ``root`` comes from the command line.
-        recipe: of every training.
-        rewind_epoch: k of theta_k; theta_0 is the other start.
-        length: of the mask search.
-        seeds: of the runs.
-        rungs: densities 0.8^r that are looked at.
-        note: what there is to know about it.
-    """
-
-    images: dict[str, Any]
-    recipe: Recipe
-    rewind_epoch: float
-    length: str | int
-    seeds: tuple[int, ...]
-    note: str
-    rungs: tuple[int, ...] = RUNGS
-
-
-SETTINGS = {
-    "digits": Setting(
-        images={"source": "digits"},
-        recipe=Recipe(
-            learning_rate=0.1,
-            weight_decay=5e-4,
-            schedule="cosine",
-            warmup_epochs=1,
-            epochs=16,
-            batch_size=64,
-            crop_padding=1,
-        ),
-        rewind_epoch=1,
-        length="half",
-        seeds=(0,),
-        note="the images and the recipe of the default experiment: too easy to rank methods",
-    ),
-    "converged": Setting(
-        images={
-            "source": "image_folder",
-            "image_size": 8,
-            "channels": 3,
-            "train_limit": 2000,
-            "validation_fraction": 0.02,
-        },
-        recipe=Recipe(
-            **CIFAR, schedule="cosine", epochs=40, batch_size=64, crop_padding=1, crop_mode="reflect"
-        ),
-        rewind_epoch=2.5,
-        length="half",
-        seeds=(0, 1, 2),
-        note="2,000 CIFAR-10 images of 8x8 pixels, 40 epochs",
-    ),
-    "undertrained": Setting(
-        images={"source": "image_folder", "channels": 3, "train_limit": 5000},
-        recipe=Recipe(
-            **CIFAR,
-            schedule="cosine",
-            epochs=15,
-            batch_size=128,
-            crop_padding=4,
-            crop_mode="reflect",
-            precision="bfloat16",
-        ),
-        rewind_epoch=1,
-        length=20,
-        seeds=(0,),
-        note="5,000 CIFAR-10 images of 32x32 pixels, 15 epochs, search of 20 epochs: far from converged",
-    ),
-    "large": Setting(
-        images={"source": "image_folder", "image_size": 16, "channels": 3, "train_limit": 15000},
-        recipe=Recipe(
-            **CIFAR,
-            schedule="cosine",
-            epochs=24,
-            batch_size=128,
-            crop_padding=2,
-            crop_mode="reflect",
-            precision="bfloat16",
-        ),
-        rewind_epoch=1,
-        length=24,
-        seeds=(0,),
-        note="15,000 CIFAR-10 images of 16x16 pixels, 24 epochs, search of 24 epochs: between the two",
-    ),
-}
 STARTS = ("initial", "rewind")
-LADDERS = {"initial": "lth", "rewind": "ltr"}
 
 
 @dataclass(frozen=True)
@@ -168,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="instead of the setting's")
     parser.add_argument("--methods", nargs="+", choices=PLANS, default=list(PLANS))
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--rungs", type=int, nargs="+", help="instead of the setting's")
     parser.add_argument("--threads", type=int, help="of torch; all cores without it")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
@@ -175,21 +80,37 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     setting = SETTINGS[options.setting]
+    path = PROJECT / "benchmarks" / "results" / f"cts_vs_ltr_{options.setting}.json"
+    restore(options.setting, path)
     if options.action == "run":
         for seed in options.seeds or setting.seeds:
-            task = prepare(options.setting, seed, options.data, options.device)
+            task = prepare(options.setting, seed, options.data, options.device, options.rungs)
             for method in options.methods:
                 for start in options.starts:
                     PLANS[method](task, method, start)
-    result = gather(options.setting)
-    path = PROJECT / "benchmarks" / "results" / f"cts_vs_ltr_{options.setting}.json"
+    result = gather(options.setting, WORK)
     write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
     print(render(result))
 
 
-def prepare(name: str, seed: int, root: str | None, device: str) -> Task:
+def restore(name: str, path: Path) -> None:
+    """Put recorded rows back to where a run looks for them."""
+    recorded = json.loads(path.read_text()) if path.exists() else {"rows": [], "dense": []}
+    for run in recorded["dense"]:
+        place = WORK / name / f"seed{run['seed']}" / "dense.json"
+        if not place.exists():
+            write_atomically(place, json.dumps(run).encode())
+    for row in recorded["rows"]:
+        method = "ladder" if row["method"] in LADDERS.values() else row["method"]
+        place = WORK / name / f"seed{row['seed']}" / f"{method}_{row['start']}_{row['rung']:02d}.json"
+        if not place.exists():
+            write_atomically(place, json.dumps(row).encode())
+
+
+def prepare(name: str, seed: int, root: str | None, device: str, rungs: list[int] | None) -> Task:
     """Read the images, and train the dense network or read it."""
     setting, folder = SETTINGS[name], WORK / name / f"seed{seed}"
+    setting = replace(setting, rungs=tuple(rungs)) if rungs else setting
     stored, dense_path = folder / "images.safetensors", folder / "dense.safetensors"
     if not stored.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -216,6 +137,9 @@ def prepare(name: str, seed: int, root: str | None, device: str) -> Task:
         stored=load_dense_run(dense_path) if dense_path.exists() else None,
     )
     save_dense_run(dense, dense_path)
+    curve = [row["validation_accuracy"] for row in dense.history]
+    record = {"seed": seed, "test_accuracy": dense.metrics["test_accuracy"], "validation_curve": curve}
+    write_atomically(folder / "dense.json", json.dumps(record).encode())
     checkpoints.clear_used()
     return Task(setting, folder, images, dense, seed, device, checkpoints)
 
@@ -346,93 +270,6 @@ def save_row(task: Task, method: str, start: str, rung: int, row: dict[str, Any]
     }
     write_atomically(row_path(task, method, start, rung), json.dumps({**known, **row}).encode())
     logging.info("%s %s rung %d: %.2f %%", name, start, rung, 100 * row["test_accuracy"])
-
-
-# The report -------------------------------------------------------------------------------------------------
-
-
-def gather(name: str) -> dict[str, Any]:
-    """Put all rows of a setting together, and summarise them over seeds."""
-    setting = SETTINGS[name]
-    folders = sorted((WORK / name).glob("seed*"))
-    rows = [json.loads(path.read_text()) for folder in folders for path in sorted(folder.glob("*.json"))]
-    runs = [load_dense_run(folder / "dense.safetensors") for folder in folders]
-    return {
-        "setting": name,
-        "note": setting.note,
-        "environment": describe_environment(),
-        "images": setting.images,
-        "recipe": setting.recipe.record(),
-        "rewind_epoch": setting.rewind_epoch,
-        "search_length": setting.length,
-        "seeds": [run.seed for run in runs],
-        "dense_accuracy": summarise([run.metrics["test_accuracy"] for run in runs]),
-        "dense_curve": [[row["validation_accuracy"] for row in run.history] for run in runs],
-        "summary": list(summarise_rows(rows)),
-        "rows": rows,
-    }
-
-
-def summarise_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a row per method, start and rung: accuracy, difference to the ladder, ratio of costs."""
-    groups: dict[tuple[str, str, int], dict[int, dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["method"], row["start"], row["rung"]), {})[row["seed"]] = row
-    for (method, start, rung), by_seed in sorted(groups.items(), key=lambda item: (item[0][1:], item[0][0])):
-        ladder = groups.get((LADDERS[start], start, rung), {})
-        pairs = [(row, ladder[seed]) for seed, row in by_seed.items() if seed in ladder]
-        summary = {
-            "method": method,
-            "start": start,
-            "rung": rung,
-            "density": next(iter(by_seed.values()))["density"],
-            "test_accuracy": summarise([row["test_accuracy"] for row in by_seed.values()]),
-        }
-        if pairs and method != LADDERS[start]:
-            gains = [row["test_accuracy"] - other["test_accuracy"] for row, other in pairs]
-            summary["minus_ladder"] = summarise(gains)
-            for unit in ("epochs", "seconds"):
-                ratios = [cost(other, unit) / cost(row, unit) for row, other in pairs]
-                summary[f"ladder_cost_ratio_{unit}"] = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        yield summary
-
-
-def cost(row: dict[str, Any], unit: str) -> float:
-    """Return search and training together, beyond the start point."""
-    return row[f"search_{unit}"] + row[f"train_{unit}"]
-
-
-def summarise(values: list[float]) -> dict[str, Any]:
-    """Return mean, bounds of the 95 % t-interval (None for one seed) and the values."""
-    interval = t_interval(values)
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high, "values": values}
-
-
-def render(result: dict[str, Any]) -> str:
-    """Lay the summary out as Markdown: accuracies in percent, differences in points."""
-    lines = [f"{result['setting']}: {result['note']}", f"dense {show(result['dense_accuracy'])} %", ""]
-    columns = (
-        "start",
-        "density %",
-        "method",
-        "accuracy",
-        "minus ladder",
-        "ladder's cost / its own: epochs, s",
-    )
-    lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    for row in result["summary"]:
-        gain = show(row["minus_ladder"]) if "minus_ladder" in row else ""
-        ratios = [row.get(f"ladder_cost_ratio_{unit}") for unit in ("epochs", "seconds")]
-        costs = ", ".join(f"{ratio:.1f}" for ratio in ratios if ratio is not None)
-        place = f"{row['start']} | {100 * row['density']:.3f} | {row['method']}"
-        lines.append(f"| {place} | {show(row['test_accuracy'])} | {gain} | {costs} |")
-    return "\n".join(lines)
-
-
-def show(summary: dict[str, Any]) -> str:
-    """Write mean and half-width in hundredths."""
-    half = "" if summary["low"] is None else f" ± {50 * (summary['high'] - summary['low']):.2f}"
-    return f"{100 * summary['mean']:.2f}{half}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""The settings of the study of CTS against rewinding: images, recipe, rewind point, length of the search."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lottery_pipeline.training.recipe import Recipe
+
+RATE = 0.2  # rung r keeps 0.8^r
+RUNGS = (6, 14, 18, 22, 26)
+CIFAR: dict[str, Any] = {
+    "optimiser": "sgd",
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-3,
+    "schedule": "cosine",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Images, recipe and rewind point of one part of the study.
+
+    Attributes:
+        images: request for the images; ``root`` comes from the command line.
+        recipe: of every training.
+        rewind_epoch: k of theta_k; theta_0 is the other start.
+        length: of the mask search.
+        seeds: of the runs.
+        rungs: densities 0.8^r that are looked at.
+        note: what there is to know about it.
+    """
+
+    images: dict[str, Any]
+    recipe: Recipe
+    rewind_epoch: float
+    length: str | int
+    seeds: tuple[int, ...]
+    note: str
+    rungs: tuple[int, ...] = RUNGS
+
+
+SETTINGS = {
+    "digits": Setting(
+        images={"source": "digits"},
+        recipe=Recipe(
+            learning_rate=0.1,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup_epochs=1,
+            epochs=16,
+            batch_size=64,
+            crop_padding=1,
+        ),
+        rewind_epoch=1,
+        length="half",
+        seeds=(0,),
+        note="the images and the recipe of the default experiment: too easy to rank methods",
+    ),
+    "converged": Setting(
+        images={
+            "source": "image_folder",
+            "image_size": 8,
+            "channels": 3,
+            "train_limit": 2000,
+            "validation_fraction": 0.02,
+        },
+        recipe=Recipe(**CIFAR, epochs=40, batch_size=64, flip=True, crop_padding=1, crop_mode="reflect"),
+        rewind_epoch=2.5,
+        length="half",
+        seeds=(0, 1, 2),
+        note="2,000 CIFAR-10 images of 8x8 pixels, 40 epochs",
+    ),
+    "undertrained": Setting(
+        images={"source": "image_folder", "channels": 3, "train_limit": 5000},
+        recipe=Recipe(**CIFAR, epochs=15, batch_size=128, precision="bfloat16"),
+        rewind_epoch=1,
+        length=20,
+        seeds=(0,),
+        note="5,000 CIFAR-10 images of 32x32 pixels, no augmentation, 15 epochs, search of 20: undertrained",
+    ),
+    "large": Setting(
+        images={"source": "image_folder", "image_size": 16, "channels": 3, "train_limit": 15000},
+        recipe=Recipe(**CIFAR, epochs=24, batch_size=128, precision="bfloat16"),
+        rewind_epoch=1,
+        length=24,
+        seeds=(0,),
+        note="15,000 CIFAR-10 images of 16x16 pixels, no augmentation, 24 epochs, search of 24: in between",
+    ),
+}
