@@ -4,7 +4,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from lottery_pipeline.options import ControlOptions, ImpOptions
+from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CtsOptions, ImpOptions, SanityOptions
 
 
 def test_the_options_need_no_torch():
@@ -66,3 +66,45 @@ def test_controls_are_both_kinds_at_the_last_rung_by_default():
 def test_a_wrong_control_option_is_refused_with_its_reason(values, message):
     with pytest.raises(ValidationError, match=message):
         ControlOptions(**values)
+
+
+def test_lists_of_sanity_checks_may_be_words_because_a_comma_ends_a_parameter():
+    options = SanityOptions(methods="cts snip", checks="shuffle", seeds="0 1 12")
+    assert options == SanityOptions(methods=["cts", "snip"], checks=["shuffle"], seeds=[0, 1, 12])
+    assert SanityOptions(seeds=3).seeds == (3,)
+    assert SanityOptions().checks == ("shuffle", "reinitialise", "inversion", "corrupted_data", "half_data")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"methods": []}, "at least 1 item"),
+        ({"methods": "gut"}, "'gut' is no method; allowed are lth, ltr, cts"),
+        ({"methods": "cts cts"}, "twice"),
+        ({"checks": "invert"}, "'shuffle', 'reinitialise'"),
+        ({"seeds": "0 x"}, "valid integer"),
+        ({"seeds": [-1]}, "greater than or equal to 0"),
+    ],
+)
+def test_a_wrong_sanity_option_is_refused_with_its_reason(values, message):
+    with pytest.raises(ValidationError, match=message):
+        SanityOptions(**values)
+
+
+@pytest.mark.parametrize("length", [0, -1, 1.5, True, "all", "", None, [1]])
+def test_a_wrong_length_of_a_search_is_refused_in_one_sentence(length):
+    with pytest.raises(ValidationError, match="is no length of a search; allowed are short, half, long"):
+        CtsOptions(density=0.1, length=length)
+
+
+@pytest.mark.parametrize("method", METHOD_OPTIONS)
+@pytest.mark.parametrize("density", [0, -0.1, 1.5, "abc", True, float("nan")])
+def test_every_method_refuses_what_is_no_density(method, density):
+    with pytest.raises(ValidationError, match="density"):
+        METHOD_OPTIONS[method](density=density)
+
+
+@pytest.mark.parametrize("method", METHOD_OPTIONS)
+def test_every_method_refuses_an_unknown_key(method):
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        METHOD_OPTIONS[method](density=0.5, sparsity=0.5)

@@ -51,6 +51,16 @@ class SanityOptions(BaseModel):
         2,
     )
 
+    @field_validator("methods", "checks", "seeds", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        """Take "cts snip" for a list: on the command line a comma ends a parameter."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        if isinstance(value, str):
+            return [int(word) if word.isdecimal() else word for word in value.split()]
+        return value
+
     @field_validator("methods")
     @classmethod
     def _check_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
