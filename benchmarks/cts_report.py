@@ -29,6 +29,9 @@ def gather(name: str, work: Path) -> dict[str, Any]:
         "search_length": setting.length,
         "seeds": [run["seed"] for run in dense],
         "dense_accuracy": summarise([run["test_accuracy"] for run in dense]),
+        "gain_of_twice_the_epochs": summarise(
+            [run["test_accuracy_twice_the_epochs"] - run["test_accuracy"] for run in dense]
+        ),
         "dense": dense,
         "summary": list(summarise_rows(rows)),
         "rows": rows,
@@ -72,7 +75,8 @@ def summarise(values: list[float]) -> dict[str, Any]:
 
 def render(result: dict[str, Any]) -> str:
     """Lay the summary out as Markdown: accuracies in percent, differences in points."""
-    lines = [f"{result['setting']}: {result['note']}", f"dense {show(result['dense_accuracy'])} %", ""]
+    lines = [f"{result['setting']}: {result['note']}", f"dense {show(result['dense_accuracy'])} %"]
+    lines += [f"twice the epochs change the dense network by {show(result['gain_of_twice_the_epochs'])}", ""]
     columns = (
         "start",
         "density %",

@@ -70,13 +70,13 @@ SETTINGS = {
         seeds=(0, 1, 2),
         note="2,000 CIFAR-10 images of 8x8 pixels, 40 epochs",
     ),
-    "undertrained": Setting(
+    "short": Setting(
         images={"source": "image_folder", "channels": 3, "train_limit": 5000},
         recipe=Recipe(**CIFAR, epochs=15, batch_size=128, precision="bfloat16"),
         rewind_epoch=1,
         length=20,
         seeds=(0,),
-        note="5,000 CIFAR-10 images of 32x32 pixels, no augmentation, 15 epochs, search of 20: undertrained",
+        note="5,000 CIFAR-10 images of 32x32 pixels, no augmentation, 15 epochs, search of 20",
     ),
     "large": Setting(
         images={"source": "image_folder", "image_size": 16, "channels": 3, "train_limit": 15000},
@@ -84,6 +84,6 @@ SETTINGS = {
         rewind_epoch=1,
         length=24,
         seeds=(0,),
-        note="15,000 CIFAR-10 images of 16x16 pixels, no augmentation, 24 epochs, search of 24: in between",
+        note="15,000 CIFAR-10 images of 16x16 pixels, no augmentation, 24 epochs, search of 24",
     ),
 }
