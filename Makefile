@@ -38,7 +38,7 @@ bench: $(VENV)/.run ## measure the training loop against a bare step and the cla
 	$(BIN)/python -m benchmarks.training_loop
 
 bench-cts: $(VENV)/.run ## compare CTS with rewinding and the saliency methods on digits (a quarter of an hour)
-	$(BIN)/python -m benchmarks.cts_vs_ltr run digits $(ARGS)
+	$(BIN)/python -m benchmarks.cts_vs_ltr run digits --threads 1 $(ARGS)
 
 viz: $(VENV)/.viz ## open the pipeline in kedro-viz
 	$(BIN)/kedro viz run
