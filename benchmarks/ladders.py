@@ -10,18 +10,15 @@ The result is written to benchmarks/results/ladders_<study>.json, with the envir
 
 import argparse
 import json
-import math
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import t as student
-
 from benchmarks.environment import describe_environment
 from lottery_pipeline.files import write_atomically
+from lottery_pipeline.intervals import t_interval
 
 PROJECT = Path(__file__).parents[1]
 # Study -> the Kedro environment and the methods.
@@ -99,11 +96,9 @@ def find_control(rows: list[dict[str, Any]], control: str, kept: int) -> float |
 
 def summarise(values: list[float]) -> dict[str, Any]:
     """Mean and half-width of the 95 % t-interval over seeds (None for one seed), with the values."""
-    half = None
-    if len(values) > 1:
-        scale = statistics.stdev(values) / math.sqrt(len(values))
-        half = float(student.ppf(0.975, len(values) - 1)) * scale
-    return {"mean": statistics.fmean(values), "half_width": half, "values": values}
+    interval = t_interval(values)
+    half = None if interval.high is None else interval.high - interval.mean
+    return {"mean": interval.mean, "half_width": half, "values": values}
 
 
 def render(result: dict[str, Any]) -> str:
