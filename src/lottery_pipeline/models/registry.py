@@ -11,6 +11,7 @@ from lottery_pipeline.models.convnet import ConvNet
 from lottery_pipeline.models.factory import build_from_factory, import_factory
 from lottery_pipeline.models.lenet import LeNet300100
 from lottery_pipeline.models.names import TORCHVISION_PREFIX, ModelError, check_model_name, is_factory
+from lottery_pipeline.models.reduction import narrow_layers_, remove_blocks_
 from lottery_pipeline.models.resnet import CifarResNet
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.torchvision_models import build_resnet, build_torchvision, check_torchvision_name
@@ -75,9 +76,10 @@ def build_model(
         # Not torch.manual_seed: that would also reseed every accelerator of the process.
         torch.default_generator.manual_seed(seed)
         with WithoutAllocation() if device.type == "meta" and not factory else torch.device("cpu"):
-            network = _build_network(spec)
-    model = Classifier(Normalise(spec.mean, spec.std), network)
-    if spec.name not in BUILDERS:
+            model = Classifier(Normalise(spec.mean, spec.std), _build_network(spec))
+            remove_blocks_(model, spec.removed_blocks)
+            narrow_layers_(model, spec.narrowed)
+    if spec.name not in BUILDERS or spec.narrowed:
         _check_logits(model, spec)
     return model.to(device)
 

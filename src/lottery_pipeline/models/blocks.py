@@ -1,0 +1,87 @@
+"""Residual blocks: which a network has, and which of them can be taken out without changing a shape.
+
+The rule is that of the code of Jordao's group (later papers), which differs from the prose of arXiv
+2301.10835: a block is a candidate where its output has the shape of the previous block's output. So the
+first block of every stage is out: those of later stages have a projection, that of the first stage has no
+previous block. The block just before a down-sampling one is in.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+from torchvision.models import resnet
+
+from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.models.resnet import BasicBlock
+
+RESIDUAL_BLOCKS = (BasicBlock, resnet.BasicBlock, resnet.Bottleneck)
+LEAST_PER_STAGE = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """A residual block of a network.
+
+    Attributes:
+        name: of the module (``network.layer1.3``).
+        stage: name of the ``nn.Sequential`` it stands in.
+        identity: whether its shortcut is the identity, so that it can be left out.
+        first: whether it is the first of its stage.
+    """
+
+    name: str
+    stage: str
+    identity: bool
+    first: bool
+
+
+def list_blocks(model: nn.Module) -> list[Block]:
+    """Return the residual blocks in the order in which images pass them.
+
+    Known are the blocks of our own and of torchvision's ResNets; each stands in an ``nn.Sequential``.
+    """
+    blocks: list[Block] = []
+    for stage, sequential in model.named_modules():
+        if not isinstance(sequential, nn.Sequential):
+            continue
+        for position, (name, module) in enumerate(sequential.named_children()):
+            if isinstance(module, RESIDUAL_BLOCKS):
+                place = f"{stage}.{name}" if stage else name
+                blocks.append(Block(place, stage, module.downsample is None, position == 0))
+    return blocks
+
+
+def list_candidates(model: nn.Module, *, with_first_block: bool = False) -> list[Block]:
+    """Return the blocks that may be removed, in order.
+
+    Args:
+        model: a residual network.
+        with_first_block: the first block of a stage counts, too, where its shortcut is the identity
+            (stage 1 of CIFAR ResNets): the stem takes the place of the previous block.
+
+    Raises:
+        ModelError: the network has no block with an identity shortcut, such as a VGG.
+    """
+    blocks = [block for block in list_blocks(model) if block.identity]
+    candidates = [block for block in blocks if with_first_block or not block.first]
+    if not candidates:
+        raise ModelError(
+            "this network has no residual block with an identity shortcut, so no layer can be removed; "
+            "choose a ResNet, e.g. resnet20 or torchvision:resnet50"
+        )
+    return candidates
+
+
+def stage_sizes(model: nn.Module) -> dict[str, int]:
+    """Return the number of blocks of every stage."""
+    return dict(Counter(block.stage for block in list_blocks(model)))
+
+
+def most_removable(
+    candidates: Iterable[Block], sizes: dict[str, int], least_per_stage: int = LEAST_PER_STAGE
+) -> int:
+    """Return how many candidates can go while every stage keeps ``least_per_stage`` blocks."""
+    by_stage = Counter(block.stage for block in candidates)
+    return sum(max(0, min(count, sizes[stage] - least_per_stage)) for stage, count in by_stage.items())
