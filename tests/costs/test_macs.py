@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
 from lottery_pipeline.models.prunable import prunable_parameters
@@ -12,10 +13,11 @@ from tests.reference.macs import cifar_resnet_macs, cifar_vgg_macs
 PUBLISHED = {"resnet20": 40.81, "resnet32": 69.12, "resnet56": 125.75, "resnet18": 555.4, "vgg16": 313.2}
 
 
-def model_of(name, *, channels=3, side=32):
+def model_of(name, *, channels=3, side=32, removed=()):
     return build_model(
         ModelSpec(
             name=name,
+            removed_blocks=removed,
             num_classes=10,
             channels=channels,
             image_size=(side, side),
@@ -129,3 +131,82 @@ def test_theoretical_macs_are_weighted_by_the_density_of_each_layer():
     masks = {"conv": torch.tensor([True, False, False, False]), "fc": torch.tensor([True, True, False])}
     assert theoretical_macs(macs, masks) == 250 + 7 + 7
     assert theoretical_macs(macs, {}) == total_macs(macs) == 1_017
+
+
+def torch_flops(model, images):
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model.eval()(images)
+    return counter.get_total_flops()
+
+
+def test_layers_cost_their_hand_count():
+    assert count_macs(nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32)) == {".weight": 442_368}
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    assert count_macs(flat, (1, 8, 8)) == {"1.weight": 640}
+
+
+@pytest.mark.parametrize(("name", "macs"), [("resnet32", 69_124_736), ("resnet56", 125_747_840)])
+def test_published_networks_cost_their_exact_count(name, macs):
+    assert total_macs(count_macs(model_of(name), (3, 32, 32))) == macs
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "parameters"), [("resnet32", 68_862_592, 464_154), ("resnet56", 125_485_696, 853_018)]
+)
+def test_shortcuts_without_weights_would_cost_what_is_published_for_option_a(name, macs, parameters):
+    model = model_of(name)
+    found = count_macs(model, (3, 32, 32))
+    assert sum(count for layer, count in found.items() if "downsample" not in layer) == macs
+    weights = [value.numel() for key, value in model.named_parameters() if "downsample" not in key]
+    assert sum(weights) == parameters
+
+
+def test_two_flops_per_mac_are_what_torch_counts():
+    grouped = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, groups=2), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    depthwise = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, groups=3), nn.BatchNorm2d(6), nn.Conv2d(6, 2, 1))
+    networks = [
+        *((model_of(name), (3, 32, 32)) for name in ("resnet32", "resnet56", "vgg16")),
+        (grouped.to("meta"), (4, 9, 9)),
+        (depthwise.to("meta"), (3, 5, 5)),
+    ]
+    for model, shape in networks:
+        macs = total_macs(count_macs(model, shape))
+        assert torch_flops(model, torch.zeros(1, *shape, device="meta")) == 2 * macs
+        assert torch_flops(model, torch.zeros(5, *shape, device="meta")) == 5 * 2 * macs
+
+
+def test_zeros_are_work_for_a_dense_kernel_but_not_in_theory():
+    model = nn.Conv2d(1, 2, 3)
+    images = torch.zeros(1, 1, 5, 5)
+    before = torch_flops(model, images)
+    mask = torch.zeros_like(model.weight, dtype=torch.bool)
+    mask[0] = True
+    model.weight.data.mul_(mask)
+    macs = count_macs(model, (1, 5, 5))
+    assert torch_flops(model, images) == before == 2 * total_macs(macs)
+    assert theoretical_macs(macs, {".weight": mask}) == total_macs(macs) // 2
+
+
+def test_equal_density_is_not_equal_arithmetic():
+    macs = {"conv": 1_000, "fc": 10}
+    full, empty = torch.ones(10, dtype=torch.bool), torch.zeros(10, dtype=torch.bool)
+    assert theoretical_macs(macs, {"conv": full, "fc": full}) == total_macs(macs)
+    assert theoretical_macs(macs, {"conv": full, "fc": empty}) == 1_000
+    assert theoretical_macs(macs, {"conv": empty, "fc": full}) == 10
+
+
+@pytest.mark.parametrize(("depth", "percent"), [(32, 6.826), (56, 3.7525)])
+def test_every_removed_block_saves_its_share(depth, percent):
+    removed = ("network.layer1.1", "network.layer2.2", "network.layer3.3")
+    full = total_macs(count_macs(model_of(f"resnet{depth}"), (3, 32, 32)))
+    small = total_macs(count_macs(model_of(f"resnet{depth}", removed=removed), (3, 32, 32)))
+    assert full - small == 3 * 4_718_592
+    assert 100 * (full - small) / full == pytest.approx(3 * percent, abs=2e-3)
+
+
+def test_twenty_one_blocks_are_four_fifths_of_resnet56():
+    removed = tuple(f"network.layer{stage}.{block}" for stage in (1, 2, 3) for block in range(2, 9))
+    full = total_macs(count_macs(model_of("resnet56"), (3, 32, 32)))
+    small = total_macs(count_macs(model_of("resnet56", removed=removed), (3, 32, 32)))
+    assert round(100 * (full - small) / full, 2) == 78.80

@@ -1,6 +1,6 @@
 """MACs: multiply-accumulates of convolution and linear layers, forward, for one image.
 
-Training takes about 6 FLOPs per MAC and image (2 forward, 4 backward).
+FLOPs are 2 per MAC. What training takes is counted in ``training_flops``.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,49 @@
+"""Training FLOPs: counted around one forward and backward pass, never taken for three forward passes.
+
+The first layer needs no gradient of its images and a frozen weight none of its own, so a training costs less
+than three forward passes, and how much less depends on the network.
+"""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+
+_BATCH = 2  # batch norm needs two images where a feature map has one pixel
+
+
+def count_training_flops(model: nn.Module, image_shape: tuple[int, int, int], batch_size: int) -> int:
+    """Count the FLOPs of one step in training mode: forward, cross-entropy, backward; without the optimiser.
+
+    Counted by torch's ``FlopCounterMode``: 2 per multiply-add of convolutions, matrix products and attention,
+    by shapes alone, so zeros count as work; biases, norms and activations count nothing. The pass is done on
+    a copy on the model's own device; on ``meta`` no arithmetic is done.
+
+    Args:
+        model: images [N, C, H, W] to logits [N, classes, ...]; stays as it is.
+        image_shape: channels, height, width.
+        batch_size: N.
+
+    Returns:
+        FLOPs of the whole batch.
+    """
+    model = copy.deepcopy(model).train()
+    example = next(model.parameters())
+    images = torch.zeros(batch_size, *image_shape, device=example.device, dtype=example.dtype)
+    counter = FlopCounterMode(display=False)
+    devices = [example.device] if example.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.enable_grad(), counter:  # dropout draws numbers
+        logits = model(images)
+        labels = torch.zeros_like(logits[:, 0], dtype=torch.long)
+        cross_entropy(logits, labels).backward()
+    return counter.get_total_flops()
+
+
+def count_training_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Return the multiply-accumulates of training on one image, forward and backward.
+
+    Half the FLOPs of ``count_training_flops``, which grow in proportion to the batch.
+    """
+    return count_training_flops(model, image_shape, _BATCH) // (2 * _BATCH)

@@ -1,0 +1,102 @@
+"""Options of the cost report: what is measured, and what carbon is computed from."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+# g CO2e per kWh of electricity in 2023, as in codecarbon 3.3.2 (global_energy_mix.json and, for WORLD,
+# carbon_intensity_per_source.json), by three-letter country code.
+CARBON_INTENSITIES: dict[str, float] = {
+    "BRA": 98.348,
+    "DEU": 380.95,
+    "FRA": 56.039,
+    "SWE": 40.695,
+    "USA": 369.473,
+    "WORLD": 475.0,
+}
+
+
+def check_country(country: str) -> str:
+    """Return a country code whose carbon intensity is known.
+
+    Raises:
+        ValueError: it is not; one sentence.
+    """
+    if country not in CARBON_INTENSITIES:
+        raise ValueError(
+            f"{country!r} is no country of known carbon intensity; known are "
+            f"{', '.join(CARBON_INTENSITIES)}, and carbon_intensity takes a number (g CO2e/kWh) for any other"
+        )
+    return country
+
+
+class CostOptions(BaseModel):
+    """What of a ticket's costs is measured, and what its carbon is computed from.
+
+    Carbon is reported where ``country`` or ``carbon_intensity`` is given.
+
+    Attributes:
+        latency: whether forward passes are timed.
+        batch_sizes: of the timed passes, each at most 4,096 images.
+        repeats: timed passes of each network and batch size.
+        power_watts: mean power, W; the estimate needs it. For codecarbon it replaces what it would take for
+            processor and memory, and may be left out.
+        country: three-letter code, or WORLD, to look the carbon intensity up by.
+        carbon_intensity: g CO2e/kWh, in place of a country.
+        pue: power usage effectiveness of the data centre, 1 or more.
+        tracker: of the power; ``estimate`` takes the given one, ``codecarbon`` asks the package of that name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    latency: bool = True
+    batch_sizes: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Field(min_length=1)
+    ] = (1, 128)
+    repeats: int = Field(default=30, ge=2, le=10_000, strict=True)
+    power_watts: float | None = Field(default=None, gt=0, strict=True)
+    country: str | None = None
+    carbon_intensity: float | None = Field(default=None, ge=0, strict=True)
+    pue: float = Field(default=1.0, ge=1, strict=True)
+    tracker: Literal["estimate", "codecarbon"] = "estimate"
+
+    @property
+    def reports_carbon(self) -> bool:
+        """Whether there is an intensity to compute carbon from."""
+        return self.country is not None or self.carbon_intensity is not None
+
+    @field_validator("batch_sizes", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        """Take "1 128" for a list: on the command line a comma ends a parameter."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        if isinstance(value, str):
+            return [int(word) if word.isdecimal() else word for word in value.split()]
+        return value
+
+    @field_validator("batch_sizes")
+    @classmethod
+    def _check_repeats(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(sizes)) != len(sizes):
+            raise ValueError(f"batch_sizes must not name the same size twice, but is {list(sizes)}")
+        return sizes
+
+    @field_validator("country")
+    @classmethod
+    def _check_country(cls, country: str | None) -> str | None:
+        return None if country is None else check_country(country)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.country is not None and self.carbon_intensity is not None:
+            raise ValueError("country and carbon_intensity both say how clean the power is; give one of them")
+        if self.tracker == "estimate" and self.reports_carbon and self.power_watts is None:
+            raise ValueError("the estimate of carbon needs power_watts, the mean power in watts")
+        if not self.reports_carbon and self.power_watts is not None:
+            raise ValueError(
+                "power_watts needs country or carbon_intensity to become carbon; give one of them"
+            )
+        if not self.reports_carbon and self.tracker == "codecarbon":
+            raise ValueError("tracker: codecarbon needs country or carbon_intensity; give one of them")
+        return self
