@@ -28,6 +28,8 @@ FORMAT_VERSION: Literal[1] = 1
 Text = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,256}$")]
 Shape = Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_ELEMENTS)], ...], Field(max_length=MAX_DIMENSIONS)]
 Method = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+# A ticket that starts from another names both: layer>cts.
+Chain = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}(>[a-z][a-z0-9_]{0,63}){0,7}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Step = Annotated[int, Field(ge=0, lt=2**53)]
@@ -60,7 +62,7 @@ class TicketHeader(BaseModel):
     Attributes:
         format_version: version of the file format.
         kind: ``ticket`` (state = start weights) or ``trained`` (state = final weights).
-        method: name of the extraction method.
+        method: name of the extraction method, after those of its parents (``layer>cts``).
         spec: the model.
         seed: seed of the run.
         density: ``kept / prunable``, exactly.
@@ -68,7 +70,8 @@ class TicketHeader(BaseModel):
         prunable: number of prunable weights, D.
         rewind_step: the step of the dense run at which the start weights were taken.
         fingerprint: SHA-256 over all of this page but ``versions``, and over the tensors.
-        parents: fingerprints of what the ticket was made from, by role (``dense``, ``images``, ``ticket``).
+        parents: fingerprints of what the ticket was made from, by role (``dense``, ``images``, ``parent``,
+            ``ticket``).
         versions: versions of the libraries that made it.
         layers: the prunable layers in model order.
         metrics: results of the training (``kind="trained"``); nothing that depends on the clock.
@@ -78,7 +81,7 @@ class TicketHeader(BaseModel):
 
     format_version: Literal[1] = FORMAT_VERSION
     kind: Literal["ticket", "trained"]
-    method: Method
+    method: Chain
     spec: ModelSpec
     seed: Seed
     density: Annotated[float, Field(gt=0, le=1)]
