@@ -1,4 +1,4 @@
-"""The contract that every extraction method meets; a new method is one row of the table.
+"""The contract that every method meets which masks weights; a new method is one row of the table.
 
 A row makes the keyword arguments of the method from a density.
 """
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lottery_pipeline.fingerprints import fingerprint_tensors
-from lottery_pipeline.options import METHOD_OPTIONS, ImpOptions
+from lottery_pipeline.options import MASK_OPTIONS, STRUCTURE_OPTIONS, ImpOptions
 from lottery_pipeline.sparsity.masks import are_nested
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.tickets import METHODS, Extraction, Ticket
@@ -20,7 +20,7 @@ from tests.tickets.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, sa
 
 
 def row(method: str, **options: Any) -> Callable[[float], dict[str, Any]]:
-    return lambda density: {"options": METHOD_OPTIONS[method](density=density, **options)}
+    return lambda density: {"options": MASK_OPTIONS[method](density=density, **options)}
 
 
 TABLE: dict[str, Callable[[float], dict[str, Any]]] = {
@@ -69,7 +69,7 @@ def extract(method, images, dense, density, *, seed=0, **others) -> Extraction:
 
 
 def test_every_method_is_in_the_table():
-    assert set(TABLE) == set(METHODS)
+    assert set(TABLE) == set(MASK_OPTIONS) == set(METHODS) - set(STRUCTURE_OPTIONS)
 
 
 @every_method

@@ -7,7 +7,8 @@ import lottery_pipeline.tickets.sanity as sanity
 from lottery_pipeline.fingerprints import fingerprint_tensors
 from lottery_pipeline.options import ImpOptions
 from lottery_pipeline.tickets import METHODS, TicketError
-from lottery_pipeline.tickets.retraining import evaluate_ticket, retrain_ticket
+from lottery_pipeline.tickets.evaluation import evaluate_ticket
+from lottery_pipeline.tickets.retraining import retrain_ticket
 from lottery_pipeline.tickets.sanity import CHECKS, check_sanity
 from lottery_pipeline.training.checkpoints import Checkpoints
 from tests.tickets.score_methods import Options, ScoreMethod

@@ -79,7 +79,7 @@ def check_ticket(ticket: Ticket, images: ImageSplits, dense: DenseRun | None = N
     if dense is None:
         return
     check_dense_run(dense, images)
-    if dense.spec != ticket.header.spec:
+    if dense.spec.restored() != ticket.header.spec.restored():
         raise TicketError(
             f"the {ticket.method} ticket is a {ticket.header.spec.name}, but the dense run is another model "
             f"({dense.spec.name}); extract the ticket again from this dense run"

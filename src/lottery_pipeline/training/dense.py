@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lottery_pipeline import __version__
 from lottery_pipeline.files import replace_atomically
-from lottery_pipeline.fingerprints import FINGERPRINT_LENGTH, fingerprint
+from lottery_pipeline.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.names import ModelError, is_factory
 from lottery_pipeline.models.prunable import prunable_parameters
@@ -82,6 +82,8 @@ def pretrain(
     on_record: OnRecord | None = None,
     stored: DenseRun | None = None,
     allow_factory: str | None = None,
+    initial: State | None = None,
+    label: str = "dense",
 ) -> DenseRun:
     """Train the dense network and keep its state at the start, at the rewind point and at the end.
 
@@ -96,6 +98,8 @@ def pretrain(
         on_record: called with every history row.
         stored: an earlier result, returned as it is when it is the one that would be computed.
         allow_factory: the user's own model factory, where ``spec`` names one.
+        initial: theta_0, a full state dict; drawn from the seed where it is not given.
+        label: shown with the progress.
 
     Raises:
         DenseRunError: the specification does not describe these images.
@@ -114,12 +118,15 @@ def pretrain(
             "recipe": recipe.record(),
             "seed": seed,
             "rewind_step": rewind_step,
+            **({"initial": fingerprint_tensors(initial)} if initial is not None else {}),
         }
     )
     if stored is not None and stored.fingerprint == identity:
         return stored
     chosen = pick_device(device)
     model = build_model(spec, seed=derive_seed(seed, "initialisation"), allow_factory=allow_factory)
+    if initial is not None:
+        model.load_state_dict(initial)
     prunable = sum(weight.numel() for weight in prunable_parameters(model, spec.ignore_layers).values())
     training = train(
         model,
@@ -130,7 +137,7 @@ def pretrain(
         device=chosen,
         checkpoints=checkpoints,
         on_record=on_record,
-        label="dense",
+        label=label,
     )
     test = evaluate(model, images.test, device=chosen)
     metrics = {
