@@ -59,6 +59,20 @@ SETTINGS = {
     "converged": Setting(
         images={
             "source": "image_folder",
+            "image_size": 12,
+            "channels": 3,
+            "train_limit": 5000,
+            "validation_fraction": 0.02,
+        },
+        recipe=Recipe(**CIFAR, epochs=16, batch_size=64, precision="bfloat16"),
+        rewind_epoch=1,
+        length="half",
+        seeds=(0, 1, 2),
+        note="5,000 CIFAR-10 images of 12x12 pixels, no augmentation, 16 epochs",
+    ),
+    "small": Setting(
+        images={
+            "source": "image_folder",
             "image_size": 8,
             "channels": 3,
             "train_limit": 2000,
