@@ -4,7 +4,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CtsOptions, ImpOptions, SanityOptions
+from lottery_pipeline.options import MASK_OPTIONS, ControlOptions, CtsOptions, ImpOptions, SanityOptions
 
 
 def test_the_options_need_no_torch():
@@ -97,14 +97,14 @@ def test_a_wrong_length_of_a_search_is_refused_in_one_sentence(length):
         CtsOptions(density=0.1, length=length)
 
 
-@pytest.mark.parametrize("method", METHOD_OPTIONS)
+@pytest.mark.parametrize("method", MASK_OPTIONS)
 @pytest.mark.parametrize("density", [0, -0.1, 1.5, "abc", True, float("nan")])
 def test_every_method_refuses_what_is_no_density(method, density):
     with pytest.raises(ValidationError, match="density"):
-        METHOD_OPTIONS[method](density=density)
+        MASK_OPTIONS[method](density=density)
 
 
-@pytest.mark.parametrize("method", METHOD_OPTIONS)
+@pytest.mark.parametrize("method", MASK_OPTIONS)
 def test_every_method_refuses_an_unknown_key(method):
     with pytest.raises(ValidationError, match="Extra inputs"):
-        METHOD_OPTIONS[method](density=0.5, sparsity=0.5)
+        MASK_OPTIONS[method](density=0.5, sparsity=0.5)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lottery_pipeline.options import METHOD_OPTIONS
+from lottery_pipeline.options import COMPOSED_OPTIONS, MASK_OPTIONS
 from lottery_pipeline.parameters import (
     ParametersError,
     PretrainingParameters,
@@ -26,7 +26,10 @@ SOUND: dict[str, Any] = {
     "retraining": {},
     "sparse_retraining": {},
     "sanity_checks": {},
-    **{method: {"extraction": {"density": 0.5}} for method in METHOD_OPTIONS},
+    "costs": {},
+    **{method: {"extraction": {"density": 0.5}} for method in (*MASK_OPTIONS, *COMPOSED_OPTIONS)},
+    "layer": {"extraction": {"removed": 1}},
+    "filter": {"extraction": {}},
 }
 
 
@@ -70,7 +73,7 @@ def test_sound_parameters_come_back_typed() -> None:
             {},
             "Parameter ltr.extration is unknown: allowed are controls, extraction; did you mean",
         ),
-        ("pretrainning.epochs", 3, "Parameter pretrainning is unknown: allowed are cts, data, "),
+        ("pretrainning.epochs", 3, "Parameter pretrainning is unknown: allowed are costs, cts, data, "),
         ("pretraining.epocs", 3, "; did you mean epochs?"),
         ("model.name", "resnet21", "Parameter model.name: unknown model 'resnet21' (did you mean"),
         ("data.source", "digit", "Parameter data.source: unknown image source 'digit'; allowed: digits, "),

@@ -82,6 +82,9 @@ def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
             3,
             "Parameter pretraining: rewind_epoch is 3, but training ends after 3",
         ),
+        ("layer.extraction.removed", 1, "no residual block with an identity shortcut"),
+        ("costs.country", "XYZ", "'XYZ' is no country of known carbon intensity; known are BRA"),
+        ("costs.power_watts", 50.0, "power_watts needs country or carbon_intensity"),
         ("device", "cuda:99", "Parameter device: device 'cuda:99' is not on this machine"),
         ("pretrainning.epochs", 3, "Parameter pretrainning is unknown"),
     ],
@@ -94,6 +97,12 @@ def test_a_bad_request_is_refused(path: str, value: Any, sentence: str, tmp_path
     message = refuse(tmp_path, group if group in METHOD_OPTIONS else "ltr", **params)
     assert message.startswith("Parameter ")
     assert sentence in message
+    assert "\n" not in message
+
+
+def test_too_many_blocks_are_refused_with_the_most_that_can_go(tmp_path: Path) -> None:
+    message = refuse(tmp_path, "layer", model={"name": "resnet56"}, layer={"extraction": {"removed": 22}})
+    assert "removed is 22, but the network can lose at most 21 of its 24 candidate blocks" in message
     assert "\n" not in message
 
 

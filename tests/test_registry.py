@@ -32,6 +32,15 @@ def test_the_names_of_the_contract_are_registered() -> None:
         "edge_popup",
         "gem_miner",
         "prospr",
+        "layer",
+        "filter",
+        "layer_ltr",
+        "layer_cts",
+        "layer_snip",
+        "layer_grasp",
+        "layer_synflow",
+        "layer_magnitude",
+        "layer_random",
         "ticket_extraction",
         "sparse_retraining",
         "sanity_checks",
@@ -60,9 +69,28 @@ def test_a_method_begins_with_the_images_and_the_dense_run(method: str) -> None:
 
 def test_the_default_is_a_choice_of_methods_and_the_report() -> None:
     chosen = set().union(
-        *(names(PIPELINES[name]) for name in ("lth", "ltr", "cts", "snip", "grasp", "synflow"))
+        *(names(PIPELINES[name]) for name in ("lth", "ltr", "cts", "snip", "grasp", "synflow", "layer"))
     )
     assert names(PIPELINES["__default__"]) == chosen | names(PIPELINES["reporting"])
+
+
+def test_the_filter_baseline_comes_with_the_layer_ticket_that_it_matches() -> None:
+    steps = ("extract_ticket", "retrain_ticket", "evaluate_ticket")
+    filters = {f"filter.{step}" for step in steps}
+    assert names(PIPELINES["layer"]) >= {f"layer.{step}" for step in steps} | filters
+    assert names(PIPELINES["filter"]) == names(PIPELINES["dense_pretraining"]) | filters | {
+        "layer.extract_ticket"
+    }
+
+
+def test_a_composition_begins_with_its_parent() -> None:
+    chain = ("layer.extract_ticket", "layer.pretrain_parent", "layer_cts.extract_ticket")
+    assert names(PIPELINES["layer_cts"]) == {
+        *names(PIPELINES["dense_pretraining"]),
+        *chain,
+        "layer_cts.retrain_ticket",
+        "layer_cts.evaluate_ticket",
+    }
 
 
 def test_saliency_is_five_methods() -> None:

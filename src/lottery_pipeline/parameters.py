@@ -22,7 +22,14 @@ from pydantic import (
 
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.models.names import check_model_name
-from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, ImpOptions, SanityOptions
+from lottery_pipeline.options import (
+    COMPOSED_OPTIONS,
+    METHOD_OPTIONS,
+    ControlOptions,
+    CostOptions,
+    ImpOptions,
+    SanityOptions,
+)
 from lottery_pipeline.training.recipe import Recipe
 
 DataParameters = ImageRequest
@@ -148,6 +155,10 @@ def _method_group(options: type[BaseModel]) -> type[BaseModel]:
 
 
 METHOD_GROUPS = {name: _method_group(options) for name, options in METHOD_OPTIONS.items()}
+COMPOSED_GROUPS = {
+    name: create_model("MethodParameters", __config__=ImpParameters.model_config, extraction=(options, ...))
+    for name, options in COMPOSED_OPTIONS.items()
+}
 GROUPS: dict[str, Any] = {
     "seed": Seed,
     "device": Device,
@@ -158,10 +169,12 @@ GROUPS: dict[str, Any] = {
     "retraining": RetrainingParameters,
     "sparse_retraining": SparseRetrainingParameters,
     "sanity_checks": SanityOptions,
+    "costs": CostOptions,
     **METHOD_GROUPS,
+    **COMPOSED_GROUPS,
 }
 # Given with --params only: where the run is stored, and which ticket sparse_retraining takes.
-RUNTIME_GROUPS: dict[str, Any] = {"variant": Variant, "ticket": Literal[tuple(METHOD_GROUPS)]}
+RUNTIME_GROUPS: dict[str, Any] = {"variant": Variant, "ticket": Literal[(*METHOD_GROUPS, *COMPOSED_GROUPS)]}
 
 
 def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:

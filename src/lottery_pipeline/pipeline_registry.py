@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
+from lottery_pipeline.pipelines.composition.pipeline import COMPOSITIONS, create_composition, create_parent
 from lottery_pipeline.pipelines.data_preparation.pipeline import create_pipeline as create_data_preparation
 from lottery_pipeline.pipelines.dense_pretraining.pipeline import create_pipeline as create_dense_pretraining
 from lottery_pipeline.pipelines.reporting.pipeline import create_pipeline as create_reporting
@@ -19,12 +20,17 @@ def register_pipelines() -> dict[str, Pipeline]:
     images, dense, reporting = create_data_preparation(), create_dense_pretraining(), create_reporting()
     methods = {method.name: create_method(method) for method in METHODS}
     chosen = [methods[method.name] for method in METHODS if method.by_default]
+    layer = methods["layer"].only_nodes_with_tags("ticket_extraction")
+    parent = Pipeline([images, dense, layer, create_parent("layer")])
     # Pipeline([...]) and not sum(): sums of many parts are slow.
     return {
         "__default__": Pipeline([images, dense, *chosen, reporting]),
         "data_preparation": images,
         "dense_pretraining": Pipeline([images, dense]),
         **{name: Pipeline([images, dense, method]) for name, method in methods.items()},
+        "layer": Pipeline([images, dense, methods["layer"], methods["filter"]]),
+        "filter": Pipeline([images, dense, layer, methods["filter"]]),
+        **{name: Pipeline([parent, create_composition(name)]) for name in COMPOSITIONS},
         "saliency": Pipeline([images, dense, *(methods[name] for name in SALIENCY)]),
         "ticket_extraction": Pipeline([images, dense, *methods.values()]),
         "sparse_retraining": create_sparse_retraining(),

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.options import FilterOptions, LayerOptions
 from lottery_pipeline.parameters import (
+    COMPOSED_GROUPS,
     METHOD_GROUPS,
     DataParameters,
     ImpParameters,
@@ -21,6 +23,9 @@ from lottery_pipeline.parameters import (
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+    from torch import nn
+
+_STANDING_IN = (3, 32, 32)  # channels, height and width of images that nobody has read yet
 
 
 def check_run(
@@ -109,7 +114,7 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
         faults = list(_refusal("model", lambda: _check_model(parameters["model"])))
         yield from faults
         checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
-        for name in METHOD_GROUPS:
+        for name in (*METHOD_GROUPS, *COMPOSED_GROUPS):
             if not faults and (f"{name}.extraction" in wanted or name in checked):
                 yield from _refusal(name, partial(_check_method, parameters["model"], parameters[name]))
 
@@ -144,8 +149,11 @@ def _check_method(model: ModelParameters, method: Any) -> None:
     from lottery_pipeline.sparsity.allocation import allocate_smart_ratio, kept_count
     from lottery_pipeline.tickets.rungs import plan_rungs
 
+    if isinstance(method.extraction, LayerOptions):
+        _check_layer(model, method.extraction)
+        return
     shapes = _prunable_shapes(model)
-    if shapes is None:
+    if shapes is None or isinstance(method.extraction, FilterOptions):
         return
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     if not isinstance(method, ImpParameters):
@@ -161,21 +169,48 @@ def _check_method(model: ModelParameters, method: Any) -> None:
             )
 
 
+def _check_layer(model: ModelParameters, options: LayerOptions) -> None:
+    from lottery_pipeline.models.names import ModelError
+    from lottery_pipeline.tickets.layer_selection import plan_removal
+
+    network = _draw_network(model)
+    if network is None:
+        return
+    try:
+        plan_removal(network, options, _STANDING_IN)
+    except ModelError as error:
+        raise ValueError(f"{error}; or set layer.extraction.removed to 0, which leaves it whole") from error
+
+
 def _prunable_shapes(model: ModelParameters) -> dict[str, tuple[int, ...]] | None:
-    """Return the shapes of the prunable weights of a built-in, without allocating it.
+    """Return the shapes of the prunable weights of a built-in, without allocating it."""
+    from lottery_pipeline.models.prunable import prunable_parameters
+
+    network = _draw_network(model)
+    if network is None:
+        return None
+    weights = prunable_parameters(network, model.ignore_layers)
+    return {name: tuple(weight.shape) for name, weight in weights.items()}
+
+
+def _draw_network(model: ModelParameters) -> "nn.Module | None":
+    """Build a built-in on the meta device; nothing for other networks, whose images may have to fit.
 
     The images are not known yet, so ten classes and 32 x 32 pixels stand for them: names of layers do not
     depend on that, and the number of weights hardly.
     """
     from lottery_pipeline.models.names import BUILT_IN_MODELS
-    from lottery_pipeline.models.prunable import prunable_parameters
     from lottery_pipeline.models.registry import build_model
     from lottery_pipeline.models.spec import ModelSpec
 
     if model.name not in BUILT_IN_MODELS:
         return None
     spec = ModelSpec(
-        name=model.name, num_classes=10, channels=3, image_size=(32, 32), mean=(0.5,) * 3, std=(0.25,) * 3
+        name=model.name,
+        num_classes=10,
+        channels=_STANDING_IN[0],
+        image_size=_STANDING_IN[1:],
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
     )
-    weights = prunable_parameters(build_model(spec, seed=0, device="meta"), model.ignore_layers)
-    return {name: tuple(weight.shape) for name, weight in weights.items()}
+    return build_model(spec, seed=0, device="meta")

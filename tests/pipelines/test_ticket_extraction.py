@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from lottery_pipeline.models.names import ModelError
-from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CtsOptions, ImpOptions
+from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CostOptions, CtsOptions, ImpOptions
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
 from lottery_pipeline.pipelines.ticket_extraction import nodes
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS, Method, create_method
@@ -74,7 +74,9 @@ def test_a_ticket_goes_through_all_nodes(images: Any, dense_run: Any) -> None:
     )
     trained, history = nodes.retrain_ticket(ticket, images, PRETRAINING, retraining, 0, "cpu", None)
     assert {row["learning_rate"] for row in history} == {0.01}
-    metrics = nodes.evaluate_ticket(trained, ticket, images, dense_run, history, search, "cpu")
+    metrics = nodes.evaluate_ticket(
+        trained, ticket, images, dense_run, history, search, CostOptions(repeats=2), "cpu"
+    )
     assert metrics["search_epochs"] == search["search_epochs"]
     assert nodes.complete_ladder(ladder, metrics)[-1]["test_accuracy"] == metrics["test_accuracy"]
     controls = nodes.train_controls(

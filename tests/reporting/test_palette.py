@@ -39,6 +39,13 @@ def test_a_run_is_named_beside_its_method_where_the_two_differ():
     assert label_run("sparse_retraining", "ltr") == "LTR (sparse retraining)"
 
 
+def test_a_chain_is_named_after_its_methods_and_coloured_like_its_last():
+    look = look_of("layer>cts")
+    assert (look.label, look.colour) == ("Layer > CTS", LOOKS["cts"].colour)
+    assert look.symbol not in {known.symbol for known in LOOKS.values()}
+    assert label_run("layer_cts", "layer>cts") == label_run("layer_cts", "layer_cts") == "Layer > CTS"
+
+
 def test_controls_have_names_for_people():
     assert label_control("reinitialise") == "new initial weights"
     assert label_control("inverted_mask") == "inverted mask"

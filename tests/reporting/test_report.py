@@ -151,7 +151,9 @@ def test_the_leaderboard_is_written_for_people():
     page = Page(render())
     row = page.text[page.text.index("Leaderboard") :]
     assert "Dense network 100% 67,000 98.1%" in row
-    assert "LTR 10% 6,700 97.5% −0.6 120 epochs 1.3 min 28.5 epochs 14 s 321 k 26% 36.1 kB" in row
+    assert (
+        "LTR 10% 6,700 97.5% −0.6 120 epochs 1.3 min 28.5 epochs 14 s 321 k 26% 1.23 M 100% – 36.1 kB" in row
+    )
     assert row.index("LTR 10%") < row.index("LTH 10%")
 
 

@@ -4,7 +4,10 @@ Nothing here imports torch, so that the command line can check parameters withou
 """
 
 from lottery_pipeline.options.checks import ControlKind, ControlOptions, SanityCheck, SanityOptions
+from lottery_pipeline.options.costs import CostOptions
+from lottery_pipeline.options.filter import FilterOptions
 from lottery_pipeline.options.imp import MAX_ROUNDS, ImpOptions
+from lottery_pipeline.options.layer import LayerOptions
 from lottery_pipeline.options.mask_search import (
     SEARCH_LENGTHS,
     CtsOptions,
@@ -13,7 +16,12 @@ from lottery_pipeline.options.mask_search import (
     MaskSearchOptions,
     Objective,
 )
-from lottery_pipeline.options.methods import METHOD_OPTIONS
+from lottery_pipeline.options.methods import (
+    COMPOSED_OPTIONS,
+    MASK_OPTIONS,
+    METHOD_OPTIONS,
+    STRUCTURE_OPTIONS,
+)
 from lottery_pipeline.options.saliency import (
     GraspOptions,
     ProsprOptions,
@@ -24,17 +32,23 @@ from lottery_pipeline.options.saliency import (
 from lottery_pipeline.options.start import Density, Start, StartOptions
 
 __all__ = [
+    "COMPOSED_OPTIONS",
+    "MASK_OPTIONS",
     "MAX_ROUNDS",
     "METHOD_OPTIONS",
     "SEARCH_LENGTHS",
+    "STRUCTURE_OPTIONS",
     "ControlKind",
     "ControlOptions",
+    "CostOptions",
     "CtsOptions",
     "Density",
+    "FilterOptions",
     "FrozenWeightOptions",
     "GemMinerOptions",
     "GraspOptions",
     "ImpOptions",
+    "LayerOptions",
     "MaskSearchOptions",
     "Objective",
     "ProsprOptions",

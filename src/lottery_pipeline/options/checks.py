@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lottery_pipeline.options.imp import MAX_ROUNDS
-from lottery_pipeline.options.methods import METHOD_OPTIONS
+from lottery_pipeline.options.methods import MASK_OPTIONS
 
 ControlKind = Literal["random_mask", "reinitialise"]
 SanityCheck = Literal["shuffle", "reinitialise", "inversion", "corrupted_data", "half_data"]
@@ -64,9 +64,9 @@ class SanityOptions(BaseModel):
     @field_validator("methods")
     @classmethod
     def _check_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [method for method in methods if method not in METHOD_OPTIONS]
+        unknown = [method for method in methods if method not in MASK_OPTIONS]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no method; allowed are {', '.join(METHOD_OPTIONS)}")
+            raise ValueError(f"{unknown[0]!r} is no method; allowed are {', '.join(MASK_OPTIONS)}")
         return methods
 
     @model_validator(mode="after")

@@ -88,3 +88,8 @@ def _scale(number: Any, base: int, units: tuple[str, ...]) -> str:
         scaled, step = scaled / base, step + 1
     digits = 0 if step == 0 or scaled >= 99.95 else 1 if scaled >= 9.995 else 2
     return f"{scaled:.{digits}f}{NARROW_SPACE}{units[step]}".rstrip(NARROW_SPACE)
+
+
+def ratio(value: Any) -> str:
+    """Print a ratio: 1.523 -> '1.52'."""
+    return DASH if is_missing(value) else f"{value:.2f}"

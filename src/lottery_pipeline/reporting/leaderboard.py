@@ -28,7 +28,22 @@ CONTRACT_COLUMNS = (
     "ticket_bytes",
     "fingerprint",
 )
-FURTHER_COLUMNS = ("dense_fingerprint", "validation_accuracy", "test_loss", "early_stop_step")
+FURTHER_COLUMNS = (
+    "dense_fingerprint",
+    "validation_accuracy",
+    "test_loss",
+    "early_stop_step",
+    "parameters_dense",
+    "parameters_executed",
+    "search_macs",
+    "train_macs",
+    "latency_ms_1",
+    "speedup_1",
+    "latency_ms_128",
+    "speedup_128",
+    "peak_memory_bytes",
+    "co2_grams",
+)
 COLUMNS = (*CONTRACT_COLUMNS, *FURTHER_COLUMNS, "dead_layers", "run", "note")
 
 

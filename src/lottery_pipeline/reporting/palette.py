@@ -41,9 +41,19 @@ CONTROL_SYMBOLS = {"random_mask": "x", "reinitialise": "diamond-tall"}
 
 
 def look_of(method: str) -> Look:
-    """Give the look of a method; one the table does not know gets a steady colour picked by its name."""
+    """Give the look of a method; one the table does not know gets a steady colour picked by its name.
+
+    A chain (``layer>cts``, as a run ``layer_cts``) has the colour of its last method, and an open marker.
+    """
     if method in LOOKS:
         return LOOKS[method]
+    parent, _, child = method.partition("_")
+    if parent in LOOKS and child in LOOKS:
+        return look_of(f"{parent}>{child}")
+    if ">" in method:
+        *parents, last = [look_of(part) for part in method.split(">")]
+        label = " > ".join([*(look.label for look in parents), last.label])
+        return Look(label, last.colour, f"{last.symbol.removesuffix('-open')}-open")
     choices = list(LOOKS.values())
     chosen = choices[int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(choices)]
     return Look(method.replace("_", " "), chosen.colour, f"{chosen.symbol}-open")
@@ -52,7 +62,7 @@ def look_of(method: str) -> Look:
 def label_run(run: str, method: str) -> str:
     """Name a run for people: the method, and the run too where it is another word (``sparse_retraining``)."""
     label = look_of(method).label
-    return label if run == method else f"{label} ({run.replace('_', ' ')})"
+    return label if run == method.replace(">", "_") else f"{label} ({run.replace('_', ' ')})"
 
 
 def label_control(kind: str) -> str:

@@ -32,6 +32,14 @@ FIGURE_TEXTS = {
             "tick, the cost of training alone: the bar is the search. The open circle is the dense network."
         ),
     ),
+    "accuracy_against_execution": (
+        "Accuracy against what runs",
+        (
+            "Only what is physically gone makes a network faster: a masked ticket runs at full size, except "
+            "for channels and blocks in which no weight is left. Latency: median of passes in turns with the "
+            "dense network, on the machine of this run."
+        ),
+    ),
     "training_curves": (
         "Training curves",
         (
@@ -42,6 +50,10 @@ FIGURE_TEXTS = {
     "layer_densities": (
         "Density of every layer",
         "How the weights that remain are spread over the network, input to output.",
+    ),
+    "layer_macs": (
+        "Multiply-accumulates of every layer",
+        "Of one image, if every pruned weight could be skipped. Equal densities can differ in arithmetic.",
     ),
     "sanity_checks": (
         "Sanity checks",
@@ -104,6 +116,7 @@ def render_report(
         "duration": fmt.duration,
         "quantity": fmt.quantity,
         "size": fmt.size,
+        "ratio": fmt.ratio,
         "short": fmt.short_fingerprint,
     }
     findings = find(leaderboard, ladders, controls, test_images=context.get("test_images"))
@@ -161,15 +174,18 @@ def _describe_figure(name: str, figure: go.Figure) -> dict[str, Any]:
 
 
 def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    macs_known = not (fmt.is_missing(row["macs_dense"]) or fmt.is_missing(row["macs_theoretical"]))
     return {
         **row,
         "label": label_run(str(row["run"]), str(row["method"])),
         "colour": look_of(str(row["method"])).colour,
-        "macs_share": row["macs_theoretical"] / row["macs_dense"]
-        if macs_known and row["macs_dense"]
-        else None,
+        "macs_share": _share(row["macs_theoretical"], row["macs_dense"]),
+        "executed_share": _share(row["macs_executed"], row["macs_dense"]),
     }
+
+
+def _share(part: Any, whole: Any) -> float | None:
+    missing = fmt.is_missing(part) or fmt.is_missing(whole) or not whole
+    return None if missing else part / whole
 
 
 def _list_facts(

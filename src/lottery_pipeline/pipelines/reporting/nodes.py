@@ -20,8 +20,8 @@ def build_leaderboard(**results: dict[str, Any] | None) -> Any:
 
 def draw_figures(
     dense_metrics: dict[str, Any], dense_history: list[dict[str, Any]], **results: Any
-) -> tuple[Any, Any, Any, Any]:
-    """Draw accuracy against density and against cost, the training curves, the density of every layer."""
+) -> tuple[Any, ...]:
+    """Draw accuracy against density, cost and speed, the training curves, density and MACs of every layer."""
     from lottery_pipeline.reporting import figures
 
     metrics = select_part(results, "metrics")
@@ -29,8 +29,10 @@ def draw_figures(
     return (
         figures.draw_accuracy_against_density(dense_metrics, metrics, ladders, controls),
         figures.draw_accuracy_against_cost(dense_metrics, metrics),
+        figures.draw_accuracy_against_execution(dense_metrics, metrics),
         figures.draw_training_curves(dense_history, select_part(results, "history")),
         figures.draw_layer_densities(metrics),
+        figures.draw_layer_macs(metrics),
     )
 
 
@@ -38,8 +40,10 @@ def write_report(
     leaderboard: Any,
     accuracy_against_density: Any,
     accuracy_against_cost: Any,
+    accuracy_against_execution: Any,
     training_curves: Any,
     layer_densities: Any,
+    layer_macs: Any,
     sanity_checks_figure: Any,
     data_samples: Any,
     data_class_counts: Any,
@@ -58,9 +62,11 @@ def write_report(
         figures={
             "accuracy_against_density": accuracy_against_density,
             "accuracy_against_cost": accuracy_against_cost,
+            "accuracy_against_execution": accuracy_against_execution,
             "sanity_checks": sanity_checks_figure,
             "training_curves": training_curves,
             "layer_densities": layer_densities,
+            "layer_macs": layer_macs,
             "data_samples": data_samples,
             "data_class_counts": data_class_counts,
         },

@@ -4,10 +4,18 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
+from lottery_pipeline.pipelines.composition.pipeline import COMPOSITIONS
 from lottery_pipeline.pipelines.reporting.nodes import build_leaderboard, draw_figures, write_report
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS
 
-FIGURES = ["accuracy_against_density", "accuracy_against_cost", "training_curves", "layer_densities"]
+FIGURES = [
+    "accuracy_against_density",
+    "accuracy_against_cost",
+    "accuracy_against_execution",
+    "training_curves",
+    "layer_densities",
+    "layer_macs",
+]
 DATA = ["data_samples", "data_class_counts", "data_profile", "data_summary"]
 DENSE = ["dense_metrics", "dense_history"]
 SANITY = "sanity_checks_figure"
@@ -17,10 +25,11 @@ LADDER_PARTS = ("ladder_table", "controls")
 def create_pipeline() -> Pipeline:
     """Build the leaderboard, draw the figures and write the report, of all methods that have results."""
     # Inside the pipeline results are called ltr_metrics, outside ltr.metrics.
+    ladders = {method.name for method in METHODS if method.has_ladder}
     parts = {
-        f"{method.name}.{part}": f"{method.name}_{part}"
-        for method in METHODS
-        for part in ("metrics", "history", *(LADDER_PARTS if method.has_ladder else ()))
+        f"{name}.{part}": f"{name}_{part}"
+        for name in (*(method.name for method in METHODS), *COMPOSITIONS)
+        for part in ("metrics", "history", *(LADDER_PARTS if name in ladders else ()))
     }
     metrics = {name: alias for name, alias in parts.items() if name.endswith(".metrics")}
     page = [*FIGURES, *DATA, SANITY, "leaderboard", "dense_metrics", "run_identity", "parameters"]

@@ -44,5 +44,11 @@ def create_pipeline() -> Pipeline:
             "dense_run",
             "checkpoints",
         },
-        parameters={"params:pretraining", "params:sparse_retraining", "params:seed", "params:device"},
+        parameters={
+            "params:pretraining",
+            "params:sparse_retraining",
+            "params:costs",
+            "params:seed",
+            "params:device",
+        },
     )

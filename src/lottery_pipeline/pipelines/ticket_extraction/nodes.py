@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions
+from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CostOptions
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
 from lottery_pipeline.tracking import current
 
@@ -12,7 +12,10 @@ Rows = list[dict[str, Any]]
 
 
 def _make_extraction(method: str) -> Callable[..., Any]:
-    """Make the node function of a method; Kedro reads from its signature what type the parameters have."""
+    """Make the node function of a method; Kedro reads from its signature what type the parameters have.
+
+    ``match`` is a ticket whose size the one to be found shall have.
+    """
 
     def extract_ticket(
         images: Any,
@@ -24,6 +27,7 @@ def _make_extraction(method: str) -> Callable[..., Any]:
         seed: int,
         device: str,
         checkpoints: Any,
+        match: Any = None,
     ) -> tuple[Any, ...]:
         from lottery_pipeline.tickets import METHODS
 
@@ -38,6 +42,7 @@ def _make_extraction(method: str) -> Callable[..., Any]:
             on_record=partial(current().log_search, method),
             # The name this run was given, not the one in the file of the dense run: that could name any code.
             allow_factory=model.name,
+            **({} if match is None else {"match": match.header.spec}),
         )
         results = (found.ticket, found.costs, found.trace)
         return results if found.ladder is None else (*results, found.ladder)
@@ -62,6 +67,8 @@ extract_random = _make_extraction("random")
 extract_edge_popup = _make_extraction("edge_popup")
 extract_gem_miner = _make_extraction("gem_miner")
 extract_prospr = _make_extraction("prospr")
+extract_layer = _make_extraction("layer")
+extract_filter = _make_extraction("filter")
 
 
 def retrain_ticket(
@@ -95,12 +102,15 @@ def evaluate_ticket(
     dense_run: Any,
     history: Rows,
     search: dict[str, Any],
+    costs: CostOptions,
     device: str,
 ) -> dict[str, Any]:
-    """Measure a trained ticket against its dense parent."""
-    from lottery_pipeline.tickets.retraining import evaluate_ticket as evaluate
+    """Measure a trained ticket against its dense parent: how well it does, and at what cost."""
+    from lottery_pipeline.tickets.evaluation import evaluate_ticket as evaluate
 
-    return evaluate(trained_ticket, ticket, images, dense_run, history=history, device=device, **search)
+    return evaluate(
+        trained_ticket, ticket, images, dense_run, history=history, device=device, costs=costs, **search
+    )
 
 
 def complete_ladder(ladder: Any, metrics: dict[str, Any]) -> Rows:

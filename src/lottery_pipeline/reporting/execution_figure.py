@@ -1,0 +1,162 @@
+"""Accuracy against what a ticket takes to run and to train, and where in the network the arithmetic is."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from lottery_pipeline.reporting import formatting as fmt
+from lottery_pipeline.reporting.layout import MARGIN_BOTTOM, MARGIN_TOP, axis, column, start_figure
+from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of
+
+Records = Mapping[str, dict[str, Any] | None]
+
+
+class Panel(NamedTuple):
+    """A cost on the horizontal axis: its title, its key in the metrics, and that of the dense network."""
+
+    title: str
+    key: str
+    dense: str
+
+
+def draw_accuracy_against_execution(dense_metrics: Mapping[str, Any] | None, metrics: Records) -> go.Figure:
+    """Draw test accuracy over executed MACs, over the latency of the dense network, and over training time.
+
+    Args:
+        dense_metrics: metrics of the dense run: an open circle; None leaves it out.
+        metrics: final metrics by run. A mask alone moves nothing here: only what is physically gone does.
+
+    Returns:
+        A figure with three panels that share the accuracy axis; the middle one is empty where no latency was
+        measured.
+    """
+    figure = start_figure("Test accuracy against what runs", height=460)
+    figure.set_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03)
+    finals = {run: record for run, record in metrics.items() if record is not None}
+    for number, panel in enumerate(_choose_panels(finals), start=1):
+        traces = [_ticket_trace(run, record, panel) for run, record in finals.items()]
+        if dense_metrics is not None and finals:
+            traces.append(_dense_trace(dense_metrics, next(iter(finals.values())), panel))
+        for trace in traces:
+            trace.showlegend = number == 1
+            figure.add_trace(trace, row=1, col=number)
+        figure.update_xaxes(axis(panel.title, rangemode="tozero", nticks=5), row=1, col=number)
+    figure.update_yaxes(axis("", tickformat=".1~%", nticks=7))
+    figure.update_yaxes(title={"text": "Test accuracy", "standoff": 10}, col=1)
+    return figure
+
+
+def draw_layer_macs(metrics: Records) -> go.Figure:
+    """Draw the multiply-accumulates of every layer: of the dense network, and of each ticket in theory.
+
+    Args:
+        metrics: metrics by run with ``layer_costs``, the table of ``price_ticket``.
+
+    Returns:
+        A figure with a group of bars for each layer, input at the top.
+    """
+    finals = {
+        run: record for run, record in metrics.items() if record is not None and record.get("layer_costs")
+    }
+    names = list(dict.fromkeys(_short(row) for record in finals.values() for row in record["layer_costs"]))
+    group = 12 + 5 * (len(finals) + 1)
+    figure = start_figure(
+        "Multiply-accumulates of every layer", height=MARGIN_TOP + MARGIN_BOTTOM + 60 + group * len(names)
+    )
+    dense: dict[str, float] = {}
+    for record in finals.values():
+        dense |= {_short(row): row["macs_dense"] for row in record["layer_costs"]}
+    if dense:
+        figure.add_trace(_bars(dense, "Dense network", DENSE_COLOUR))
+    for run, record in finals.items():
+        label = label_run(run, str(record["method"]))
+        theoretical = {_short(row): row["macs_theoretical"] for row in record["layer_costs"]}
+        figure.add_trace(_bars(theoretical, label, look_of(str(record["method"])).colour))
+    figure.update_layout(barmode="group", bargap=0.25)
+    figure.update_xaxes(axis("Multiply-accumulates of one image, pruned weights skipped", tickformat="~s"))
+    order = {"categoryorder": "array", "categoryarray": names, "autorange": "reversed"}
+    figure.update_yaxes(axis("", type="category", **order))
+    return figure
+
+
+def _choose_panels(finals: Mapping[str, Mapping[str, Any]]) -> tuple[Panel, ...]:
+    sizes = {row["batch_size"] for record in finals.values() for row in _latency_rows(record)}
+    # Times of different moments do not compare; each was measured in turns with the dense network.
+    latency = f"Latency at batch {max(sizes, default=1)}, dense = 1"
+    return (
+        Panel("MACs that are executed", "macs_executed", "macs_dense"),
+        Panel(latency, "relative_latency", "relative_latency"),
+        Panel("Seconds of training", "train_seconds", "seconds"),
+    )
+
+
+def _latency_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the ticket, the largest batch last."""
+    rows = (record.get("latency") or {"rows": []})["rows"]
+    return sorted((row for row in rows if row["model"] == "ticket"), key=lambda row: row["batch_size"])
+
+
+def _ticket_trace(run: str, record: Mapping[str, Any], panel: Panel) -> go.Scatter:
+    method = str(record["method"])
+    look, label = look_of(method), label_run(run, method)
+    speed = [
+        f"{row['speedup']:.2f} times as fast as dense at batch {row['batch_size']} "
+        f"({row['speedup_low']:.2f} to {row['speedup_high']:.2f})"
+        for row in _latency_rows(record)
+    ]
+    rows = _latency_rows(record)
+    record = record if not rows else {**record, "relative_latency": 1 / rows[-1]["speedup"]}
+    executed = f"{fmt.quantity(record['macs_executed'])} of {fmt.quantity(record['macs_dense'])}"
+    lines = [
+        f"<b>{escape(label)}</b>",
+        f"test accuracy {fmt.percent(record.get('test_accuracy'), 2)}",
+        f"executed {executed} MACs, {fmt.quantity(record['macs_theoretical'])} in theory",
+        *speed,
+    ]
+    return go.Scatter(
+        x=column([record], panel.key),
+        y=column([record], "test_accuracy"),
+        mode="markers",
+        name=label,
+        legendgroup=run,
+        marker={
+            "symbol": look.symbol,
+            "size": 13,
+            "color": look.colour,
+            "line": {"width": 1.5, "color": "rgba(255,255,255,0.75)"},
+        },
+        text=["<br>".join(lines)],
+        hoverinfo="text",
+    )
+
+
+def _dense_trace(dense: Mapping[str, Any], record: Mapping[str, Any], panel: Panel) -> go.Scatter:
+    found = {"macs_dense": record.get("macs_dense"), "seconds": dense.get("seconds")}
+    found["relative_latency"] = 1 if _latency_rows(record) else None
+    name = f"Dense network, {fmt.percent(dense['test_accuracy'])}"
+    return go.Scatter(
+        x=column([found], panel.dense),
+        y=column([dense], "test_accuracy"),
+        mode="markers",
+        name=name,
+        legendgroup=name,
+        marker={"symbol": "circle-open", "size": 13, "color": DENSE_COLOUR, "line": {"width": 2}},
+        hoverinfo="name",
+    )
+
+
+def _bars(values: Mapping[str, float], name: str, colour: str) -> go.Bar:
+    return go.Bar(
+        x=[float(f"{value:.4g}") for value in values.values()],
+        y=list(values),
+        orientation="h",
+        name=escape(name),
+        marker={"color": colour},
+        hovertemplate="%{y}: %{x:.3s} MACs<extra>%{fullData.name}</extra>",
+    )
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    return escape(str(row["layer"]).removeprefix("network.").removesuffix(".weight"))

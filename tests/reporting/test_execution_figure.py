@@ -1,0 +1,66 @@
+"""Tests of the figures of what runs."""
+
+from lottery_pipeline.reporting.figures import draw_accuracy_against_execution, draw_layer_macs
+from tests.reporting.records import make_dense_metrics, make_metrics
+
+LATENCY = {
+    "rows": [
+        {
+            "model": model,
+            "batch_size": 8,
+            "median_seconds": seconds,
+            "speedup": 2.0,
+            "speedup_low": 1.9,
+            "speedup_high": 2.1,
+        }
+        for model, seconds in (("dense", 0.02), ("ticket", 0.01))
+    ]
+}
+LAYERS = [
+    {"layer": "network.conv1.weight", "macs_dense": 100, "macs": 100, "density": 0.5, "macs_theoretical": 50},
+    {
+        "layer": "network.layer1.1.conv1.weight",
+        "macs_dense": 300,
+        "macs": 0,
+        "density": 0.0,
+        "macs_theoretical": 0,
+    },
+]
+
+
+def make(**changes):
+    found = {"macs_executed": 100, "macs_dense": 400, "latency": LATENCY}
+    return make_metrics("layer", **{**found, "layer_costs": LAYERS, **changes})
+
+
+def draw(**changes):
+    return draw_accuracy_against_execution(make_dense_metrics(), {"layer": make(**changes), "cts": None})
+
+
+def test_a_ticket_stands_at_what_it_executes_takes_and_was_trained_for():
+    macs, latency, seconds = [trace for trace in draw().data if trace.name == "Layer"]
+    record = make()
+    assert (list(macs.x), list(latency.x)) == ([100], [0.5])
+    assert list(seconds.x) == [record["train_seconds"]]
+    assert "2.00 times as fast as dense at batch 8 (1.90 to 2.10)" in macs.text[0]
+
+
+def test_the_dense_network_stands_beside_it():
+    dense = [trace for trace in draw().data if trace.name.startswith("Dense")]
+    assert [list(trace.x) for trace in dense] == [[400], [1], [make_dense_metrics()["seconds"]]]
+
+
+def test_without_latency_its_panel_is_empty():
+    figure = draw(latency=None)
+    assert [list(trace.x) for trace in figure.data if trace.name == "Layer"][1] == [None]
+
+
+def test_every_layer_has_a_bar_of_the_dense_network_and_of_each_ticket():
+    dense, layer = draw_layer_macs({"layer": make(), "cts": None}).data
+    assert list(dense.y) == list(layer.y) == ["conv1", "layer1.1.conv1"]
+    assert (list(dense.x), list(layer.x)) == ([100, 300], [50, 0])
+
+
+def test_without_methods_there_is_nothing_to_draw():
+    assert not draw_layer_macs({"cts": None}).data
+    assert not draw_accuracy_against_execution(None, {}).data
