@@ -106,6 +106,24 @@ def test_too_many_blocks_are_refused_with_the_most_that_can_go(tmp_path: Path) -
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("group", "params", "sentence"),
+    [
+        ("layer", {"filter": {"extraction": {"scope": "all"}}}, 'filter: this needs the extra "compact"'),
+        (
+            "cts",
+            {"costs": {"tracker": "codecarbon", "country": "FRA"}},
+            'costs.tracker: this needs the extra "carbon"',
+        ),
+    ],
+)
+def test_an_extra_that_is_missing_is_named_before_the_first_node(
+    group: str, params: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lottery_pipeline.preflight.find_spec", lambda _: None)
+    assert refuse(tmp_path, group, **params).startswith(f"Parameter {sentence}")
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     data = {"source": "image_folder", "root": str(tmp_path / "none")}
     assert refuse(tmp_path, "data_preparation", data=data) == (

@@ -6,6 +6,7 @@ Each is cheap; a run that would fail after an hour of training is refused in a s
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,8 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
         yield from _refusal("device", lambda: _check_device(parameters["device"]))
     if "data" in wanted:
         yield from _refusal("data", lambda: _check_images(resolve_root(parameters["data"], project)))
+    if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
+        yield from _refusal("costs.tracker", partial(_check_extra, "codecarbon", "carbon"))
     if "model" in wanted:
         faults = list(_refusal("model", lambda: _check_model(parameters["model"])))
         yield from faults
@@ -152,8 +155,12 @@ def _check_method(model: ModelParameters, method: Any) -> None:
     if isinstance(method.extraction, LayerOptions):
         _check_layer(model, method.extraction)
         return
+    if isinstance(method.extraction, FilterOptions):
+        if method.extraction.scope == "all":
+            _check_extra("torch_pruning", "compact")
+        return
     shapes = _prunable_shapes(model)
-    if shapes is None or isinstance(method.extraction, FilterOptions):
+    if shapes is None:
         return
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     if not isinstance(method, ImpParameters):
@@ -167,6 +174,11 @@ def _check_method(model: ModelParameters, method: Any) -> None:
             raise ValueError(
                 f"controls.rungs has {rung}, but this search has rungs 0 to {last} (-1 is the last)"
             )
+
+
+def _check_extra(package: str, extra: str) -> None:
+    if find_spec(package) is None:
+        raise ValueError(f'this needs the extra "{extra}": pip install "lottery_pipeline[{extra}]"')
 
 
 def _check_layer(model: ModelParameters, options: LayerOptions) -> None:
