@@ -8,7 +8,13 @@ import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import axis, column, density_axis, reference_line, start_figure
-from lottery_pipeline.reporting.palette import CONTROL_SYMBOLS, label_control, label_run, look_of
+from lottery_pipeline.reporting.palette import (
+    CONTROL_SYMBOLS,
+    label_control,
+    label_run,
+    look_of,
+    ticket_marker,
+)
 
 Records = Mapping[str, dict[str, Any] | None]
 Tables = Mapping[str, list[dict[str, Any]] | None]
@@ -124,12 +130,7 @@ def _final_trace(run: str, record: dict[str, Any], *, in_legend: bool) -> go.Sca
         name=label,
         legendgroup=run,
         showlegend=in_legend,
-        marker={
-            "symbol": look.symbol,
-            "size": 14,
-            "color": look.colour,
-            "line": {"width": 1.5, "color": "rgba(255,255,255,0.75)"},
-        },
+        marker=ticket_marker(look),
         text=[f"{hover}<br>{search}"],
         hoverinfo="text",
     )

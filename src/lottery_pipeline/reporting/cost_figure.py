@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import axis, column, start_figure
-from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of
+from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
 
 Records = Mapping[str, dict[str, Any] | None]
 DECADES = tuple(float(f"{mantissa}e{decade}") for decade in range(-3, 6) for mantissa in (1, 2, 5))
@@ -91,12 +91,7 @@ def _final_trace(run: str, record: Mapping[str, Any], unit: str) -> go.Scatter:
         mode="markers",
         name=label,
         legendgroup=run,
-        marker={
-            "symbol": look.symbol,
-            "size": 13,
-            "color": look.colour,
-            "line": {"width": 1.5, "color": "rgba(255,255,255,0.75)"},
-        },
+        marker=ticket_marker(look),
         text=["<br>".join(lines)],
         hoverinfo="text",
     )

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import MARGIN_BOTTOM, MARGIN_TOP, axis, column, start_figure
-from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of
+from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
 
 Records = Mapping[str, dict[str, Any] | None]
 
@@ -121,12 +121,7 @@ def _ticket_trace(run: str, record: Mapping[str, Any], panel: Panel) -> go.Scatt
         mode="markers",
         name=label,
         legendgroup=run,
-        marker={
-            "symbol": look.symbol,
-            "size": 13,
-            "color": look.colour,
-            "line": {"width": 1.5, "color": "rgba(255,255,255,0.75)"},
-        },
+        marker=ticket_marker(look),
         text=["<br>".join(lines)],
         hoverinfo="text",
     )

@@ -7,6 +7,7 @@ tells apart, so each method has a marker of its own too; no figure needs its col
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,12 @@ def look_of(method: str) -> Look:
     choices = list(LOOKS.values())
     chosen = choices[int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(choices)]
     return Look(method.replace("_", " "), chosen.colour, f"{chosen.symbol}-open")
+
+
+def ticket_marker(look: Look) -> dict[str, Any]:
+    """Give plotly's marker of a trained ticket, larger than those of rungs and controls."""
+    edge = {"width": 1.5, "color": "rgba(255,255,255,0.75)"}
+    return {"symbol": look.symbol, "size": 14, "color": look.colour, "line": edge}
 
 
 def label_run(run: str, method: str) -> str:
