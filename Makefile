@@ -10,10 +10,10 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint format bench bench-cts viz mlflow clean
+.PHONY: help run test test-slow lint format bench bench-cts bench-layer viz mlflow clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run ## install what is missing and run the default experiment (digits; minutes)
 	$(BIN)/kedro run $(ARGS)
@@ -39,6 +39,9 @@ bench: $(VENV)/.run ## measure the training loop against a bare step and the cla
 
 bench-cts: $(VENV)/.run ## compare CTS with rewinding and the saliency methods on digits (a quarter of an hour)
 	$(BIN)/python -m benchmarks.cts_vs_ltr run digits --threads 1 $(ARGS)
+
+bench-layer: $(VENV)/.run ## measure ResNet-56 without 12 blocks beside the dense network (minutes)
+	$(BIN)/python -m benchmarks.layer_tickets $(ARGS)
 
 viz: $(VENV)/.viz ## open the pipeline in kedro-viz
 	$(BIN)/kedro viz run
