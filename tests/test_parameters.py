@@ -43,6 +43,14 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return parameters
 
 
+def test_a_faulty_entry_of_a_list_is_one_fault_and_an_empty_list_another() -> None:
+    for value, start in ((["foo"], "criterion.0 is 'foo'"), ([], "criterion is []")):
+        with pytest.raises(ParametersError) as refusal:
+            check_parameters(changed("layer.extraction.criterion", value))
+        assert str(refusal.value).startswith(f"Parameter layer.extraction.{start}")
+        assert "\n" not in str(refusal.value)
+
+
 def test_sound_parameters_come_back_typed() -> None:
     checked = check_parameters(SOUND)
     assert checked["ltr"].extraction.density == 0.5

@@ -245,7 +245,11 @@ def _unknown_key(name: str, known: Mapping[str, Any]) -> str:
 
 def _describe(name: str, group: Any, error: ValidationError) -> Iterator[str]:
     """Yield one sentence for each fault that pydantic found in a group."""
-    for fault in error.errors(include_url=False):
+    faults = error.errors(include_url=False)
+    for fault in faults:
+        inside = [other for other in faults if other["loc"][: len(fault["loc"])] == fault["loc"]]
+        if fault["type"] == "too_short" and len(inside) > 1:
+            continue  # empty once its faulty entries are left out, which have a sentence of their own
         path = ".".join([name, *map(str, fault["loc"])])
         if fault["type"] == "extra_forbidden":
             yield _unknown_key(path, _fields_at(group, fault["loc"]))

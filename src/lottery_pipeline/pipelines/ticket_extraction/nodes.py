@@ -90,7 +90,8 @@ def retrain_ticket(
         seed=seed,
         device=device,
         checkpoints=checkpoints,
-        on_record=partial(current().log_record, f"{ticket.method}.history"),
+        # As the namespace is called; MLflow's names take no ">".
+        on_record=partial(current().log_record, f"{ticket.method.replace('>', '_')}.history"),
     )
     return trained.ticket, trained.history
 
