@@ -86,7 +86,6 @@ def test_a_layer_that_is_called_twice_makes_no_chain():
 
 
 def test_coupled_groups_span_a_stage():
-    pytest.importorskip("torch_pruning")
     model = build_model(tiny_spec("resnet20", width=4), seed=0).eval()
     groups = {group.name: group for group in find_coupled_groups(model, (1, 4, 4))}
     assert len(groups) == 9 + 3
@@ -113,7 +112,6 @@ class Concatenation(nn.Module):
 
 
 def test_channels_that_are_concatenated_are_left_alone():
-    pytest.importorskip("torch_pruning")
     model = Classifier(Normalise((0.5,), (0.25,)), Concatenation()).eval()
     assert find_coupled_groups(model, (1, 4, 4)) == [
         ChannelGroup(4, ("network.joined",), (), (("network.fc", 16),))
@@ -127,7 +125,6 @@ def test_without_torch_pruning_the_extra_is_named(monkeypatch):
 
 
 def test_a_search_for_groups_leaves_the_model_as_it_was():
-    pytest.importorskip("torch_pruning")
     model = build_model(tiny_spec("resnet20", width=4), seed=0).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     find_coupled_groups(model, (1, 4, 4))
