@@ -12,9 +12,6 @@ from lottery_pipeline.tickets.export_onnx import check_onnx, export_onnx
 from lottery_pipeline.tickets.ticket import Ticket, TicketError
 from tests.tickets.tiny import draw_masks, draw_ticket, tiny_spec
 
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
-
 
 def draw_layer_ticket() -> Ticket:
     spec = tiny_spec("resnet20", width=8, removed_blocks=("network.layer1.1", "network.layer2.2"))

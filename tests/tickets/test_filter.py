@@ -179,7 +179,6 @@ def test_every_layer_keeps_its_least_number_of_channels(images, dense):
 
 
 def test_coupled_channels_go_together(images, dense):
-    pytest.importorskip("torch_pruning")
     found = extract(images, dense, scope="all", criterion="snip")
     assert [row["layer"] for row in found.trace if row["layer"] not in FIRST] == [
         "network.conv1",

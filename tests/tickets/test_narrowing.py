@@ -73,7 +73,6 @@ def test_the_inputs_stay_as_they_were():
 
 
 def test_a_stage_can_be_narrowed_as_a_whole():
-    pytest.importorskip("torch_pruning")
     spec, state, masks, _ = take_apart("resnet20")
     groups = find_coupled_groups(build_model(spec, seed=0).eval(), (1, 4, 4))
     found = narrow(spec, state, masks, {"network.conv1": keep(16, *range(0, 16, 2))}, groups=groups)
