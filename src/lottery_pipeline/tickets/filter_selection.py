@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.costs.macs import count_macs, total_macs
+from lottery_pipeline.costs.parameters import count_filters, count_parameters
 from lottery_pipeline.models.reduction import layer_widths
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.filter import Matching
@@ -20,9 +21,7 @@ def count_size(model: nn.Module, matching: Matching, image_shape: tuple[int, int
     """Return the filters (output channels of all convolutions), MACs or trainable parameters of a network."""
     if matching == "macs":
         return total_macs(count_macs(model, image_shape))
-    if matching == "parameters":
-        return sum(parameter.numel() for parameter in model.parameters())
-    return sum(module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d))
+    return count_parameters(model) if matching == "parameters" else count_filters(model)
 
 
 def predict_size(
