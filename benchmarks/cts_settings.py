@@ -70,6 +70,20 @@ SETTINGS = {
         seeds=(0, 1, 2),
         note="5,000 CIFAR-10 images of 12x12 pixels, no augmentation, 16 epochs",
     ),
+    "undertrained": Setting(
+        images={
+            "source": "image_folder",
+            "image_size": 12,
+            "channels": 3,
+            "train_limit": 5000,
+            "validation_fraction": 0.02,
+        },
+        recipe=Recipe(**CIFAR, epochs=4, batch_size=64),
+        rewind_epoch=1,
+        length=8,
+        seeds=(0, 1, 2),
+        note="the images of `converged`, 4 epochs instead of 16, search of 8, float32",
+    ),
     "small": Setting(
         images={
             "source": "image_folder",

@@ -58,7 +58,6 @@ SETTINGS = {
             warmup_epochs=1,
             epochs=12,
             batch_size=64,
-            precision="bfloat16",
         ),
         removed={"resnet32": (1, 2, 3, 4, 5), "resnet56": (1, 2, 3, 4, 5, 12)},
         seeds=(0, 1, 2),
