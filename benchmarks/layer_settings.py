@@ -62,6 +62,7 @@ SETTINGS = {
         removed={"resnet32": (1, 2, 3, 4, 5), "resnet56": (1, 2, 3, 4, 5, 12)},
         seeds=(0, 1, 2),
         note="5,000 CIFAR-10 images of 12x12 pixels, no augmentation, a schedule shortened to 12 epochs",
+        filter_removed=(1, 5),
     ),
     "digits": Setting(
         images={"source": "digits"},

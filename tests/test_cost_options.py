@@ -36,7 +36,7 @@ def test_batch_sizes_may_come_from_the_command_line(given, sizes):
         ({"batch_sizes": []}, "at least 1 item"),
         ({"batch_sizes": [0]}, "greater than or equal to 1"),
         ({"batch_sizes": "1 many"}, "valid integer"),
-        ({"batch_sizes": [8, 8]}, "batch_sizes must not name the same size twice"),
+        ({"batch_sizes": [8, 8]}, "batch_sizes must not name the same value twice"),
         ({"repeats": 1}, "greater than or equal to 2"),
         ({"power_watts": 0, "country": "FRA"}, "greater than 0"),
         (

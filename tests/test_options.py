@@ -52,6 +52,11 @@ def test_controls_are_both_kinds_at_the_last_rung_by_default():
     assert ControlOptions(kinds=[]).kinds == ()
 
 
+def test_lists_of_controls_may_be_words_and_negative_numbers():
+    options = ControlOptions(kinds="random_mask", rungs="3 -1")
+    assert options == ControlOptions(kinds=["random_mask"], rungs=[3, -1])
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

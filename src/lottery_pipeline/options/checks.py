@@ -1,10 +1,11 @@
 """Options of what tickets are compared with: controls of a ladder, and sanity checks."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lottery_pipeline.options.imp import MAX_ROUNDS
+from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
 from lottery_pipeline.options.methods import MASK_OPTIONS
 
 ControlKind = Literal["random_mask", "reinitialise"]
@@ -22,13 +23,10 @@ class ControlOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kinds: tuple[ControlKind, ...] = ("random_mask", "reinitialise")
-    rungs: tuple[Annotated[int, Field(ge=-1, le=MAX_ROUNDS, strict=True)], ...] = (-1,)
-
-    @model_validator(mode="after")
-    def _check_repeats(self) -> Self:
-        _refuse_repeats(self, "kinds", "rungs")
-        return self
+    kinds: Annotated[tuple[ControlKind, ...], FROM_WORDS, DISTINCT] = ("random_mask", "reinitialise")
+    rungs: Annotated[
+        tuple[Annotated[int, Field(ge=-1, le=MAX_ROUNDS, strict=True)], ...], FROM_WORDS, DISTINCT
+    ] = (-1,)
 
 
 class SanityOptions(BaseModel):
@@ -43,23 +41,16 @@ class SanityOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("cts",)
-    checks: Annotated[tuple[SanityCheck, ...], Field(min_length=1)] = get_args(SanityCheck)
-    seeds: Annotated[tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...], Field(min_length=1)] = (
-        0,
-        1,
-        2,
+    methods: Annotated[tuple[str, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = ("cts",)
+    checks: Annotated[tuple[SanityCheck, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = get_args(
+        SanityCheck
     )
-
-    @field_validator("methods", "checks", "seeds", mode="before")
-    @classmethod
-    def _split_words(cls, value: object) -> object:
-        """Take "cts snip" for a list: on the command line a comma ends a parameter."""
-        if isinstance(value, int) and not isinstance(value, bool):
-            return (value,)
-        if isinstance(value, str):
-            return [int(word) if word.isdecimal() else word for word in value.split()]
-        return value
+    seeds: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...],
+        Field(min_length=1),
+        FROM_WORDS,
+        DISTINCT,
+    ] = (0, 1, 2)
 
     @field_validator("methods")
     @classmethod
@@ -68,15 +59,3 @@ class SanityOptions(BaseModel):
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no method; allowed are {', '.join(MASK_OPTIONS)}")
         return methods
-
-    @model_validator(mode="after")
-    def _check_repeats(self) -> Self:
-        _refuse_repeats(self, "methods", "checks", "seeds")
-        return self
-
-
-def _refuse_repeats(options: BaseModel, *fields: str) -> None:
-    for field in fields:
-        values = getattr(options, field)
-        if len(set(values)) != len(values):
-            raise ValueError(f"{field} must not name the same value twice, but is {list(values)}")

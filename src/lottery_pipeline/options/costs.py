@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+
 # g CO2e per kWh of electricity in 2023, as in codecarbon 3.3.2 (global_energy_mix.json and, for WORLD,
 # carbon_intensity_per_source.json), by three-letter country code.
 CARBON_INTENSITIES: dict[str, float] = {
@@ -51,7 +53,10 @@ class CostOptions(BaseModel):
 
     latency: bool = True
     batch_sizes: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Field(min_length=1)
+        tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...],
+        Field(min_length=1),
+        FROM_WORDS,
+        DISTINCT,
     ] = (1, 128)
     repeats: int = Field(default=30, ge=2, le=10_000, strict=True)
     power_watts: float | None = Field(default=None, gt=0, strict=True)
@@ -64,23 +69,6 @@ class CostOptions(BaseModel):
     def reports_carbon(self) -> bool:
         """Whether there is an intensity to compute carbon from."""
         return self.country is not None or self.carbon_intensity is not None
-
-    @field_validator("batch_sizes", mode="before")
-    @classmethod
-    def _split_words(cls, value: object) -> object:
-        """Take "1 128" for a list: on the command line a comma ends a parameter."""
-        if isinstance(value, int) and not isinstance(value, bool):
-            return (value,)
-        if isinstance(value, str):
-            return [int(word) if word.isdecimal() else word for word in value.split()]
-        return value
-
-    @field_validator("batch_sizes")
-    @classmethod
-    def _check_repeats(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(sizes)) != len(sizes):
-            raise ValueError(f"batch_sizes must not name the same size twice, but is {list(sizes)}")
-        return sizes
 
     @field_validator("country")
     @classmethod

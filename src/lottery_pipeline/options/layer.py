@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
 from lottery_pipeline.options.start import Start
 
 Criterion = Literal["snip", "grasp", "grasp_text", "kl", "cka", "expectabs", "hrank", "random"]
@@ -40,7 +41,7 @@ class LayerOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    criterion: Annotated[tuple[Criterion, ...], Field(min_length=1)] = ("grasp",)
+    criterion: Annotated[tuple[Criterion, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = ("grasp",)
     removed: int | None = Field(default=None, ge=0, le=1024, strict=True)
     mac_budget: float | None = Field(default=None, gt=0, lt=1, strict=True)
     state: Literal["by_criterion", "initial", "rewind", "final"] = "by_criterion"
@@ -62,18 +63,10 @@ class LayerOptions(BaseModel):
             return self.state
         return "final" if self.iterative or criterion in OUTPUT_CRITERIA else "initial"
 
-    @field_validator("criterion", mode="before")
-    @classmethod
-    def _split_words(cls, value: object) -> object:
-        """Take "snip cka" for a list: on the command line a comma ends a parameter."""
-        return value.split() if isinstance(value, str) else value
-
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if (self.removed is None) == (self.mac_budget is None):
             raise ValueError("exactly one of removed and mac_budget must be given, the other left out")
-        if len(set(self.criterion)) != len(self.criterion):
-            raise ValueError(f"criterion must not name the same twice, but is {list(self.criterion)}")
         if self.start != "initial" and self.rewinding != "weights":
             raise ValueError(
                 f"start: {self.start} belongs to rewinding: weights; "
