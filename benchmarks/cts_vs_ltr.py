@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.cts_report import LADDERS, gather, render
 from benchmarks.cts_settings import RATE, SETTINGS, Setting
+from benchmarks.environment import write_report
 from lottery_pipeline.files import write_atomically
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageRequest
@@ -89,7 +90,7 @@ def main() -> None:
                 for start in options.starts:
                     PLANS[method](task, method, start)
     result = gather(options.setting, WORK)
-    write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+    write_report(path, result)
     print(render(result))
 
 

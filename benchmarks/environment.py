@@ -1,6 +1,7 @@
 """What a measurement ran on: a figure without it means nothing."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from lottery_pipeline.files import write_atomically
 
 
 def describe_environment() -> dict[str, Any]:
@@ -24,6 +27,14 @@ def describe_environment() -> dict[str, Any]:
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def write_report(path: Path, result: dict[str, Any]) -> None:
+    """Write a result to its file; a report of rows that stand there already keeps the environment, too."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if before.get("rows") == result["rows"]:
+        result["environment"] = before["environment"]
+    write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def _processor() -> str:
