@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.environment import write_report
 from benchmarks.layer_report import gather, render
 from benchmarks.layer_settings import SETTINGS, Plan, Setting, dense_path, list_plans, seed_folder
 from lottery_pipeline.costs.macs import count_macs, total_macs
@@ -108,7 +109,7 @@ def main() -> None:
             for network in setting.removed:
                 run(setting, network, seed, work, options.data, options.device)
     result = gather(options.setting, work)
-    write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+    write_report(path, result)
     print(render(result))
 
 
