@@ -7,6 +7,13 @@ from lottery_pipeline.training.recipe import Recipe
 
 RATE = 0.2  # rung r keeps 0.8^r
 RUNGS = (6, 14, 18, 22, 26)
+IMAGES_12: dict[str, Any] = {
+    "source": "image_folder",
+    "image_size": 12,
+    "channels": 3,
+    "train_limit": 5000,
+    "validation_fraction": 0.02,
+}
 CIFAR: dict[str, Any] = {
     "optimiser": "sgd",
     "learning_rate": 0.1,
@@ -57,13 +64,7 @@ SETTINGS = {
         note="the images and the recipe of the default experiment: too easy to rank methods",
     ),
     "converged": Setting(
-        images={
-            "source": "image_folder",
-            "image_size": 12,
-            "channels": 3,
-            "train_limit": 5000,
-            "validation_fraction": 0.02,
-        },
+        images=IMAGES_12,
         recipe=Recipe(**CIFAR, epochs=16, batch_size=64, precision="bfloat16"),
         rewind_epoch=1,
         length="half",
@@ -71,13 +72,7 @@ SETTINGS = {
         note="5,000 CIFAR-10 images of 12x12 pixels, no augmentation, 16 epochs",
     ),
     "undertrained": Setting(
-        images={
-            "source": "image_folder",
-            "image_size": 12,
-            "channels": 3,
-            "train_limit": 5000,
-            "validation_fraction": 0.02,
-        },
+        images=IMAGES_12,
         recipe=Recipe(**CIFAR, epochs=4, batch_size=64),
         rewind_epoch=1,
         length=8,
