@@ -67,7 +67,7 @@ def test_contrasts_average_within_a_seed_over_the_removals_that_all_seeds_have()
 
 
 def test_contrasts_of_two_removals_are_one_mean_for_a_seed():
-    rows = [a_row(method, 0, 0.5 + gain, p) for p, gain in ((1, 0.01), (3, 0.03)) for method in ("layer",)]
-    rows += [a_row("shallow", 0, 0.5, p) for p in (1, 3)]
+    rows = [a_row("layer", 0, 0.51, removed=1), a_row("layer", 0, 0.53, removed=3)]
+    rows += [a_row("shallow", 0, 0.50, removed=1), a_row("shallow", 0, 0.50, removed=3)]
     [contrast] = contrast_rows(rows)
     assert contrast["layer_minus_other"]["values"] == pytest.approx([0.02])
