@@ -6,6 +6,7 @@ What codecarbon gives is a model wherever memory counts, which it never measures
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ def track_energy(
         raise ValueError(f"pue must be a finite number of at least 1, not {pue}")
     codecarbon = _import_codecarbon()
     with _caught_failures() as failures:
-        tracker = codecarbon.OfflineEmissionsTracker(
+        tracker = _tracker_class(codecarbon)(
             measure_power_secs=_INTERVAL_SECONDS,
             output_methods=[],
             # A forced power of the processor is scaled by its load; that of the memory is taken as it is.
@@ -108,6 +109,22 @@ def _import_codecarbon() -> Any:
             'tracker: codecarbon needs the extra "carbon": pip install "lottery_pipeline[carbon]"'
         ) from error
     return codecarbon
+
+
+def _tracker_class(codecarbon: Any) -> Any:
+    """Make an offline tracker that measures in one thread at a time.
+
+    codecarbon 3.3 measures once an interval in a thread of its own, and once more in ``stop``; where the two
+    met, both counted the same interval.
+    """
+    lock = threading.Lock()
+
+    class Tracker(codecarbon.OfflineEmissionsTracker):  # type: ignore[misc, name-defined]
+        def _measure_power_and_energy(self) -> None:
+            with lock:
+                super()._measure_power_and_energy()
+
+    return Tracker
 
 
 @contextmanager
