@@ -2,7 +2,7 @@
 
 Every seed is a `kedro run` of its own with its own variant, so what is measured is what a user gets.
 
-    python -m benchmarks.ladders digits            # the default experiment, 3 seeds
+    python -m benchmarks.ladders digits            # 16 epochs, every third rung, 3 seeds
     python -m benchmarks.ladders fashion_mnist --params data.root=/path/to/data,data.download=false
 
 The result is written to benchmarks/results/ladders_<study>.json, with the environment it ran in, and printed.
@@ -21,8 +21,15 @@ from lottery_pipeline.files import write_atomically
 from lottery_pipeline.intervals import t_interval
 
 PROJECT = Path(__file__).parents[1]
-# Study -> the Kedro environment and the methods.
-STUDIES = {"digits": ("base", ("lth", "ltr")), "fashion_mnist": ("fashion_mnist", ("ltr",))}
+# Study -> the Kedro environment, the methods, and what differs from the environment.
+STUDIES = {
+    "digits": (
+        "base",
+        ("lth", "ltr"),
+        "pretraining.epochs=16,lth.extraction.rate=0.488,ltr.extraction.rate=0.488",
+    ),
+    "fashion_mnist": ("fashion_mnist", ("ltr",), ""),
+}
 
 
 def main() -> None:
@@ -34,12 +41,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--params", default="", help="more parameters for kedro run, comma-separated")
     options = parser.parse_args()
-    environment, methods = STUDIES[options.study]
-    runs = [run_seed(environment, methods, options.params, seed) for seed in options.seeds]
+    environment, methods, fixed = STUDIES[options.study]
+    params = ",".join(part for part in (fixed, options.params) if part)
+    runs = [run_seed(environment, methods, params, seed) for seed in options.seeds]
     result = {
         "study": options.study,
         "environment": describe_environment(),
-        "params": [part for part in options.params.split(",") if part and not part.startswith("data.")],
+        "params": [part for part in params.split(",") if part and not part.startswith("data.")],
         "seeds": options.seeds,
         "seconds_per_seed": [run["seconds"] for run in runs],
         "dense_accuracy": summarise([run["dense"]["test_accuracy"] for run in runs]),
