@@ -181,6 +181,8 @@ def end_by(name: str, uri: str, folder: Path) -> int:
     """Start a run in another process that sends itself a signal; returns its exit status."""
     script = (
         "import os, signal, time\nfrom pathlib import Path\nfrom lottery_pipeline.tracking import current\n"
+        # A shell that starts the tests in the background has SIGINT ignored, and a child inherits that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"folder = Path({str(folder)!r})\n"
         f"current().start(uri={uri!r}, experiment='tests', artifacts=folder, name='r', tags={{}})\n"
         f"os.kill(os.getpid(), signal.{name})\ntime.sleep(30)"

@@ -24,6 +24,7 @@ from lottery_pipeline.tickets.saliency import draw_calibration, extract_by_score
 from lottery_pipeline.tickets.snip import extract_snip
 from lottery_pipeline.tickets.synflow import extract_synflow
 from lottery_pipeline.tickets.ticket import TicketError
+from lottery_pipeline.training.checkpoints import Checkpoints
 from tests.tickets.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits
 
 METHODS = {
@@ -50,7 +51,7 @@ def dense(images):
     return pretrain_tiny(images)
 
 
-def extract(method, images, dense, density, *, seed=0, **options):
+def extract(method, images, dense, density, *, seed=0, checkpoints=None, **options):
     function, kind = METHODS[method]
     return function(
         images,
@@ -59,6 +60,7 @@ def extract(method, images, dense, density, *, seed=0, **options):
         seed=seed,
         options=kind(density=density, **options),
         device="cpu",
+        checkpoints=checkpoints,
         allow_factory=OWN_MODEL,
     )
 
@@ -190,6 +192,7 @@ def test_inverted_scores_keep_what_was_removed_first(images, dense):
         images_per_round=10,
         seed=0,
         device="cpu",
+        checkpoints=None,
         allow_factory=OWN_MODEL,
     )
     lowest = keep_top_k({name: -value for name, value in found.scores.items()}, PRUNABLE - 97)
@@ -206,10 +209,17 @@ def test_equal_scores_go_by_index_in_every_round(images, dense):
     def score(model, *, masks):
         return {name: torch.ones_like(weight) for name, weight in prunable_parameters(model).items()}
 
-    options = {"seed": 0, "device": "cpu", "allow_factory": OWN_MODEL, "images_per_round": 0}
+    options = {"seed": 0, "device": "cpu", "checkpoints": None, "allow_factory": OWN_MODEL}
     for rounds in (1, 3):
         found = extract_by_scores(
-            "own", score, images, dense, StartOptions(density=0.5), rounds=rounds, **options
+            "own",
+            score,
+            images,
+            dense,
+            StartOptions(density=0.5),
+            rounds=rounds,
+            images_per_round=0,
+            **options,
         )
         flat = torch.cat([mask.flatten() for mask in found.ticket.masks.values()])
         assert flat.tolist() == [True] * 97 + [False] * 97
@@ -226,6 +236,44 @@ def test_the_search_is_counted_in_images_of_a_training_step(images, dense):
     assert cost("magnitude") == 0
     assert cost("prospr", steps=2, batch_size=10) == (2 * 2 + 1) * 10 / 40
     assert cost("prospr", steps=2, batch_size=10, first_order=True) == (2 + 1) * 10 / 40
+
+
+@in_rounds
+def test_a_killed_search_goes_on_in_its_round_with_the_same_bits(
+    images, dense, method, monkeypatch, tmp_path
+):
+    module = import_module(f"lottery_pipeline.tickets.{method}")
+    scores, calls = getattr(module, f"{method}_scores"), []
+
+    def score(*arguments, **options):
+        calls.append(options["masks"])
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return scores(*arguments, **options)
+
+    whole = extract(method, images, dense, 0.1, rounds=6)
+    monkeypatch.setattr(module, f"{method}_scores", score)
+    checkpoints = Checkpoints(tmp_path, interval_seconds=0)
+    with pytest.raises(KeyboardInterrupt):
+        extract(method, images, dense, 0.1, rounds=6, checkpoints=checkpoints)
+    resumed = extract(method, images, dense, 0.1, rounds=6, checkpoints=checkpoints)
+    assert len(calls) == 4 + 3
+    assert same_bits(calls[4], calls[3])
+    assert same_bits(resumed.ticket.masks, whole.ticket.masks)
+    assert same_bits(resumed.scores, whole.scores)
+    assert resumed.trace == whole.trace
+    assert resumed.search_epochs == whole.search_epochs
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"start": "rewind"}, {"rounds": 5}])
+def test_the_rounds_of_another_search_are_not_taken_up(images, dense, other, tmp_path):
+    checkpoints = Checkpoints(tmp_path, interval_seconds=0)
+    extract("snip", images, dense, 0.1, rounds=6, checkpoints=checkpoints)
+    assert list(tmp_path.iterdir()) != []
+    found = extract("snip", images, dense, 0.1, checkpoints=checkpoints, **{"rounds": 6, **other})
+    alone = extract("snip", images, dense, 0.1, **{"rounds": 6, **other})
+    assert same_bits(found.ticket.masks, alone.ticket.masks)
+    assert found.trace == alone.trace
 
 
 @every_method

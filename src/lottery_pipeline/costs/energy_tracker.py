@@ -119,7 +119,7 @@ def _tracker_class(codecarbon: Any) -> Any:
     """
     lock = threading.Lock()
 
-    class Tracker(codecarbon.OfflineEmissionsTracker):  # type: ignore[misc, name-defined]
+    class Tracker(codecarbon.OfflineEmissionsTracker):
         def _measure_power_and_energy(self) -> None:
             with lock:
                 super()._measure_power_and_energy()

@@ -115,5 +115,6 @@ def extract_grasp(
         passes=3,
         seed=seed,
         device=device,
+        checkpoints=checkpoints,
         allow_factory=allow_factory,
     )

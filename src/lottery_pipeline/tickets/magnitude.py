@@ -74,5 +74,6 @@ def extract_magnitude(
         images_per_round=0,
         seed=seed,
         device=device,
+        checkpoints=checkpoints,
         allow_factory=allow_factory,
     )

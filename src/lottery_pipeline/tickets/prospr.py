@@ -141,5 +141,6 @@ def extract_prospr(
         images_per_round=passes * len(batches[0][1]),
         seed=seed,
         device=device,
+        checkpoints=checkpoints,
         allow_factory=allow_factory,
     )

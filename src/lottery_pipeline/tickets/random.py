@@ -100,5 +100,6 @@ def extract_random(
         images_per_round=0,
         seed=seed,
         device="cpu",
+        checkpoints=checkpoints,
         allow_factory=allow_factory,
     )

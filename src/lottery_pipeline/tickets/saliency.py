@@ -1,13 +1,13 @@
 """From scores at a start point to a ticket: what all methods share that do not train while they search."""
 
-import logging
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from lottery_pipeline import __version__
+from lottery_pipeline.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.images.splits import ImageSet, ImageSplits
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
@@ -15,16 +15,14 @@ from lottery_pipeline.options import SaliencyOptions, StartOptions
 from lottery_pipeline.randomness import make_generator
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.sparsity.schedules import exponential_counts
-from lottery_pipeline.sparsity.selection import Scores, keep_top_k
+from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.extraction import Extraction, check_dense_run, start_point
+from lottery_pipeline.tickets.score_rounds import remove_in_rounds
 from lottery_pipeline.tickets.ticket import make_ticket
 from lottery_pipeline.training.augmentation import to_pixels
+from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.device import pick_device
-
-logger = logging.getLogger(__name__)
-
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def take_pixels(images: ImageSet, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -59,6 +57,7 @@ def extract_by_gradients(
     passes: float,
     seed: int,
     device: str,
+    checkpoints: Checkpoints | None,
     allow_factory: str | None,
 ) -> Extraction:
     """Make a ticket from scores of calibration images; else as ``extract_by_scores``.
@@ -72,6 +71,7 @@ def extract_by_gradients(
         passes: cost of one round in passes, forward and backward, over the calibration images.
         seed: of the images.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: where unfinished rounds are kept.
         allow_factory: the trusted ``package.module:factory``, where the model is one.
     """
     chosen = pick_device(device)
@@ -93,6 +93,7 @@ def extract_by_gradients(
         images_per_round=passes * len(labels),
         seed=seed,
         device=device,
+        checkpoints=checkpoints,
         allow_factory=allow_factory,
     )
 
@@ -108,6 +109,7 @@ def extract_by_scores(
     images_per_round: float,
     seed: int,
     device: str,
+    checkpoints: Checkpoints | None,
     allow_factory: str | None,
 ) -> Extraction:
     """Make a ticket in rounds: score the masked network, keep the highest, exponentially fewer every time.
@@ -122,6 +124,7 @@ def extract_by_scores(
         images_per_round: cost of one round, in images that a training step goes forward and backward with.
         seed: of the run.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: where unfinished rounds are kept.
         allow_factory: the trusted ``package.module:factory``, where the model is one.
 
     Returns:
@@ -134,7 +137,6 @@ def extract_by_scores(
         DensityError: the density keeps no weight.
     """
     check_dense_run(dense, images)
-    started = time.perf_counter()
     step, state = start_point(dense, options.start)
     model = build_model(dense.spec, seed=0, allow_factory=allow_factory)
     model.load_state_dict(state)
@@ -143,26 +145,28 @@ def extract_by_scores(
     counts = exponential_counts(prunable, density=options.density, rounds=rounds)
     if options.density == 1:
         counts = []
-    survived = {name: mask.int() for name, mask in masks.items()}
-    scores: Scores | None = None
-    told = started
-    for number, kept in enumerate(counts, start=1):
-        fresh = score(model, masks=masks)
-        last = scores or fresh
-        scores = {name: fresh[name].where(mask, last[name]) for name, mask in masks.items()}
-        masks = keep_top_k(scores, kept, within=masks)
-        survived = {name: survived[name] + mask for name, mask in masks.items()}
-        if time.perf_counter() - told > _SECONDS_BETWEEN_LINES:
-            told = time.perf_counter()
-            left = (told - started) / number * (rounds - number)
-            logger.info("%s: round %d of %d, about %.0f s left.", method, number, rounds, left)
-    if scores is not None:
-        scores = {name: value.cpu() for name, value in scores.items()}
-        scores = _rank_removals(survived, scores) if rounds > 1 else scores
+    found = remove_in_rounds(
+        method,
+        lambda remaining: score(model, masks=remaining),
+        masks,
+        counts,
+        fingerprint=fingerprint(
+            {
+                "computation": method,
+                "version": __version__,
+                "dense": dense.fingerprint,
+                "images": images.fingerprint,
+                "state": fingerprint_tensors(state),
+                "options": options.model_dump(mode="json"),
+                "seed": seed,
+            }
+        ),
+        checkpoints=checkpoints,
+    )
     ticket = make_ticket(
         method=method,
         spec=dense.spec,
-        masks=masks,
+        masks=found.masks,
         state=state,
         seed=seed,
         rewind_step=step,
@@ -172,19 +176,7 @@ def extract_by_scores(
     return Extraction(
         ticket=ticket,
         search_epochs=len(counts) * images_per_round / len(images.train),
-        search_seconds=time.perf_counter() - started,
+        search_seconds=found.seconds,
         trace=[{"round": number, "kept": kept} for number, kept in enumerate(counts, start=1)],
-        scores=scores,
+        scores=found.final_scores(),
     )
-
-
-def _rank_removals(survived: dict[str, Tensor], scores: Scores) -> Scores:
-    """Rank weights by (rounds survived, score), of equals the first highest, as ``keep_top_k`` has it."""
-    flat = torch.cat([value.flatten() for value in scores.values()])
-    rounds = torch.cat([survived[name].cpu().flatten() for name in scores])
-    order = flat.argsort(descending=True, stable=True)
-    order = order[rounds[order].argsort(descending=True, stable=True)]
-    ranks = torch.empty(len(flat), dtype=torch.float64)
-    ranks[order] = torch.arange(len(flat), 0, -1, dtype=torch.float64)
-    parts = ranks.split([value.numel() for value in scores.values()])
-    return {name: part.reshape(scores[name].shape) for name, part in zip(scores, parts, strict=True)}

@@ -81,11 +81,11 @@ def extract_snip(
     Args:
         images: what the dense run was trained on; the training part is drawn from, without augmentation.
         dense: gives the start point.
-        recipe: not used; like ``checkpoints`` and ``on_record`` it is there for other methods.
+        recipe: not used; like ``on_record`` it is there for other methods.
         seed: of the drawn images; GraSP draws the same.
         options: density, start point, rounds, images and batches.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        checkpoints: not used.
+        checkpoints: where unfinished rounds are kept.
         on_record: not used.
         allow_factory: the trusted ``package.module:factory``, where the model is one.
 
@@ -105,5 +105,6 @@ def extract_snip(
         passes=1,
         seed=seed,
         device=device,
+        checkpoints=checkpoints,
         allow_factory=allow_factory,
     )

@@ -116,5 +116,6 @@ def extract_synflow(
         images_per_round=1,
         seed=seed,
         device="cpu" if chosen.type == "mps" else str(chosen),
+        checkpoints=checkpoints,
         allow_factory=allow_factory,
     )
