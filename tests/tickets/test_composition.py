@@ -115,6 +115,13 @@ def test_the_row_of_a_chain_has_the_costs_of_both_steps(images, dense, parent, p
     assert row["prunable"] == dense.metrics["prunable"] > parent.prunable
     assert row["density"] == row["kept"] / row["prunable"]
     assert row["search_epochs"] == found.search_epochs
+    entries = [(entry["name"], entry["epochs"]) for entry in row["ledger"]]
+    assert entries == [
+        ("layer search", 5.0),
+        ("layer to theta_k", 1.0),
+        ("cts search", alone.search_epochs),
+        ("retraining", row["train_epochs"]),
+    ]
     assert row["macs_theoretical"] < row["macs_executed"] < row["macs_dense"]
 
 

@@ -13,7 +13,7 @@ from lottery_pipeline.training.dense import DenseRun
 from tests.tickets.tiny import RECIPE, draw_images, spec_for
 
 BLOCK = "network.layer1.1"
-WORK = [("search", 2.0, 7.0), ("training", 3.0, 11.0)]
+WORK = [("search", "snip", 2.0, 7.0), ("training", "retraining", 3.0, 11.0)]
 CPU = torch.device("cpu")
 
 
@@ -75,6 +75,7 @@ def test_search_and_training_are_counted_at_the_size_of_the_network_that_ran(ima
     assert whole["search_macs"] == whole["train_macs"] * 2 // 3
     assert whole["train_macs"] - small["train_macs"] == 3 * 10 * 3 * block_macs()
     assert [row["stage"] for row in whole["ledger"]] == ["search", "training"]
+    assert [row["name"] for row in whole["ledger"]] == ["snip", "retraining"]
 
 
 def test_latency_is_of_the_network_that_is_shipped(images, dense):

@@ -220,6 +220,10 @@ def test_the_method_metrics_are_complete_and_right(images, dense, extraction, re
     assert metrics["validation_accuracy"] == retraining.history[-1]["validation_accuracy"]
     assert (metrics["kept"], metrics["prunable"], metrics["density"]) == (58, 194, 58 / 194)
     assert metrics["search_epochs"] == 2 * 2.0
+    names = [row["name"] for row in metrics["ledger"]]
+    assert names == ["round_00", "round_01", "retraining"]  # two rungs above the last: R + 1 trainings
+    assert sum(row["macs"] for row in metrics["ledger"][:2]) == metrics["search_macs"]
+    assert sum(row["seconds"] for row in metrics["ledger"][:2]) == pytest.approx(metrics["search_seconds"])
     assert metrics["train_epochs"] == 2.0
     assert metrics["train_seconds"] == pytest.approx(sum(row["seconds"] for row in retraining.history))
     assert metrics["macs_dense"] == 194

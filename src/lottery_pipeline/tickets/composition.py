@@ -5,7 +5,9 @@ it has a theta_0, a theta_k and a theta_T of its own; every method then works on
 run, and ``adopt`` writes the whole chain into the result.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.sparsity.masks import count_kept, count_prunable
@@ -82,6 +84,7 @@ def adopt(
     *,
     search_epochs: float = 0.0,
     search_seconds: float = 0.0,
+    search_parts: Sequence[Mapping[str, Any]] = (),
 ) -> Extraction:
     """Write a parent into what a method has found on top of it.
 
@@ -93,6 +96,7 @@ def adopt(
         dense: the dense run that the parent was found in.
         search_epochs: what finding the parent took.
         search_seconds: its time.
+        search_parts: what it consists of, where that is more than one thing.
 
     Returns:
         The same ticket as ``<parent>><method>``, the dense run its dense parent, with the costs of both
@@ -100,6 +104,12 @@ def adopt(
     """
     ticket = found.ticket
     share = ticket.header.rewind_step / parent_run.history[-1]["step"]
+    before = share * parent_run.metrics["epochs"], share * parent_run.metrics["seconds"]
+    parts: list[Mapping[str, Any]] = [
+        *(search_parts or [_part(f"{parent.method} search", search_epochs, search_seconds)]),
+        _part(f"{parent.method} to theta_k", *before),
+        *(found.parts or [_part(f"{ticket.method} search", found.search_epochs, found.search_seconds)]),
+    ]
     named = make_ticket(
         method=f"{parent.method}>{ticket.method}",
         spec=ticket.header.spec,
@@ -119,6 +129,11 @@ def adopt(
         found,
         ticket=named,
         ladder=None,
-        search_epochs=found.search_epochs + search_epochs + share * parent_run.metrics["epochs"],
-        search_seconds=found.search_seconds + search_seconds + share * parent_run.metrics["seconds"],
+        search_epochs=found.search_epochs + search_epochs + before[0],
+        search_seconds=found.search_seconds + search_seconds + before[1],
+        parts=[dict(part) for part in parts if part["epochs"] or part["seconds"]],
     )
+
+
+def _part(name: str, epochs: float, seconds: float) -> dict[str, Any]:
+    return {"name": name, "epochs": epochs, "seconds": seconds}

@@ -25,6 +25,7 @@ def evaluate_ticket(
     train_seconds: float | None = None,
     search_epochs: float = 0.0,
     search_seconds: float = 0.0,
+    search_parts: Sequence[Mapping[str, Any]] = (),
     device: str = "auto",
     costs: CostOptions | None = None,
 ) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def evaluate_ticket(
         train_seconds: of the retraining; by default the sum over the history.
         search_epochs: of the search.
         search_seconds: of the search.
+        search_parts: name, epochs and seconds of what the search consists of, for the ledger.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         costs: what of the costs is measured; None counts alone.
 
@@ -70,7 +72,11 @@ def evaluate_ticket(
         validation = evaluate(model, images.validation, device=place)["accuracy"]
     train_epochs = results.get("epochs", 0.0) if train_epochs is None else train_epochs
     train_seconds = _sum_seconds(history) if train_seconds is None else train_seconds
-    work: Work = [("search", search_epochs, search_seconds), ("training", train_epochs, train_seconds)]
+    parts = search_parts or [{"name": ticket.method, "epochs": search_epochs, "seconds": search_seconds}]
+    work: Work = [
+        *(("search", part["name"], part["epochs"], part["seconds"]) for part in parts),
+        ("training", "retraining", train_epochs, train_seconds),
+    ]
     return {
         "method": ticket.method,
         "seed": trained.header.seed,

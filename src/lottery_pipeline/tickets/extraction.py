@@ -29,6 +29,7 @@ class Extraction:
         ladder: all rungs, where the method is iterative.
         trace: rows written during the search, for IMP one per epoch with its ``round``.
         scores: what the mask was made from, higher = keep; None for IMP, which ranks anew in every round.
+        parts: name, epochs and seconds of what the search consists of, where that is more than one thing.
     """
 
     ticket: Ticket
@@ -37,11 +38,13 @@ class Extraction:
     ladder: Ladder | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
     scores: Scores | None = None
+    parts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def costs(self) -> dict[str, float]:
-        """``search_epochs`` and ``search_seconds``, as ``evaluate_ticket`` takes them."""
-        return {"search_epochs": self.search_epochs, "search_seconds": self.search_seconds}
+    def costs(self) -> dict[str, Any]:
+        """``search_epochs``, ``search_seconds`` and ``search_parts``, as ``evaluate_ticket`` takes them."""
+        costs = {"search_epochs": self.search_epochs, "search_seconds": self.search_seconds}
+        return {**costs, "search_parts": self.parts} if self.parts else costs
 
 
 def start_point(dense: DenseRun, start: Start) -> tuple[int, dict[str, Tensor]]:

@@ -159,6 +159,10 @@ def _extract(
         search_seconds=sum(row["seconds"] for row in progress.rows),
         ladder=ladder,
         trace=progress.trace,
+        parts=[
+            {"name": label_round(row["rung"]), "epochs": row["epochs"], "seconds": row["seconds"]}
+            for row in progress.rows
+        ],
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lottery_pipeline.costs.carbon import Carbon, estimate_carbon
 from lottery_pipeline.costs.energy_tracker import track_energy
 from lottery_pipeline.costs.latency import measure_latency
-from lottery_pipeline.costs.ledger import Ledger, Stage, training_macs
+from lottery_pipeline.costs.ledger import Ledger, Stage, add_trainings
 from lottery_pipeline.costs.memory import forward_memory
 from lottery_pipeline.costs.profile import profile_costs
 from lottery_pipeline.costs.training_flops import count_training_macs
@@ -28,7 +28,7 @@ from lottery_pipeline.tickets.compact import compact_ticket
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
 
-Work = Sequence[tuple[Stage, float, float]]
+Work = Sequence[tuple[Stage, str, float, float]]
 
 _WATCHED_SECONDS = 3.0
 
@@ -48,16 +48,17 @@ def price_ticket(
         trained: compacted before it is counted and timed.
         dense: its dense parent, which it is compared with.
         images: gives the shape of an image and the number of training images.
-        work: stage, epochs-equivalent and seconds of what led to it. A search is counted at the size of the
-            ticket's own network: of the dense one for masks, of the smaller one for what was searched in it.
+        work: stage, name, epochs-equivalent and seconds of each thing that led to it; counted at the size of
+            the ticket's own network: of the dense one for masks, of the smaller one within a layer ticket.
         options: what is measured and what carbon is computed from; None counts alone.
         device: where forward passes are timed.
 
     Returns:
         ``macs_*``, ``parameters_*`` and ``bytes_*`` of ``profile_costs``; ``layer_costs``, its table;
-        ``search_macs`` and ``train_macs``; and, with options, ``peak_memory_bytes`` at the largest batch,
-        ``latency`` (rows and environment), ``latency_ms_<batch>`` and ``speedup_<batch>`` against the dense
-        network, ``co2_grams`` of search and training with ``carbon``, which says how it came about.
+        ``search_macs`` and ``train_macs`` with ``ledger``, the rows that they are sums of; and, with options,
+        ``peak_memory_bytes`` at the largest batch, ``latency`` (rows and environment), ``latency_ms_<batch>``
+        and ``speedup_<batch>`` against the dense network, ``co2_grams`` of search and training with
+        ``carbon``, which says how it came about.
     """
     shape = (images.channels, *images.image_size)
     compacted = compact_ticket(trained)
@@ -67,9 +68,10 @@ def price_ticket(
     executed = profile_costs(full, shipped, compacted.masks, shape)
     step = count_training_macs(own, shape)
     ledger = Ledger()
-    for stage, epochs, seconds in work:
-        macs = training_macs(epochs, len(images.train), step)
-        ledger = ledger.add(stage, trained.method, epochs=epochs, seconds=seconds, macs=macs)
+    for stage, name, epochs, seconds in work:
+        ledger = add_trainings(
+            ledger, stage, [(name, epochs, seconds)], images=len(images.train), macs_per_image=step
+        )
     price: dict[str, Any] = {
         "macs_dense": profile["macs_dense"],
         "macs_theoretical": profile["macs_theoretical"],

@@ -27,7 +27,7 @@ def _make_composition(method: str) -> Callable[..., Any]:
         seed: int,
         device: str,
         checkpoints: Any,
-    ) -> tuple[Any, dict[str, float], Rows]:
+    ) -> tuple[Any, dict[str, Any], Rows]:
         from lottery_pipeline.tickets import METHODS
         from lottery_pipeline.tickets.composition import adopt
 
