@@ -34,6 +34,7 @@ class Setting:
         length: of the mask search.
         seeds: of the runs.
         rungs: densities 0.8^r that are looked at.
+        doubled: whether the dense network is trained for twice the epochs, too: how far had it converged?
         note: what there is to know about it.
     """
 
@@ -44,6 +45,7 @@ class Setting:
     seeds: tuple[int, ...]
     note: str
     rungs: tuple[int, ...] = RUNGS
+    doubled: bool = True
 
 
 SETTINGS = {
@@ -108,5 +110,15 @@ SETTINGS = {
         length=20,
         seeds=(0,),
         note="10,000 CIFAR-10 images of 16x16 pixels, no augmentation, 20 epochs, search of 20, float32",
+    ),
+    "augmented": Setting(
+        images={"source": "image_folder", "image_size": 16, "channels": 3, "train_limit": 15000},
+        recipe=Recipe(**CIFAR, epochs=24, batch_size=128, flip=True, crop_padding=2),
+        rewind_epoch=1,
+        length=24,
+        seeds=(0,),
+        rungs=(22,),
+        doubled=False,
+        note="15,000 CIFAR-10 images of 16x16 pixels, flips and crops, 24 epochs, search of 24, float32",
     ),
 }
