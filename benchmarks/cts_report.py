@@ -16,7 +16,7 @@ LADDERS = {"initial": "lth", "rewind": "ltr"}  # the ladder that starts where a 
 def gather(name: str, work: Path) -> dict[str, Any]:
     """Put all rows of a setting together, and summarise them over seeds; ``work`` is where they lie."""
     setting = SETTINGS[name]
-    folders = sorted((work / name).glob("seed*"))
+    folders = sorted(path.parent for path in (work / name).glob("seed*/dense.json"))
     rows = [json.loads(path.read_text()) for folder in folders for path in sorted(folder.glob("*_*.json"))]
     dense = [json.loads((folder / "dense.json").read_text()) for folder in folders]
     gains = [

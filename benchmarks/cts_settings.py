@@ -14,6 +14,13 @@ IMAGES_12: dict[str, Any] = {
     "train_limit": 5000,
     "validation_fraction": 0.02,
 }
+IMAGES_16: dict[str, Any] = {
+    "source": "image_folder",
+    "image_size": 16,
+    "channels": 3,
+    "validation_fraction": 0.02,
+}
+IMAGES_32: dict[str, Any] = {"source": "image_folder", "channels": 3, "validation_fraction": 0.02}
 CIFAR: dict[str, Any] = {
     "optimiser": "sgd",
     "learning_rate": 0.1,
@@ -35,6 +42,8 @@ class Setting:
         seeds: of the runs.
         rungs: densities 0.8^r that are looked at.
         doubled: whether the dense network is trained for twice the epochs, too: how far had it converged?
+        shuffled: whether the tickets of CTS with the task loss are also trained with shuffled masks.
+        model: a built-in, or a factory of this folder.
         note: what there is to know about it.
     """
 
@@ -46,6 +55,13 @@ class Setting:
     note: str
     rungs: tuple[int, ...] = RUNGS
     doubled: bool = True
+    shuffled: bool = False
+    model: str = "resnet20"
+
+    @property
+    def factory(self) -> str | None:
+        """The model, where it is a factory."""
+        return self.model if ":" in self.model else None
 
 
 SETTINGS = {
@@ -120,5 +136,29 @@ SETTINGS = {
         rungs=(22,),
         doubled=False,
         note="15,000 CIFAR-10 images of 16x16 pixels, flips and crops, 24 epochs, search of 24, float32",
+    ),
+    "torch_init_16": Setting(
+        images={**IMAGES_16, "train_limit": 15000},
+        recipe=Recipe(**CIFAR, epochs=24, batch_size=128, flip=True, crop_padding=2),
+        rewind_epoch=1,
+        length=24,
+        seeds=(0, 1, 2),
+        rungs=(22,),
+        doubled=False,
+        shuffled=True,
+        model="benchmarks.cts_models:resnet20_of_torch",
+        note="`augmented` with the initialisation of PyTorch instead of Kaiming normal",
+    ),
+    "torch_init_32": Setting(
+        images={**IMAGES_32, "train_limit": 5000},
+        recipe=Recipe(**CIFAR, epochs=15, batch_size=128, flip=True, crop_padding=4),
+        rewind_epoch=1,
+        length=20,
+        seeds=(0, 1, 2),
+        rungs=(14, 22),
+        doubled=False,
+        shuffled=True,
+        model="benchmarks.cts_models:resnet20_of_torch",
+        note="5,000 CIFAR-10 images of 32x32 pixels, flips and crops, 15 epochs, search 20, PyTorch's init",
     ),
 }

@@ -38,10 +38,14 @@ from lottery_pipeline.options import (
     StartOptions,
     SynflowOptions,
 )
+from lottery_pipeline.sparsity.shuffling import shuffle_masks
 from lottery_pipeline.tickets import METHODS, Extraction, Ticket
+from lottery_pipeline.tickets.imp_round import OnLabelledRecord
 from lottery_pipeline.tickets.retraining import retrain_ticket
+from lottery_pipeline.tickets.ticket import make_ticket
 from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRun, load_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import evaluate
 
 PROJECT = Path(__file__).parents[1]
@@ -119,7 +123,7 @@ def prepare(name: str, seed: int, root: str | None, device: str, rungs: list[int
         save_splits(prepare_images(request, seed=seed), stored)
     images = load_splits(stored)
     spec = ModelSpec(
-        name="resnet20",
+        name=setting.model,
         num_classes=images.num_classes,
         channels=images.channels,
         image_size=images.image_size,
@@ -136,6 +140,7 @@ def prepare(name: str, seed: int, root: str | None, device: str, rungs: list[int
         device=device,
         checkpoints=checkpoints,
         stored=load_dense_run(dense_path) if dense_path.exists() else None,
+        allow_factory=setting.factory,
     )
     save_dense_run(dense, dense_path)
     if not (folder / "dense.json").exists():
@@ -153,6 +158,7 @@ def prepare(name: str, seed: int, root: str | None, device: str, rungs: list[int
                 seed=seed,
                 device=device,
                 checkpoints=checkpoints,
+                allow_factory=setting.factory,
             )
             record["test_accuracy_twice_the_epochs"] = longer.metrics["test_accuracy"]
         write_atomically(folder / "dense.json", json.dumps(record).encode())
@@ -164,24 +170,23 @@ def prepare(name: str, seed: int, root: str | None, device: str, rungs: list[int
 
 
 def climb(task: Task, method: str, start: str) -> None:
-    """Prune by magnitude round by round; every rung that is looked at is a row."""
+    """Prune by magnitude round by round; every rung that is looked at is a row, as soon as it is trained."""
     last = max(task.setting.rungs)
     if row_path(task, method, start, last).exists():
         return
-    found = extract(task, LADDERS[start], ImpOptions(rounds=last, rate=RATE))
-    ladder = found.ladder
-    assert ladder is not None
-    for rung in task.setting.rungs:
-        before = ladder.rows[:rung]
-        costs = {f"search_{unit}": sum(row[unit] for row in before) for unit in ("epochs", "seconds")}
-        if rung == last:
-            train(task, method, start, rung, ladder.ticket(rung), costs)
-        else:
-            row = ladder.rows[rung]
-            result = {"test_accuracy": row["test_accuracy"], "kept": row["kept"], **costs}
-            trained = {"train_epochs": row["epochs"], "train_seconds": row["seconds"]}
-            save_row(task, method, start, rung, {**result, **trained})
-    task.checkpoints.clear_used()
+    costs = {"search_epochs": 0.0, "search_seconds": 0.0}  # of the rungs before
+
+    def record(kind: str, row: dict[str, Any]) -> None:
+        if kind == "ladder":
+            if row["rung"] in task.setting.rungs:
+                result = {"test_accuracy": row["test_accuracy"], "kept": row["kept"], **costs}
+                trained = {"train_epochs": row["epochs"], "train_seconds": row["seconds"]}
+                save_row(task, method, start, row["rung"], {**result, **trained})
+            for unit in ("epochs", "seconds"):
+                costs[f"search_{unit}"] += row[unit]
+
+    found = extract(task, LADDERS[start], ImpOptions(rounds=last, rate=RATE), record)
+    train(task, method, start, last, found.ticket, costs)
 
 
 def search(objective: str) -> Callable[[Task, str, str], None]:
@@ -221,6 +226,7 @@ PLANS: dict[str, Callable[[Task, str, str], None]] = {
     "synflow": score("synflow", SynflowOptions),
     "magnitude": score("magnitude", StartOptions),
     "random": score("random", RandomOptions, allocation="uniform"),
+    "random_erk": score("random", RandomOptions, allocation="erk"),
     "ladder": climb,
 }
 
@@ -230,7 +236,7 @@ def density_of(rung: int) -> float:
     return round((1 - RATE) ** rung, 12)
 
 
-def extract(task: Task, name: str, options: Any) -> Extraction:
+def extract(task: Task, name: str, options: Any, on_record: OnLabelledRecord | None = None) -> Extraction:
     """Find a ticket."""
     return METHODS[name](
         task.images,
@@ -240,6 +246,8 @@ def extract(task: Task, name: str, options: Any) -> Extraction:
         options=options,
         device=task.device,
         checkpoints=task.checkpoints,
+        on_record=on_record,
+        allow_factory=task.setting.factory,
     )
 
 
@@ -247,7 +255,23 @@ def find_and_train(task: Task, method: str, start: str, rung: int, name: str, op
     """Find a ticket and train it, unless its row is there."""
     if not row_path(task, method, start, rung).exists():
         found = extract(task, name, options)
+        if task.setting.shuffled and method == "cts_l":
+            train(task, f"{method}_shuffled", start, rung, shuffle(task, found.ticket), found.costs)
         train(task, method, start, rung, found.ticket, found.costs)
+
+
+def shuffle(task: Task, ticket: Ticket) -> Ticket:
+    """Shuffle a ticket's mask inside each layer; its weights are those of the dense run."""
+    return make_ticket(
+        method=ticket.method,
+        spec=ticket.header.spec,
+        masks=shuffle_masks(ticket.masks, seed=task.seed, how="layer"),
+        state=task.dense.rewind if ticket.header.rewind_step else task.dense.initial,
+        seed=task.seed,
+        rewind_step=ticket.header.rewind_step,
+        parents=ticket.header.parents,
+        allow_factory=task.setting.factory,
+    )
 
 
 def train(task: Task, method: str, start: str, rung: int, ticket: Ticket, costs: dict[str, float]) -> None:
@@ -261,7 +285,8 @@ def train(task: Task, method: str, start: str, rung: int, ticket: Ticket, costs:
         checkpoints=task.checkpoints,
         label=f"{method} {start} {rung} retraining",
     )
-    accuracy = evaluate(trained.ticket.build(), task.images.test)["accuracy"]
+    place = pick_device(task.device)
+    accuracy = evaluate(trained.ticket.build(), task.images.test, device=place)["accuracy"]
     row = {"test_accuracy": accuracy, "kept": ticket.kept, **costs, **trained.costs}
     save_row(task, method, start, rung, row)
     task.checkpoints.clear_used()

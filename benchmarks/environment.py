@@ -23,7 +23,7 @@ def describe_environment() -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "kedro", "numpy")},
+        **{name: _version(name) for name in ("torch", "torchvision", "kedro", "numpy")},
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
     }
@@ -42,6 +42,13 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _commit() -> str:
