@@ -161,4 +161,16 @@ SETTINGS = {
         model="benchmarks.cts_models:resnet20_of_torch",
         note="5,000 CIFAR-10 images of 32x32 pixels, flips and crops, 15 epochs, search 20, PyTorch's init",
     ),
+    "average_16": Setting(
+        images={**IMAGES_16, "train_limit": 15000},
+        recipe=Recipe(**CIFAR, epochs=24, batch_size=128, flip=True, crop_padding=2),
+        rewind_epoch=1,
+        length=24,
+        seeds=(0,),
+        rungs=(22,),
+        doubled=False,
+        shuffled=True,
+        model="benchmarks.cts_models:resnet20_of_torch",
+        note="`torch_init_16` with images that benchmarks.halve_images has made by averaging 2x2 pixels",
+    ),
 }
