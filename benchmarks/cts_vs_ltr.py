@@ -222,6 +222,7 @@ PLANS: dict[str, Callable[[Task, str, str], None]] = {
     "cts_kl": search("kl_reverse"),
     "cts_l": search("task_loss"),
     "snip": score("snip", SaliencyOptions),
+    "snip_1000": score("snip", SaliencyOptions, images_per_class=100),
     "grasp": score("grasp", GraspOptions),
     "synflow": score("synflow", SynflowOptions),
     "magnitude": score("magnitude", StartOptions),
