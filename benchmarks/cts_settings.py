@@ -1,6 +1,6 @@
 """The settings of the study of CTS against rewinding: images, recipe, rewind point, length of the search."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lottery_pipeline.training.recipe import Recipe
@@ -64,6 +64,24 @@ class Setting:
         return self.model if ":" in self.model else None
 
 
+AUGMENTED = Setting(
+    images={"source": "image_folder", "image_size": 16, "channels": 3, "train_limit": 15000},
+    recipe=Recipe(**CIFAR, epochs=24, batch_size=128, flip=True, crop_padding=2),
+    rewind_epoch=1,
+    length=24,
+    seeds=(0,),
+    rungs=(22,),
+    doubled=False,
+    note="15,000 CIFAR-10 images of 16x16 pixels, flips and crops, 24 epochs, search of 24, float32",
+)
+TORCH_INIT = replace(
+    AUGMENTED,
+    images={**IMAGES_16, "train_limit": 15000},
+    seeds=(0, 1, 2),
+    shuffled=True,
+    model="benchmarks.cts_models:resnet20_of_torch",
+    note="`augmented` with the initialisation of PyTorch instead of Kaiming normal",
+)
 SETTINGS = {
     "digits": Setting(
         images={"source": "digits"},
@@ -127,28 +145,8 @@ SETTINGS = {
         seeds=(0,),
         note="10,000 CIFAR-10 images of 16x16 pixels, no augmentation, 20 epochs, search of 20, float32",
     ),
-    "augmented": Setting(
-        images={"source": "image_folder", "image_size": 16, "channels": 3, "train_limit": 15000},
-        recipe=Recipe(**CIFAR, epochs=24, batch_size=128, flip=True, crop_padding=2),
-        rewind_epoch=1,
-        length=24,
-        seeds=(0,),
-        rungs=(22,),
-        doubled=False,
-        note="15,000 CIFAR-10 images of 16x16 pixels, flips and crops, 24 epochs, search of 24, float32",
-    ),
-    "torch_init_16": Setting(
-        images={**IMAGES_16, "train_limit": 15000},
-        recipe=Recipe(**CIFAR, epochs=24, batch_size=128, flip=True, crop_padding=2),
-        rewind_epoch=1,
-        length=24,
-        seeds=(0, 1, 2),
-        rungs=(22,),
-        doubled=False,
-        shuffled=True,
-        model="benchmarks.cts_models:resnet20_of_torch",
-        note="`augmented` with the initialisation of PyTorch instead of Kaiming normal",
-    ),
+    "augmented": AUGMENTED,
+    "torch_init_16": TORCH_INIT,
     "torch_init_32": Setting(
         images={**IMAGES_32, "train_limit": 5000},
         recipe=Recipe(**CIFAR, epochs=15, batch_size=128, flip=True, crop_padding=4),
@@ -158,19 +156,12 @@ SETTINGS = {
         rungs=(14, 22),
         doubled=False,
         shuffled=True,
-        model="benchmarks.cts_models:resnet20_of_torch",
+        model=TORCH_INIT.model,
         note="5,000 CIFAR-10 images of 32x32 pixels, flips and crops, 15 epochs, search 20, PyTorch's init",
     ),
-    "average_16": Setting(
-        images={**IMAGES_16, "train_limit": 15000},
-        recipe=Recipe(**CIFAR, epochs=24, batch_size=128, flip=True, crop_padding=2),
-        rewind_epoch=1,
-        length=24,
+    "average_16": replace(
+        TORCH_INIT,
         seeds=(0,),
-        rungs=(22,),
-        doubled=False,
-        shuffled=True,
-        model="benchmarks.cts_models:resnet20_of_torch",
         note="`torch_init_16` with images that benchmarks.halve_images has made by averaging 2x2 pixels",
     ),
 }
