@@ -256,9 +256,9 @@ def find_and_train(task: Task, method: str, start: str, rung: int, name: str, op
     """Find a ticket and train it, unless its row is there."""
     if not row_path(task, method, start, rung).exists():
         found = extract(task, name, options)
-        train(task, method, start, rung, found.ticket, found.costs)
-        if task.setting.shuffled and method == "cts_l":
+        if task.setting.shuffled and method == "cts_l":  # first: the ticket's own row says that all is done
             train(task, f"{method}_shuffled", start, rung, shuffle(task, found.ticket), found.costs)
+        train(task, method, start, rung, found.ticket, found.costs)
 
 
 def shuffle(task: Task, ticket: Ticket) -> Ticket:
