@@ -35,13 +35,13 @@ format: $(VENV)/.dev ## let ruff rewrite the code
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.run ## measure the training loop against a bare step and the classic loop
-	$(BIN)/python -m benchmarks.training_loop
+	$(BIN)/python -m benchmarks.speed.training_loop
 
 bench-cts: $(VENV)/.run ## compare CTS with rewinding and the saliency methods on digits (a quarter of an hour)
-	$(BIN)/python -m benchmarks.cts_vs_ltr run digits --threads 1 $(ARGS)
+	$(BIN)/python -m benchmarks.cts.cts_vs_ltr run digits --threads 1 $(ARGS)
 
 bench-layer: $(VENV)/.run ## measure ResNet-56 without 12 blocks beside the dense network (minutes)
-	$(BIN)/python -m benchmarks.layer_tickets $(ARGS)
+	$(BIN)/python -m benchmarks.layers.tickets $(ARGS)
 
 viz: $(VENV)/.viz ## open the pipeline in kedro-viz
 	$(BIN)/kedro viz run

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lottery_pipeline.files import write_atomically
+from lottery_pipeline.reproducibility.files import write_atomically
 
 
 def describe_environment() -> dict[str, Any]:

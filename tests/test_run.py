@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lottery_pipeline.hooks import RunFailedError
+from lottery_pipeline.hooks.requests import RunFailedError
 from lottery_pipeline.tickets import Ticket
 from tests.kedro_project import ROOT, command, load_catalog, redirected, run
 

@@ -1,10 +1,32 @@
 """Project settings that Kedro reads; see https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
 import os
+from typing import Any
 
-from lottery_pipeline.configuration import ExperimentConfigLoader, read_environment
-from lottery_pipeline.hooks import CheckpointHooks, ProgressHooks, RequestHooks
-from lottery_pipeline.tracking_hooks import TrackingHooks
+from kedro.config import OmegaConfigLoader
+
+from lottery_pipeline.hooks.checkpoints import CheckpointHooks
+from lottery_pipeline.hooks.progress import ProgressHooks
+from lottery_pipeline.hooks.requests import RequestHooks
+from lottery_pipeline.tracking.hook import TrackingHooks
+
+
+class ExperimentConfigLoader(OmegaConfigLoader):
+    """Kedro's loader with one more global: ``experiment``, the name of the environment, or ``base``.
+
+    Were it written into each ``globals.yml``, a new experiment that forgets it would overwrite the results of
+    another.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self["globals"] = {**self._globals, "experiment": self.env or self.base_env}
+
+
+def read_environment(name: str, default: str) -> str:
+    """Return an environment variable, for ``${oc.env:NAME,default}``; an empty one counts as absent."""
+    return os.environ.get(name) or default
+
 
 # Nothing is reported to anybody, by Kedro (see also .telemetry) or by MLflow.
 os.environ.setdefault("DO_NOT_TRACK", "1")

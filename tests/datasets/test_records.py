@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
 
+from lottery_pipeline.datasets.previews import JSONPreview, PlotlyPreview, TablePreview
 from lottery_pipeline.datasets.records import FigureDataset, RecordDataset, RowsDataset, TableDataset
 from lottery_pipeline.datasets.tickets import TicketDataset
 

@@ -9,7 +9,7 @@ from lottery_pipeline.options import COMPOSED_OPTIONS, LayerOptions, SaliencyOpt
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
 from lottery_pipeline.pipelines.composition import nodes
 from lottery_pipeline.pipelines.ticket_extraction import nodes as extraction
-from tests.tickets.tiny import draw_images, pretrain_tiny
+from tests.tiny import draw_images, pretrain_tiny
 
 PRETRAINING = PretrainingParameters(epochs=2, rewind_epoch=1, batch_size=20, learning_rate=0.05)
 SHARED = (PRETRAINING, RetrainingParameters(), 0, "cpu", None)

@@ -2,7 +2,7 @@
 
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters
 from lottery_pipeline.pipelines.dense_pretraining.nodes import pretrain_dense
-from tests.tickets.tiny import draw_images
+from tests.tiny import draw_images
 
 MODEL = ModelParameters(name="lenet_300_100", ignore_layers=("fc",))
 PRETRAINING = PretrainingParameters(epochs=2, rewind_epoch=1, batch_size=16, learning_rate=0.05)

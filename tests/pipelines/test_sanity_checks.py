@@ -13,9 +13,9 @@ from lottery_pipeline.parameters import (
 )
 from lottery_pipeline.pipelines.sanity_checks.nodes import check_sanity, summarise_sanity
 from lottery_pipeline.pipelines.sanity_checks.pipeline import create_pipeline
-from lottery_pipeline.training.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import pretrain
-from tests.tickets.tiny import OWN_MODEL, draw_images, must_not_train, spec_for
+from tests.tiny import OWN_MODEL, draw_images, must_not_train, spec_for
 
 PRETRAINING = PretrainingParameters(epochs=2, rewind_epoch=1, batch_size=16, learning_rate=0.05)
 METHOD = {"extraction": {"density": 0.25, "rate": 0.5}, "controls": {"kinds": [], "rungs": [-1]}}
@@ -68,7 +68,7 @@ def test_typed_parameters_are_the_same_parameters(images: Any, dense_run: Any) -
 def test_the_dense_run_at_hand_is_that_of_its_seed(
     images: Any, dense_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lottery_pipeline.tickets.sanity.pretrain_again", must_not_train)
+    monkeypatch.setattr("lottery_pipeline.evaluation.sanity.pretrain_again", must_not_train)
     options = {"methods": ("ltr",), "checks": ("shuffle",)}
     assert len(check(images, dense_run, seeds=(0,), **options)) == 1
     with pytest.raises(AssertionError, match="nothing may be trained"):

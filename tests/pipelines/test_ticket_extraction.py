@@ -12,7 +12,7 @@ from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, 
 from lottery_pipeline.pipelines.ticket_extraction import nodes
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS, Method, create_method
 from lottery_pipeline.training.recipe import Recipe
-from tests.tickets.tiny import OWN_MODEL, draw_images, spec_for
+from tests.tiny import OWN_MODEL, draw_images, spec_for
 
 PRETRAINING = PretrainingParameters(epochs=2, rewind_epoch=1, batch_size=16, learning_rate=0.05)
 MODEL = ModelParameters(name=OWN_MODEL)

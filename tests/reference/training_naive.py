@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSet
-from lottery_pipeline.randomness import make_generator
+from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.recipe import Recipe
 
 

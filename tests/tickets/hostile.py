@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lottery_pipeline.fingerprints import fingerprint
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.header import TICKET_KEY, identify
 from lottery_pipeline.tickets.tensor_file import DTYPES, canonical
 

@@ -14,8 +14,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from lottery_pipeline.evaluation.retraining import retrain_ticket
 from lottery_pipeline.models.registry import build_model
-from lottery_pipeline.randomness import make_generator
+from lottery_pipeline.reproducibility.seeds import make_generator
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.export import (
     ARCHITECTURE_FILE,
     WEIGHTS_FILE,
@@ -23,10 +25,9 @@ from lottery_pipeline.tickets.export import (
     export_ticket,
     load_exported,
 )
-from lottery_pipeline.tickets.retraining import retrain_ticket
 from lottery_pipeline.tickets.tensor_file import tensor_file_bytes
-from lottery_pipeline.tickets.ticket import Ticket, TicketError
-from tests.tickets.tiny import (
+from lottery_pipeline.tickets.ticket import Ticket
+from tests.tiny import (
     OWN_MODEL,
     RECIPE,
     draw_images,

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ladder import Ladder, read_ladder_header
-from lottery_pipeline.tickets.ticket import Ticket, TicketError, read_header
+from lottery_pipeline.tickets.ticket import Ticket, read_header
 from tests.tickets.hostile import Parts, put_together, take_apart
 from tests.tickets.lies import forge_files
-from tests.tickets.tiny import draw_ticket, tiny_spec
+from tests.tiny import draw_ticket, tiny_spec
 
 # Loads every file named on standard input and writes what happened: seconds, peak memory, message.
 READER = """
 import json, resource, sys, time
-from lottery_pipeline.tickets.ticket import Ticket, TicketError
+from lottery_pipeline.tickets.ticket import Ticket
+from lottery_pipeline.tickets.errors import TicketError
 paths = json.load(sys.stdin)
 Ticket.load(paths[0]).build()
 rows = []

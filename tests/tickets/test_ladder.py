@@ -5,6 +5,7 @@ import torch
 
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.sparsity.masks import are_nested
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import LadderRow
 from lottery_pipeline.tickets.ladder import (
     LADDER_KEY,
@@ -13,10 +14,10 @@ from lottery_pipeline.tickets.ladder import (
     make_ladder,
     read_ladder_header,
 )
-from lottery_pipeline.tickets.ticket import Ticket, TicketError
+from lottery_pipeline.tickets.ticket import Ticket
 from tests.tickets.hostile import Parts, put_together, take_apart
 from tests.tickets.lies import LAYOUT_LIES
-from tests.tickets.tiny import same_bits, tiny_spec
+from tests.tiny import same_bits, tiny_spec
 
 ROUNDS = 4
 

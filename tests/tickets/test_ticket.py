@@ -8,9 +8,10 @@ import torch
 from safetensors import safe_open
 
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import identify
-from lottery_pipeline.tickets.ticket import Ticket, TicketError, make_ticket, read_header
-from tests.tickets.tiny import OWN_MODEL, draw_masks, draw_ticket, same_bits, tiny_spec
+from lottery_pipeline.tickets.ticket import Ticket, make_ticket, read_header
+from tests.tiny import OWN_MODEL, draw_masks, draw_ticket, same_bits, tiny_spec
 
 
 @pytest.mark.parametrize("name", ["lenet_300_100", "resnet20", "conv2"])
@@ -222,7 +223,7 @@ def save_ticket_of_own_model(path):
     ).save(path)
 
 
-@pytest.mark.parametrize("allowed", [None, "", "tests.tickets.own_model:other", "os:getcwd"])
+@pytest.mark.parametrize("allowed", [None, "", "tests.own_model:other", "os:getcwd"])
 def test_an_import_path_in_a_file_is_refused(tmp_path, allowed):
     save_ticket_of_own_model(tmp_path / "t")
     with pytest.raises(TicketError, match="code outside this package"):
@@ -234,7 +235,7 @@ def test_refusing_an_import_path_imports_nothing(tmp_path):
     code = (
         "import sys; from lottery_pipeline.tickets import Ticket, TicketError\n"
         "try: Ticket.load(sys.argv[1])\n"
-        "except TicketError: print('tests.tickets.own_model' in sys.modules)"
+        "except TicketError: print('tests.own_model' in sys.modules)"
     )
     reply = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "t"], capture_output=True, text=True, check=True

@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lottery_pipeline.fingerprints import fingerprint_tensors
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
-from lottery_pipeline.randomness import derive_seed
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
+from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.training import dense as module
-from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.dense import DenseRunError, load_dense_run, pretrain, save_dense_run
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import train

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.training import run as run_module
-from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.loop import DivergenceError, train
 from lottery_pipeline.training.recipe import Recipe
 from tests.training.tiny import TinyNet, tiny_images

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from lottery_pipeline.fingerprints import fingerprint_tensors
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.sparsity.masks import MaskError
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import train

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lottery_pipeline.fingerprints import fingerprint_tensors
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.training import run as run_module
-from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe
 from tests.training.tiny import TinyNet, tiny_images, tiny_masks, untimed
@@ -170,7 +170,8 @@ def test_another_training_does_not_take_up_the_checkpoint(tmp_path):
 
 SCRIPT = """
 import os, signal, sys
-from lottery_pipeline.training import checkpoints as module, run as run_module
+from lottery_pipeline.reproducibility import checkpoints as module
+from lottery_pipeline.training import run as run_module
 from tests.training import test_resume
 run_module._SEGMENT_SECONDS = 0.0
 write, writes, deadly = module.save_file, [0], int(sys.argv[2])

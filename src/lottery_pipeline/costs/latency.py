@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lottery_pipeline.costs.machine import name_processor, thread_number, wait_for
-from lottery_pipeline.randomness import derive_seed, make_generator
+from lottery_pipeline.reproducibility.seeds import derive_seed, make_generator
 
 Times = NDArray[np.float64]
 

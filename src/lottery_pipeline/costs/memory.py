@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from lottery_pipeline.costs.parameters import count_bytes
+from lottery_pipeline.costs.sizes import count_bytes
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
-from lottery_pipeline.costs.parameters import count_bytes, count_filters, count_parameters
+from lottery_pipeline.costs.sizes import count_bytes, count_filters, count_parameters
 from lottery_pipeline.sparsity.masks import check_masks
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset, DatasetError
 
 if TYPE_CHECKING:
-    from lottery_pipeline.training.checkpoints import Checkpoints
+    from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 
 
 class CheckpointsDataset(AbstractDataset[None, Any]):
@@ -34,7 +34,7 @@ class CheckpointsDataset(AbstractDataset[None, Any]):
 
     def load(self) -> "Checkpoints":
         """Return the one object of this run."""
-        from lottery_pipeline.training.checkpoints import Checkpoints
+        from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 
         if self._checkpoints is None:
             self._checkpoints = Checkpoints(

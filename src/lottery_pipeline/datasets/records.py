@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
-
 from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.files import replace_atomically, write_atomically
+from lottery_pipeline.datasets.previews import JSONPreview, PlotlyPreview, TablePreview, tabulate
+from lottery_pipeline.reproducibility.files import replace_atomically, write_atomically
 
 if TYPE_CHECKING:
     import pandas
@@ -104,14 +103,3 @@ class TextDataset(LocalFileDataset):
 
     def _write(self, path: Path, data: str) -> None:
         write_atomically(path, data.encode())
-
-
-def tabulate(rows: list[dict[str, Any]]) -> TablePreview:
-    """Arrange rows as Kedro-Viz shows tables; columns in the order in which they first appear."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [[_as_cell(row.get(column)) for column in columns] for row in rows]
-    return TablePreview({"index": list(range(len(rows))), "columns": columns, "data": cells})
-
-
-def _as_cell(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (dict, list)) else value

@@ -4,10 +4,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kedro_datasets._typing import TablePreview
-
 from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.datasets.records import tabulate
+from lottery_pipeline.datasets.previews import TablePreview, tabulate
 
 if TYPE_CHECKING:
     from lottery_pipeline.tickets import Ladder, Ticket

@@ -7,7 +7,7 @@ from sklearn.utils import resample
 
 from lottery_pipeline.images.labelled import LabelledImages
 from lottery_pipeline.images.request import ImageError, ImageRequest
-from lottery_pipeline.randomness import derive_seed
+from lottery_pipeline.reproducibility.seeds import derive_seed
 
 NUMPY_SEEDS = 2**32
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lottery_pipeline.fingerprints import fingerprint
 from lottery_pipeline.images.labelled import Source
 from lottery_pipeline.images.partition import partition_images
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.images.sources import check_request, find_source
 from lottery_pipeline.images.splits import ImageSet, ImageSplits, assemble_splits
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
 
 __all__ = ["check_request", "prepare_images"]
 

@@ -11,10 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lottery_pipeline.files import replace_atomically
-from lottery_pipeline.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.statistics import measure_channels
+from lottery_pipeline.reproducibility.files import replace_atomically
+from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 
 FORMAT_VERSION = 1
 PARTS = ("train", "validation", "test")

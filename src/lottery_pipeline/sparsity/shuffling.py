@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lottery_pipeline.randomness import make_generator
+from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.sparsity.allocation import allocate_uniform
 from lottery_pipeline.sparsity.masks import MaskError, Masks, check_masks, count_kept
 

@@ -11,7 +11,8 @@ from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
-from lottery_pipeline.tickets.tensor_file import MAX_ELEMENTS, Entry, TicketError
+from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.tickets.tensor_file import MAX_ELEMENTS, Entry
 
 HALF_FLOATS = (torch.bfloat16, torch.float16)
 

@@ -15,16 +15,16 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
-from lottery_pipeline.files import write_atomically
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.reproducibility.files import write_atomically
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import Chain, Method, Sha256, Text, library_versions
 from lottery_pipeline.tickets.tensor_file import (
     MAX_ELEMENTS,
     MAX_TABLE_BYTES,
     TensorFile,
-    TicketError,
     open_tensor_file,
     tensor_file_bytes,
 )

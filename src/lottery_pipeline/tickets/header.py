@@ -10,14 +10,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 import lottery_pipeline
-from lottery_pipeline.fingerprints import fingerprint
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import MAX_ROUNDS
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.tensor_file import (
     MAX_DIMENSIONS,
     MAX_ELEMENTS,
     TensorFile,
-    TicketError,
     canonical,
     open_tensor_file,
 )

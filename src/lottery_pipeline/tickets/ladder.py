@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lottery_pipeline.files import write_atomically
-from lottery_pipeline.fingerprints import fingerprint_tensors
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import MAX_ROUNDS
+from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks, count_prunable
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import LadderHeader, LadderRow, identify, library_versions, parse_header
-from lottery_pipeline.tickets.tensor_file import TensorFile, TicketError, open_tensor_file, tensor_file_bytes
+from lottery_pipeline.tickets.tensor_file import TensorFile, open_tensor_file, tensor_file_bytes
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 
 LADDER_KEY = "lottery_pipeline.ladder"

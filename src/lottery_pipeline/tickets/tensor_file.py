@@ -22,7 +22,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from lottery_pipeline.fingerprints import fingerprint, fingerprint_tensors
+from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
+from lottery_pipeline.tickets.errors import TicketError
 
 MAX_TABLE_BYTES = 2 * 2**20  # a ResNet-110 needs 0.1 MiB; parsing costs memory in proportion
 MAX_DIMENSIONS = 8
@@ -41,10 +42,6 @@ DTYPES = {
     "F32": torch.float32,
     "F64": torch.float64,
 }
-
-
-class TicketError(ValueError):
-    """A ticket, a ladder, or what is to be done with one, is at fault; one sentence says how."""
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lottery_pipeline.files import write_atomically
-from lottery_pipeline.fingerprints import fingerprint_tensors
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks, check_masks, count_kept, count_prunable
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
+from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import (
     TICKET_KEY,
     LayerHeader,
@@ -30,7 +31,7 @@ from lottery_pipeline.tickets.header import (
     parse_header,
     read_header,
 )
-from lottery_pipeline.tickets.tensor_file import TensorFile, TicketError, open_tensor_file, tensor_file_bytes
+from lottery_pipeline.tickets.tensor_file import TensorFile, open_tensor_file, tensor_file_bytes
 
 __all__ = ["LayerHeader", "Ticket", "TicketError", "TicketHeader", "make_ticket", "read_header"]
 

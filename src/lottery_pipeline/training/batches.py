@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.models.classifier import Classifier, Normalise
-from lottery_pipeline.randomness import make_generator
+from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import Crops, fill_floats_, pad_images
 from lottery_pipeline.training.recipe import Recipe
 

@@ -12,15 +12,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lottery_pipeline import __version__
-from lottery_pipeline.files import replace_atomically
-from lottery_pipeline.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.names import ModelError, is_factory
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
-from lottery_pipeline.randomness import derive_seed
-from lottery_pipeline.training.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.files import replace_atomically
+from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
+from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import OnRecord, State, train

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery_pipeline.images.splits import ImageSet
-from lottery_pipeline.randomness import make_generator
+from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import to_pixels
 from lottery_pipeline.training.recipe import Precision
 

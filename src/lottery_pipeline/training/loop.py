@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from lottery_pipeline import __version__
-from lottery_pipeline.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks, apply_masks_
-from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.device import (
     fastest_convolutions,
     has_bfloat16,

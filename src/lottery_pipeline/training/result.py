@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 State = dict[str, Tensor]
-OnRecord = Callable[[dict[str, Any]], None]
+OnRecord = Callable[[dict[str, Any]], None]  # (row of the history)
+OnLabelledRecord = Callable[[str, dict[str, Any]], None]  # (part of the search, row)
 
 
 class DivergenceError(ValueError):

@@ -10,10 +10,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from lottery_pipeline.images.splits import ImageSplits
-from lottery_pipeline.randomness import derive_seed
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.training.batches import Batches, split_normalisation
-from lottery_pipeline.training.checkpoints import Checkpoints
 from lottery_pipeline.training.device import generator_states, seeded, set_generator_states
 from lottery_pipeline.training.evaluation import autocast, evaluate
 from lottery_pipeline.training.history import Interval, early_stop_step

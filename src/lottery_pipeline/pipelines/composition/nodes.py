@@ -28,8 +28,8 @@ def _make_composition(method: str) -> Callable[..., Any]:
         device: str,
         checkpoints: Any,
     ) -> tuple[Any, dict[str, Any], Rows]:
-        from lottery_pipeline.tickets import METHODS
-        from lottery_pipeline.tickets.composition import adopt
+        from lottery_pipeline.methods import METHODS
+        from lottery_pipeline.search.composition import adopt
 
         found = METHODS[method](
             images,
@@ -71,7 +71,7 @@ def pretrain_parent(
     checkpoints: Any,
 ) -> Any:
     """Train a ticket as the dense network of the methods on top of it, or hand back the stored run."""
-    from lottery_pipeline.tickets.composition import pretrain_parent as pretrain
+    from lottery_pipeline.search.composition import pretrain_parent as pretrain
 
     return pretrain(
         ticket,

@@ -28,9 +28,9 @@ def check_sanity(
     checkpoints: Any,
 ) -> Rows:
     """Change tickets of some methods and train them again, for every seed; the dense run has one of them."""
-    from lottery_pipeline.tickets import METHODS
-    from lottery_pipeline.tickets.sanity import check_sanity as check
-    from lottery_pipeline.tickets.sanity import pretrain_again
+    from lottery_pipeline.evaluation.sanity import check_sanity as check
+    from lottery_pipeline.evaluation.sanity import pretrain_again
+    from lottery_pipeline.methods import METHODS
 
     plain = to_plain(parameters)
     groups: dict[str, Any] = {
@@ -62,9 +62,9 @@ def summarise_sanity(sanity_rows: Rows) -> tuple[Any, Any]:
     """Judge the checks over seeds: a table and a figure."""
     import pandas
 
+    from lottery_pipeline.evaluation.verdicts import COLUMNS
+    from lottery_pipeline.evaluation.verdicts import summarise_sanity as summarise
     from lottery_pipeline.reporting.sanity_figure import draw_sanity_checks
-    from lottery_pipeline.tickets.verdicts import COLUMNS
-    from lottery_pipeline.tickets.verdicts import summarise_sanity as summarise
 
     summary = summarise(sanity_rows)
     return pandas.DataFrame(summary, columns=list(COLUMNS)), draw_sanity_checks(summary, sanity_rows)

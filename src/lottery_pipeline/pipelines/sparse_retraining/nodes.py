@@ -32,7 +32,7 @@ def retrain_ticket(
     checkpoints: Any,
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Train the chosen ticket from its start weights, its mask on."""
-    from lottery_pipeline.tickets.retraining import retrain_ticket as retrain
+    from lottery_pipeline.evaluation.retraining import retrain_ticket as retrain
 
     trained = retrain(
         ticket,

@@ -29,7 +29,7 @@ def _make_extraction(method: str) -> Callable[..., Any]:
         checkpoints: Any,
         match: Any = None,
     ) -> tuple[Any, ...]:
-        from lottery_pipeline.tickets import METHODS
+        from lottery_pipeline.methods import METHODS
 
         found = METHODS[method](
             images,
@@ -81,7 +81,7 @@ def retrain_ticket(
     checkpoints: Any,
 ) -> tuple[Any, Rows]:
     """Train a ticket from its start weights, its mask on."""
-    from lottery_pipeline.tickets.retraining import retrain_ticket as retrain
+    from lottery_pipeline.evaluation.retraining import retrain_ticket as retrain
 
     trained = retrain(
         ticket,
@@ -107,7 +107,7 @@ def evaluate_ticket(
     device: str,
 ) -> dict[str, Any]:
     """Measure a trained ticket against its dense parent: how well it does, and at what cost."""
-    from lottery_pipeline.tickets.evaluation import evaluate_ticket as evaluate
+    from lottery_pipeline.evaluation.metrics import evaluate_ticket as evaluate
 
     return evaluate(
         trained_ticket, ticket, images, dense_run, history=history, device=device, costs=costs, **search
@@ -133,7 +133,7 @@ def train_controls(
     checkpoints: Any,
 ) -> Rows:
     """Train what a ticket must beat: random masks and fresh weights, at the same density."""
-    from lottery_pipeline.tickets.controls import train_controls as train
+    from lottery_pipeline.evaluation.controls import train_controls as train
 
     return train(
         ladder,

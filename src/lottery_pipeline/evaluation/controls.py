@@ -1,0 +1,167 @@
+"""Controls of a ladder (Frankle & Carbin 2019): what a winning ticket must beat at the same density.
+
+``random_mask`` keeps the start weights and shuffles the mask inside each layer. ``reinitialise`` keeps the
+mask and draws new initial weights; these have seen no training, so they are trained from step 0.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, get_args
+
+from lottery_pipeline import __version__
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.options import ControlKind
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
+from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.search.extraction import check_dense_run, check_spec
+from lottery_pipeline.sparsity.masks import Masks, count_kept, count_prunable
+from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
+from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.tickets.ladder import Ladder
+from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.device import pick_device
+from lottery_pipeline.training.evaluation import evaluate
+from lottery_pipeline.training.loop import train
+from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import OnLabelledRecord, State
+
+logger = logging.getLogger(__name__)
+
+KINDS: tuple[str, ...] = get_args(ControlKind)
+
+
+def train_controls(
+    ladder: Ladder,
+    images: ImageSplits,
+    dense: DenseRun,
+    recipe: Recipe,
+    *,
+    rungs: Sequence[int],
+    kinds: Sequence[ControlKind],
+    seed: int,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+    on_record: OnLabelledRecord | None = None,
+) -> list[dict[str, Any]]:
+    """Train the controls of some rungs under the recipe of the retraining.
+
+    Args:
+        ladder: whose masks and start weights are taken.
+        images: those of the ladder.
+        dense: its dense parent.
+        recipe: of every control.
+        rungs: any of the ladder's, -1 for the last; a rung named twice is done once.
+        kinds: ``random_mask``, ``reinitialise``.
+        seed: of the run; a control draws with ``derive_seed(seed, "control", kind, rung)``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: where to save inside and after every control.
+        on_record: called as ``on_record("control_random_mask_03", row)`` with each history row and as
+            ``on_record("controls", row)`` with each finished control; after a resume these come again.
+
+    Returns:
+        One row per control: ``control``, ``rung``, ``density``, ``kept``, ``prunable``, ``test_accuracy``,
+        ``validation_accuracy``, ``epochs``, ``seconds``, ``early_stop_step``, ``seed``, and ``changed``: how
+        many mask positions (``random_mask``) or kept weights (``reinitialise``) differ from the ticket's. A
+        layer of density 1 cannot be shuffled, so a control may be weaker than its name; 0 is no control.
+
+    Raises:
+        TicketError: ladder, dense run and images do not belong together, or there is no such rung.
+    """
+    check_dense_run(dense, images)
+    check_spec(ladder.header.spec, images, "the ladder")
+    if ladder.header.parents.get("dense") != dense.fingerprint:
+        raise TicketError("the ladder comes from another dense run than this one; extract it again")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise TicketError(f"a control is one of {', '.join(KINDS)}, not {kind!r}")
+    chosen = list(dict.fromkeys(ladder.last_rung if rung == -1 else rung for rung in rungs))
+    plan = [(rung, kind, ladder.masks(rung)) for rung in chosen for kind in dict.fromkeys(kinds)]
+    rows = []
+    for rung, kind, masks in plan:
+        row = _train_control(ladder, masks, images, recipe, rung, kind, seed, device, checkpoints, on_record)
+        if on_record is not None:
+            on_record("controls", row)
+        rows.append(row)
+    return rows
+
+
+def _train_control(
+    ladder: Ladder,
+    masks: Masks,
+    images: ImageSplits,
+    recipe: Recipe,
+    rung: int,
+    kind: ControlKind,
+    seed: int,
+    device: str,
+    checkpoints: Checkpoints | None,
+    on_record: OnLabelledRecord | None,
+) -> dict[str, Any]:
+    own = fingerprint(
+        {
+            "computation": "control",
+            "version": __version__,
+            "ladder": ladder.fingerprint,
+            "recipe": recipe.record(),
+            "rung": rung,
+            "kind": kind,
+            "seed": seed,
+        }
+    )
+    saved = None if checkpoints is None else checkpoints.load(own)
+    if checkpoints is not None and saved is not None:
+        checkpoints.clear(saved[1]["training"])  # a kill may have come between the two files
+        return dict(saved[1]["row"])
+    draw = derive_seed(seed, "control", kind, rung)
+    control_masks, state, start_step, changed = _draw_control(ladder, masks, kind, draw)
+    model = build_model(ladder.header.spec, seed=0, allow_factory=ladder.allow_factory)
+    model.load_state_dict(state)
+    label = f"control_{kind}_{rung:02d}"
+    logger.info("%s %s: %d places changed.", ladder.header.method, label, changed)
+    training = train(
+        model,
+        images,
+        recipe,
+        seed=draw,
+        masks=control_masks,
+        start_step=start_step,
+        device=device,
+        checkpoints=checkpoints,
+        on_record=None if on_record is None else partial(on_record, label),
+        label=f"{ladder.header.method} {label}",
+    )
+    row = {
+        "control": kind,
+        "rung": rung,
+        "density": count_kept(masks) / count_prunable(masks),
+        "kept": count_kept(masks),
+        "prunable": count_prunable(masks),
+        "test_accuracy": evaluate(model, images.test, device=pick_device(device))["accuracy"],
+        "validation_accuracy": training.history[-1]["validation_accuracy"],
+        "epochs": training.epochs,
+        "seconds": training.seconds,
+        "early_stop_step": training.early_stop_step,
+        "seed": seed,
+        "changed": changed,
+    }
+    if checkpoints is not None:
+        checkpoints.save(own, {}, {"row": row, "training": training.fingerprint, "finished": True})
+        checkpoints.clear(training.fingerprint)
+    return row
+
+
+def _draw_control(
+    ladder: Ladder, masks: Masks, kind: ControlKind, seed: int
+) -> tuple[Masks, State, int, int]:
+    """Return masks, start weights, start step and the number of places where they differ from the ticket."""
+    if kind == "random_mask":
+        shuffled = shuffle_masks(masks, seed=seed, how="layer")
+        return shuffled, ladder.state, ladder.header.rewind_step, count_moved(masks, shuffled)
+    fresh = build_model(ladder.header.spec, seed=seed, allow_factory=ladder.allow_factory).state_dict()
+    changed = sum(
+        int((fresh[name][mask] != ladder.state[name][mask]).count_nonzero()) for name, mask in masks.items()
+    )
+    return masks, fresh, 0, changed

@@ -1,0 +1,58 @@
+"""Other training images for a search: corrupted, or half of them (specs/extraction.md 4.5).
+
+Validation and test part, class names, mean and standard deviation stay, so the network is the same one.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from lottery_pipeline.images.splits import ImageSet, ImageSplits
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
+from lottery_pipeline.reproducibility.seeds import make_generator
+
+_IMAGES_AT_ONCE = 1024
+
+
+def corrupt_images(images: ImageSplits, *, seed: int) -> ImageSplits:
+    """Permute the training labels, and the pixels of every training image by a permutation of its own.
+
+    All channels of a pixel move together: colours and their counts stay, what they show is gone.
+
+    Args:
+        images: left as they are.
+        seed: of the permutations.
+    """
+    train = images.train
+    order = torch.randperm(len(train), generator=make_generator(seed, "labels")).to(train.labels.device)
+    corrupted = ImageSet(_shuffle_pixels(train.images, seed), train.labels[order])
+    return _with_train(images, corrupted, "corrupted", seed)
+
+
+def halve_images(images: ImageSplits, *, seed: int) -> ImageSplits:
+    """Keep a random half of the training images of every class, rounded up, in their order.
+
+    Args:
+        images: left as they are.
+        seed: of the choice.
+    """
+    train = images.train
+    order = torch.randperm(len(train), generator=make_generator(seed, "half")).to(train.labels.device)
+    members = [order[train.labels[order] == label] for label in range(images.num_classes)]
+    chosen = torch.cat([indices[: (len(indices) + 1) // 2] for indices in members]).sort().values
+    return _with_train(images, ImageSet(train.images[chosen], train.labels[chosen]), "half", seed)
+
+
+def _shuffle_pixels(images: Tensor, seed: int) -> Tensor:
+    generator = make_generator(seed, "pixels")
+    parts = []
+    for part in images.flatten(2).split(_IMAGES_AT_ONCE):  # [n, C, H * W]
+        order = torch.rand(len(part), 1, part.shape[2], generator=generator).argsort(2).to(part.device)
+        parts.append(part.gather(2, order.expand_as(part)))
+    return torch.cat(parts).view_as(images)
+
+
+def _with_train(images: ImageSplits, train: ImageSet, change: str, seed: int) -> ImageSplits:
+    own = fingerprint({"images": images.fingerprint, "change": change, "seed": seed})
+    return replace(images, train=train, fingerprint=own)

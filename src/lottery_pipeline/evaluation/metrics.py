@@ -1,0 +1,108 @@
+"""Evaluation of a trained ticket against its dense parent: the same for every method."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lottery_pipeline.evaluation.price import Work, price_ticket
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.options import CostOptions
+from lottery_pipeline.search.extraction import check_ticket, least_validation_loss
+from lottery_pipeline.sparsity.tables import dead_layers, density_table
+from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.tickets.ticket import Ticket
+from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.device import pick_device
+from lottery_pipeline.training.evaluation import evaluate, recompute_batchnorm_
+
+
+def evaluate_ticket(
+    trained: Ticket,
+    ticket: Ticket,
+    images: ImageSplits,
+    dense: DenseRun,
+    *,
+    history: Sequence[Mapping[str, Any]],
+    train_epochs: float | None = None,
+    train_seconds: float | None = None,
+    search_epochs: float = 0.0,
+    search_seconds: float = 0.0,
+    search_parts: Sequence[Mapping[str, Any]] = (),
+    device: str = "auto",
+    costs: CostOptions | None = None,
+) -> dict[str, Any]:
+    """Measure a trained ticket against its dense parent: the row of the leaderboard and more.
+
+    Args:
+        trained: what ``retrain_ticket`` made of ``ticket``. Its batch-norm statistics are those of its own
+            training; of an untrained ticket they are first measured anew, masks on, on training images.
+        ticket: the ticket as extracted; its file size is reported.
+        images: test and validation images are used.
+        dense: the dense parent.
+        history: of the retraining; may come out of a table.
+        train_epochs: of the retraining; by default read from the trained ticket.
+        train_seconds: of the retraining; by default the sum over the history.
+        search_epochs: of the search.
+        search_seconds: of the search.
+        search_parts: name, epochs and seconds of what the search consists of, for the ledger.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        costs: what of the costs is measured; None counts alone.
+
+    Returns:
+        The method metrics; accuracies are fractions, and ``density``, ``kept`` and ``prunable`` are those of
+        the dense parent: a layer ticket keeps what its blocks leave. Costs are those of ``price_ticket``.
+
+    Raises:
+        TicketError: the four do not belong together.
+    """
+    check_ticket(ticket, images, dense)
+    own = trained.header.parents.get("ticket", ticket.fingerprint)
+    if own != ticket.fingerprint or trained.header.spec != ticket.header.spec:
+        raise TicketError(
+            f"the trained ticket comes from another {trained.method} ticket ({own[:12]}) than this one "
+            f"({ticket.fingerprint[:12]}); retrain this one"
+        )
+    place = pick_device(device)
+    model = trained.build(place)
+    if trained.header.kind == "ticket":
+        recompute_batchnorm_(model, images.train, device=place)
+    test = evaluate(model, images.test, device=place)
+    dense_accuracy, prunable = dense.metrics["test_accuracy"], dense.metrics["prunable"]
+    results = trained.header.metrics
+    validation = results.get("validation_accuracy")  # as in the ladder's rows: measured by the training
+    if validation is None and len(images.validation):
+        validation = evaluate(model, images.validation, device=place)["accuracy"]
+    train_epochs = results.get("epochs", 0.0) if train_epochs is None else train_epochs
+    train_seconds = _sum_seconds(history) if train_seconds is None else train_seconds
+    parts = search_parts or [{"name": ticket.method, "epochs": search_epochs, "seconds": search_seconds}]
+    work: Work = [
+        *(("search", part["name"], part["epochs"], part["seconds"]) for part in parts),
+        ("training", "retraining", train_epochs, train_seconds),
+    ]
+    return {
+        "method": ticket.method,
+        "seed": trained.header.seed,
+        "density": ticket.kept / prunable,
+        "kept": ticket.kept,
+        "prunable": prunable,
+        "dense_accuracy": dense_accuracy,
+        "test_accuracy": test["accuracy"],
+        "accuracy_delta": test["accuracy"] - dense_accuracy,
+        "test_loss": test["loss"],
+        "validation_accuracy": validation,
+        "early_stop_step": int(results.get("early_stop_step", ticket.header.rewind_step)),
+        "early_stop_validation_loss": least_validation_loss(history),
+        "search_epochs": search_epochs,
+        "train_epochs": train_epochs,
+        "search_seconds": search_seconds,
+        "train_seconds": train_seconds,
+        **price_ticket(trained, dense, images, work, costs, device=place),
+        "ticket_bytes": len(ticket.to_bytes()),
+        "dead_layers": dead_layers(trained.masks),
+        "layers": density_table(trained.masks),
+        "fingerprint": trained.fingerprint,
+        "dense_fingerprint": dense.fingerprint,
+    }
+
+
+def _sum_seconds(history: Sequence[Mapping[str, Any]]) -> float:
+    return float(sum(row["seconds"] for row in history))

@@ -1,0 +1,1 @@
+"""Hooks: what happens around the nodes. Requests, preflight, progress and checkpoints."""

@@ -1,0 +1,94 @@
+"""Before the first node: a run that cannot end well is refused, in one sentence for each reason."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from kedro.config import MissingConfigException
+from kedro.framework.hooks import hook_impl
+
+from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
+from lottery_pipeline.hooks.preflight import check_run, resolve_root
+from lottery_pipeline.models.names import is_factory
+from lottery_pipeline.parameters import ParametersError, check_parameters
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+
+class RunRefusedError(click.ClickException):
+    """A run that cannot be started; the command line prints its sentences without a traceback."""
+
+
+class RunFailedError(click.ClickException):
+    """A run that had to stop for a reason known to this package; its cause has the traceback."""
+
+
+class RequestHooks:
+    """Refuses a run that cannot end well, before its first node."""
+
+    def __init__(self) -> None:
+        self._project = Path()
+        self._parameters: dict[str, Any] = {}
+        self._options = ""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: "KedroContext") -> None:
+        """Check every parameter; Kedro's own check, later, turns them into their types."""
+        self._project = context.project_path
+        try:
+            self._parameters = check_parameters(context.config_loader["parameters"])
+        except MissingConfigException as error:
+            raise RunRefusedError(f"There is no experiment {context.env!r}: {error}") from error
+        except ParametersError as error:
+            raise RunRefusedError(str(error)) from error
+        variant = self._parameters.get("variant")
+        self._options = f" --env {context.env}" if context.env else ""
+        self._options += f" --params variant={variant}" if variant else ""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
+        """Check that what the nodes need is there and that what they are asked for can be done."""
+        from kedro.framework.project import pipelines
+
+        try:
+            check_run(
+                pipeline,
+                catalog,
+                self._parameters,
+                pipelines=dict(pipelines),
+                project=self._project,
+                options=self._options,
+            )
+        except ParametersError as error:
+            raise RunRefusedError(str(error)) from error
+        _trust_own_factory(self._parameters["model"].name, pipeline, catalog)
+        if self._parameters["threads"] is not None and "params:device" in pipeline.inputs():
+            import torch
+
+            torch.set_num_threads(self._parameters["threads"])
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Say in one sentence what this package itself has refused; other errors keep their traceback."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ValueError) and type(cause).__module__.startswith("lottery_pipeline."):
+                raise RunFailedError(f"{type(cause).__name__}: {cause}") from error
+            cause = cause.__cause__
+
+    @hook_impl
+    def before_node_run(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        """Let a relative ``data.root`` start at the project folder."""
+        if "params:data" not in inputs:
+            return None
+        return {"params:data": resolve_root(inputs["params:data"], self._project)}
+
+
+def _trust_own_factory(model: str, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
+    """Let the tickets of this run be built by the factory that this run itself names, and by no other."""
+    for dataset in map(catalog.get, pipeline.datasets()):
+        if isinstance(dataset, (TicketDataset, LadderDataset)) and is_factory(model):
+            dataset.allow_factory = model

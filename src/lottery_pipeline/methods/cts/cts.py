@@ -1,0 +1,157 @@
+"""CTS: Concrete Ticket Search (Arora & Teuscher 2025, arXiv 2512.07142).
+
+Every prunable weight gets a logit; its gate, a Binary Concrete sample, multiplies the frozen weight. Over
+epochs the logits learn to make the gated network do what the objective asks, while GradBalance holds the
+expected density. The k weights of highest logit are the ticket.
+
+The body of the paper could not be read. What its abstract leaves open follows the authors' code (TLAB): all
+logits begin at logit(density), temperature 2/3 and their own form of the gate, one sample for each batch,
+Adam at the network's rate that falls to a tenth at 0.88 of the search, no augmentation, batch statistics.
+Deviations: exactly k weights are kept (there k + 1, or all ties); batch norm keeps running statistics for
+training and test, which the search leaves alone; a last, smaller batch is used.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.methods.cts.concrete import initial_logit, relax, sample_noise
+from lottery_pipeline.methods.cts.gradbalance import ascend_multiplier, balance_gradients
+from lottery_pipeline.methods.cts.objectives import OBJECTIVES, Batch
+from lottery_pipeline.options import CtsOptions
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.gated import GatedNetwork
+from lottery_pipeline.search.mask_search import Plan, search_ticket
+from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.optimiser import MaskedOptimiser
+from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import OnLabelledRecord, State
+
+CONSTRAINTS = {"gradbalance": balance_gradients, "lagrange": ascend_multiplier}
+
+
+def extract_cts(
+    images: ImageSplits,
+    dense: DenseRun,
+    recipe: Recipe,
+    *,
+    seed: int,
+    options: CtsOptions,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+    on_record: OnLabelledRecord | None = None,
+    allow_factory: str | None = None,
+) -> Extraction:
+    """Find a ticket by Concrete Ticket Search.
+
+    Args:
+        images: what the dense run was trained on.
+        dense: gives the frozen weights: theta_k or theta_0, by ``options.start``.
+        recipe: of the training; ``options.length`` may be a part of it.
+        seed: of the run; order of the images and noise are drawn from it.
+        options: objective, constraint, length and so on.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: where to save during the search and to go on from.
+        on_record: called as ``on_record("search", row)`` with a row per epoch.
+        allow_factory: the trusted ``package.module:factory``, where the model is one.
+
+    Returns:
+        The ticket, its logits as scores, and a trace with a row per step: ``objective`` (not scaled),
+        ``multiplier`` (lambda), ``sparsity_error`` (S), ``expected_density`` (sum sigma / D) and
+        ``positive_logits``, of the logits before the step. ``search_epochs`` counts what the objective adds:
+        a teacher is a forward pass, a third of a training step.
+
+    Raises:
+        TicketError: the dense run is of other images.
+        DensityError: the density keeps no weight.
+        DivergenceError: the search has left the finite numbers.
+    """
+    plan = Plan(
+        method="cts",
+        make_learner=partial(ConcreteLearner, options),
+        recipe={"optimiser": "adam", "momentum": 0.9, "schedule": "step"},
+        passes=OBJECTIVES[options.objective].passes,
+    )
+    return search_ticket(
+        plan,
+        images,
+        dense,
+        recipe,
+        seed=seed,
+        options=options,
+        device=device,
+        checkpoints=checkpoints,
+        on_record=on_record,
+        allow_factory=allow_factory,
+    )
+
+
+class ConcreteLearner:
+    """The logits and how a step moves them.
+
+    Args:
+        options: of the search.
+        network: the frozen network.
+        recipe: of the search.
+        seed: of the noise.
+    """
+
+    columns = ("objective", "multiplier", "sparsity_error", "expected_density", "positive_logits")
+
+    def __init__(self, options: CtsOptions, network: GatedNetwork, recipe: Recipe, seed: int) -> None:
+        self._options, self._network, self._seed = options, network, seed
+        self._objective = OBJECTIVES[options.objective]
+        self._constraint = CONSTRAINTS[options.constraint]
+        logits = torch.full_like(network.weights, initial_logit(options.density))
+        learnt = nn.ParameterDict({"logits": logits})
+        self._logits = learnt["logits"]
+        self._optimiser = MaskedOptimiser(learnt, recipe, masks=None)
+        self._multiplier: Tensor | None = None
+
+    @property
+    def scores(self) -> Tensor:
+        """The logits [D]."""
+        return self._logits.detach()
+
+    def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:
+        """Draw gates, measure the objective, balance its gradient, move the logits."""
+        noise = sample_noise(
+            len(self._logits), seed=derive_seed(self._seed, "noise", number), device=self._logits.device
+        )
+        gates = relax(
+            self._logits, noise, temperature=self._options.temperature, form=self._options.concrete_form
+        )
+        value = self._objective.measure(self._network, gates, Batch(inputs, labels))
+        (gradient,) = torch.autograd.grad(value, self._logits)
+        balanced = self._constraint(
+            self.scores,
+            gradient * self._objective.scale,
+            self._multiplier,
+            density=self._options.density,
+            rate=rate,
+        )
+        positive = (self.scores > 0).sum()
+        self._multiplier = balanced.multiplier
+        self._logits.grad = balanced.gradient
+        self._optimiser.step(rate)
+        return torch.stack(
+            [value.detach(), balanced.multiplier, balanced.error, balanced.expected_density, positive]
+        )
+
+    def tensors(self) -> State:
+        """Return logits, Adam's moments and the multiplier."""
+        multiplier = {} if self._multiplier is None else {"multiplier": self._multiplier}
+        return {"logits": self.scores, **multiplier, **self._optimiser.tensors()}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up a state of ``tensors()``."""
+        with torch.no_grad():
+            self._logits.copy_(tensors["logits"])
+        self._optimiser.load(tensors)
+        if "multiplier" in tensors:
+            self._multiplier = tensors["multiplier"].to(self._logits.device)

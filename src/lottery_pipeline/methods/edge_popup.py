@@ -1,0 +1,91 @@
+"""Edge-popup (Ramanujan et al., CVPR 2020, *What's Hidden in a Randomly Weighted Neural Network?*).
+
+The weights stand still at their initial values. Every weight has a score; in the forward pass the share
+``density`` of highest |score| in EACH LAYER is kept, and the gradient of the loss reaches the scores straight
+through that choice. A mask that makes a network of random weights accurate is the result.
+
+As in the authors' code: scores begin Kaiming-uniform with a = sqrt(5), SGD 0.1 with momentum 0.9, weight
+decay 1e-4 and a cosine schedule, batch norm without weight and bias. Deviations: exactly k weights are kept
+over all layers (largest remainder); no augmentation; by default the weights are those of the dense run, so
+that the ticket compares with others (``signed_constant`` is the authors' best); the ticket is then trained,
+batch norm with the weight and bias of the start point.
+"""
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.options import FrozenWeightOptions
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.seeds import make_generator
+from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.frozen_weights import ScoreLearner, sgd_recipe, weight_change
+from lottery_pipeline.search.gated import GatedNetwork
+from lottery_pipeline.search.mask_search import Plan, search_ticket
+from lottery_pipeline.sparsity.allocation import allocate_uniform, kept_count
+from lottery_pipeline.sparsity.selection import keep_top_k
+from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import OnLabelledRecord
+
+
+def extract_edge_popup(
+    images: ImageSplits,
+    dense: DenseRun,
+    recipe: Recipe,
+    *,
+    seed: int,
+    options: FrozenWeightOptions,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+    on_record: OnLabelledRecord | None = None,
+    allow_factory: str | None = None,
+) -> Extraction:
+    """Find a ticket by edge-popup; arguments, result and errors as of ``extract_cts``, scores are |s|."""
+    plan = Plan(
+        method="edge_popup",
+        make_learner=partial(make_learner, options.density),
+        recipe=sgd_recipe(options),
+        scope="layer",
+        change_weights=weight_change(options),
+        affine=False,
+    )
+    return search_ticket(
+        plan,
+        images,
+        dense,
+        recipe,
+        seed=seed,
+        options=options,
+        device=device,
+        checkpoints=checkpoints,
+        on_record=on_record,
+        allow_factory=allow_factory,
+    )
+
+
+def make_learner(density: float, network: GatedNetwork, recipe: Recipe, seed: int) -> ScoreLearner:
+    """Return the learner: signed scores, of which the largest of every layer open their gates."""
+    sizes = {name: shape.numel() for name, shape in network.shapes.items()}
+    counts = allocate_uniform(sizes, kept_count(density, sum(sizes.values())))
+
+    def pop_up(scores: Tensor) -> Tensor:
+        magnitudes = scores.abs()
+        masks = keep_top_k(network.split(magnitudes), counts, scope="layer")
+        kept = torch.cat([mask.reshape(-1) for mask in masks.values()])
+        return kept + (magnitudes - magnitudes.detach())
+
+    return ScoreLearner(network, recipe, draw_scores(network, seed), pop_up, rank=torch.abs)
+
+
+def draw_scores(network: GatedNetwork, seed: int) -> Tensor:
+    """Draw scores [D], Kaiming-uniform with a = sqrt(5): U(-b, b) with b = 1 / sqrt(fan_in) in each layer."""
+    generator = make_generator(seed, "scores")
+    layers = [
+        torch.empty(shape).uniform_(-1, 1, generator=generator) / math.sqrt(shape[1:].numel())
+        for shape in network.shapes.values()
+    ]
+    return torch.cat([layer.reshape(-1) for layer in layers]).to(network.weights.device)

@@ -1,0 +1,196 @@
+"""Filter tickets (arXiv 2301.10835, the baseline of Table 3): a network without its least important filters.
+
+The paper prunes filters by the criterion of the layer ticket until as many are left as that has. All blocks
+of a CIFAR ResNet cost the same MACs, but hold more filters and parameters the later they stand, so matching
+by one number is no matching by another; all three are offered.
+"""
+
+# ruff: noqa: ARG001 (every method is called alike)
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.methods.filter.selection import (
+    count_size,
+    nearest_count,
+    order_removals,
+    predict_size,
+    value_channels,
+)
+from lottery_pipeline.methods.grasp import grasp_scores
+from lottery_pipeline.methods.snip import snip_scores
+from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.filter import FilterOptions, Scope
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.seeds import make_generator
+from lottery_pipeline.search.extraction import Extraction, check_dense_run, start_point
+from lottery_pipeline.search.saliency import draw_calibration
+from lottery_pipeline.sparsity.masks import full_masks
+from lottery_pipeline.surgery.channels import ChannelGroup, find_coupled_groups, find_inner_groups
+from lottery_pipeline.surgery.narrowing import narrow, narrow_spec
+from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.tickets.ticket import make_ticket
+from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.device import pick_device
+from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import OnLabelledRecord
+
+_CRITERIA = {"snip": (snip_scores, 1), "grasp": (grasp_scores, 3)}  # passes over the images
+
+
+def extract_filter(
+    images: ImageSplits,
+    dense: DenseRun,
+    recipe: Recipe,
+    *,
+    seed: int,
+    options: FilterOptions,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+    on_record: OnLabelledRecord | None = None,
+    allow_factory: str | None = None,
+    match: ModelSpec | None = None,
+) -> Extraction:
+    """Remove channels, the least important of all layers first, until as much is left as is wanted.
+
+    A channel is worth the sum of the scores of its filter, coupled channels that of all their filters. Every
+    layer keeps its ``min_channels`` best. What is left comes as near to the target as any number of
+    removals can bring it; of two networks as near, the larger one is taken. For GraSP behind batch norm the
+    sum over a filter is -||g||^2: what goes first has the largest gradients, as with whole blocks.
+
+    Args:
+        images: what the dense run was trained on.
+        dense: gives the weights.
+        recipe: not used; like ``checkpoints`` and ``on_record`` it is there for other methods.
+        seed: of the drawn images, those of SNIP at the same seed, and of random scores.
+        options: criterion, target and scope.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: not used.
+        on_record: not used.
+        allow_factory: the trusted ``package.module:factory``, where the model is one.
+        match: the reduced network of a layer ticket, whose filters, MACs or parameters are to be left; not
+            looked at where the options have a ``mac_budget``.
+
+    Returns:
+        A ticket of the narrower network, all masks on; its trace has a row per group of channels. The cost is
+        one pass over the drawn images for SNIP, three for GraSP, else nothing.
+
+    Raises:
+        TicketError: the dense run is of other images; there is no target, it is of another network or out of
+            reach; the network has no channels that can go; scores are not finite, or all equal.
+    """
+    check_dense_run(dense, images)
+    started = time.perf_counter()
+    spec, shape = dense.spec, (images.channels, *images.image_size)
+    matching = options.matching if options.mac_budget is None else "macs"
+
+    model = build_model(spec, seed=0, allow_factory=allow_factory)
+    if options.mac_budget is not None:
+        target = round(options.mac_budget * count_size(model, "macs", shape))
+    elif match is None:
+        raise TicketError(
+            "filter needs the layer ticket whose size it is to have, or else filter.extraction.mac_budget, "
+            "the share of the dense network's MACs that is to be left"
+        )
+    elif match.restored() != spec.restored():
+        raise TicketError(f"filter was given a {match.name} to match, but the dense run is of a {spec.name}")
+    else:
+        other = build_model(match, seed=0, device="meta", allow_factory=allow_factory)
+        target = count_size(other, matching, shape)
+    model.load_state_dict(getattr(dense, options.state))
+    predict = predict_size(model, matching, shape)
+    groups: list[ChannelGroup] = []
+    order: list[tuple[str, int]] = []
+    cost = 0.0
+    if target < count_size(model, matching, shape):  # else nothing is to go, and nothing need be there
+        groups = _find_groups(model, options.scope, spec, shape)
+        values, cost = _score_channels(model.to(pick_device(device)), groups, images, spec, options, seed)
+        order = order_removals(values, options.min_channels)
+
+    def size_after(removals: int) -> int:
+        gone = Counter(name for name, _ in order[:removals])
+        counts = {group.name: group.size - gone[group.name] for group in groups}
+        return predict(narrow_spec(spec, model, groups, counts))
+
+    kept = {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
+    for name, channel in order[: nearest_count(size_after, len(order), target)]:
+        kept[name][channel] = False
+    step, start = start_point(dense, options.start)
+    masks = full_masks({name: start[name] for name in prunable_parameters(model, spec.ignore_layers)})
+    found = narrow(spec, start, masks, kept, groups=groups, allow_factory=allow_factory)
+    ticket = make_ticket(
+        method="filter",
+        spec=found.spec,
+        masks=found.masks,
+        state=found.state,
+        seed=seed,
+        rewind_step=step,
+        parents={"dense": dense.fingerprint, "images": images.fingerprint},
+        allow_factory=allow_factory,
+    )
+    trace = [
+        {"layer": group.name, "channels_before": group.size, "channels_after": int(kept[group.name].sum())}
+        for group in groups
+    ]
+    return Extraction(
+        ticket=ticket,
+        search_epochs=cost / len(images.train),
+        search_seconds=time.perf_counter() - started,
+        trace=trace,
+    )
+
+
+def _find_groups(
+    model: nn.Module, scope: Scope, spec: ModelSpec, image_shape: tuple[int, int, int]
+) -> list[ChannelGroup]:
+    """Return the groups of filters that may go: all their layers are prunable."""
+    found = find_inner_groups(model) if scope == "inner" else find_coupled_groups(model.eval(), image_shape)
+    prunable = prunable_parameters(model, spec.ignore_layers)
+    groups = []
+    for group in found:
+        weights = [f"{name}.weight" for name in (*group.outputs, *(reader for reader, _ in group.inputs))]
+        if all(name in prunable for name in weights) and prunable[weights[0]].dim() == 4:
+            groups.append(group)
+    if not groups:
+        raise TicketError(f"filter finds no filters in {spec.name} that can go within the scope {scope}")
+    return groups
+
+
+def _score_channels(
+    model: nn.Module,
+    groups: Iterable[ChannelGroup],
+    images: ImageSplits,
+    spec: ModelSpec,
+    options: FilterOptions,
+    seed: int,
+) -> tuple[dict[str, Tensor], float]:
+    """Return the worth of channels, float64 by group, and its cost in images a training step goes through."""
+    cost = 0
+    if options.criterion == "random":
+        generator = make_generator(seed, "filter")
+        return {group.name: torch.rand(group.size, generator=generator).double() for group in groups}, cost
+    if options.criterion == "l1":
+        scores = {name: weight.detach().abs() for name, weight in prunable_parameters(model).items()}
+    else:
+        device = next(model.parameters()).device
+        pixels, labels = draw_calibration(
+            images, per_class=options.images_per_class, seed=seed, device=device
+        )
+        score, passes = _CRITERIA[options.criterion]
+        cost = passes * len(labels)
+        scores = score(
+            model,
+            pixels,
+            labels,
+            ignore_layers=spec.ignore_layers,
+            batch_size=options.batch_size,
+            batch_statistics=options.batch_statistics,
+        )
+    return value_channels(groups, scores, options.criterion), cost

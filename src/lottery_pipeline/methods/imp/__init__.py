@@ -1,0 +1,5 @@
+"""Iterative magnitude pruning: LTH resets to theta_0, LTR rewinds to theta_k."""
+
+from lottery_pipeline.methods.imp.imp import extract_lth, extract_ltr
+
+__all__ = ["extract_lth", "extract_ltr"]

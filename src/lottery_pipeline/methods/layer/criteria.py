@@ -1,0 +1,153 @@
+"""Criteria of layer tickets: a score for each residual block, higher = keep (arXiv 2301.10835).
+
+The paper has no code, and says neither how scores of weights become one of a block nor which weights count:
+here those of the block's convolutions are summed, or averaged. Left out: l1-norm, which the paper rejects,
+and PLS, whose recipe is not published.
+
+With batch norm behind every convolution the loss does not depend on the scale of its weights theta, so that
+over a convolution sum theta g = 0 and sum theta (H g) = -||g||^2 (up to batch norm's epsilon, and by batch
+statistics). ``grasp_text``, the first sum and the paper's wording of GraSP, is therefore rounding error, and
+GraSP removes the block whose gradient is largest.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from lottery_pipeline.methods.grasp import grasp_scores
+from lottery_pipeline.methods.layer.outputs import (
+    cka_scores,
+    expectabs_scores,
+    hrank_scores,
+    kl_scores,
+    last_norm,
+)
+from lottery_pipeline.methods.snip import snip_scores
+from lottery_pipeline.options.layer import Criterion
+from lottery_pipeline.reproducibility.seeds import make_generator
+from lottery_pipeline.search.scoring import Loss, check_labels, copied_tensors, sum_gradients, yield_losses
+from lottery_pipeline.sparsity.selection import Scores
+from lottery_pipeline.tickets.errors import TicketError
+
+BlockScores = dict[str, float]
+
+
+def signed_scores(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor | None,
+    *,
+    ignore_layers: Iterable[str] = (),
+    batch_size: int = 256,
+    batch_statistics: bool = True,
+    loss: Loss = cross_entropy,
+) -> Scores:
+    """Score weights by theta g: SNIP with its sign, the wording of GraSP in the paper.
+
+    Arguments and errors are those of ``snip_scores``.
+    """
+    labels = check_labels("grasp_text", images, labels)
+    with copied_tensors(model, None, ignore_layers, by_batch=batch_statistics) as (weights, others):
+        tensors = {**others, **weights}
+        losses = yield_losses(model, tensors, images, labels, batch_size=batch_size, loss=loss)
+        gradients = sum_gradients(losses, weights)
+    return {name: weight.detach() * gradients[name] for name, weight in weights.items()}
+
+
+_OF_WEIGHTS = {"snip": snip_scores, "grasp": grasp_scores, "grasp_text": signed_scores}
+_OF_OUTPUTS = {"kl": kl_scores, "cka": cka_scores, "expectabs": expectabs_scores, "hrank": hrank_scores}
+_FORWARD = 1 / 3  # of a training step
+
+
+def score_blocks(
+    criterion: Criterion,
+    model: nn.Module,
+    blocks: Sequence[str],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    seed: int,
+    aggregation: str = "sum",
+    batch_size: int = 256,
+    batch_statistics: bool = True,
+) -> BlockScores:
+    """Score residual blocks that could be removed.
+
+    Args:
+        criterion: see ``LayerOptions``.
+        model: pixels in [0, 1] -> logits; stays as it is.
+        blocks: names of blocks with an identity shortcut; their order changes no score.
+        images: [N, C, H, W] on the model's device.
+        labels: int64 [N].
+        seed: of ``random``.
+        aggregation: of the scores of weights: ``sum`` or ``mean``.
+        batch_size: images at once.
+        batch_statistics: as of ``LayerOptions``.
+
+    Returns:
+        Higher = keep, by name of the block.
+
+    Raises:
+        TicketError: a score is not finite, or all are equal and rank nothing.
+    """
+    if criterion == "random":
+        scores = {block: _draw(seed, block) for block in blocks}
+    elif criterion in _OF_WEIGHTS:
+        score = _OF_WEIGHTS[criterion]
+        weights = score(model, images, labels, batch_size=batch_size, batch_statistics=batch_statistics)
+        scores = {block: aggregate(model, block, weights, aggregation) for block in blocks}
+    else:
+        by_batch = batch_statistics and not _has_averages(model)
+        scores = _OF_OUTPUTS[criterion](model, blocks, images, batch_size=batch_size, by_batch=by_batch)
+    _check_scores(criterion, model, scores)
+    return scores
+
+
+def count_passes(criterion: Criterion, blocks: int) -> float:
+    """Return the cost of scoring so many blocks, in passes of a training step over the images."""
+    if criterion in ("kl", "cka"):
+        return (1 + blocks) * _FORWARD
+    if criterion in ("expectabs", "hrank"):
+        return _FORWARD
+    return {"snip": 1.0, "grasp_text": 1.0, "grasp": 3.0, "random": 0.0}[criterion]
+
+
+def aggregate(model: nn.Module, block: str, scores: Mapping[str, Tensor], aggregation: str) -> float:
+    """Return the sum, or the mean, of the scores of the weights of a block's convolutions, in float64."""
+    layers = model.get_submodule(block).named_modules()
+    convolutions = [f"{block}.{name}.weight" for name, layer in layers if isinstance(layer, nn.Conv2d)]
+    total = math.fsum(float(scores[name].cpu().double().sum()) for name in convolutions)
+    return total / sum(scores[name].numel() for name in convolutions) if aggregation == "mean" else total
+
+
+def _draw(seed: int, block: str) -> float:
+    # A generator for each block, so that no score depends on which others are drawn.
+    generator = make_generator(seed, "layer", block)
+    return float(torch.rand((), generator=generator, dtype=torch.float64))
+
+
+def _has_averages(model: nn.Module) -> bool:
+    norms = (module for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    return all(norm.num_batches_tracked is not None and int(norm.num_batches_tracked) > 0 for norm in norms)
+
+
+def _check_scores(criterion: Criterion, model: nn.Module, scores: BlockScores) -> None:
+    for block, score in scores.items():
+        if not math.isfinite(score):
+            raise TicketError(f"the {criterion} score of {block} is {score}, which cannot be ranked")
+    if len(scores) > 1 and len(set(scores.values())) == 1:
+        reason = (
+            ", because the last batch norm of every block has gamma 0 (zero-init residual), so that none "
+            "does anything yet; take them at state: rewind or final"
+            if all(_is_silent(model, block) for block in scores)
+            else ", so that none is the least important"
+        )
+        raise TicketError(f"the {criterion} scores of all {len(scores)} blocks are equal{reason}")
+
+
+def _is_silent(model: nn.Module, block: str) -> bool:
+    norm = last_norm(model, block)
+    return norm is not None and not bool(model.get_parameter(f"{norm}.weight").count_nonzero())

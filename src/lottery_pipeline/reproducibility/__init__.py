@@ -1,0 +1,1 @@
+"""Reproducibility: the same computation gives the same result, also after a kill."""

@@ -1,0 +1,145 @@
+"""Checkpoints: long computations saved under their fingerprint, so that a killed run goes on where it was."""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lottery_pipeline.reproducibility.files import replace_atomically
+
+logger = logging.getLogger(__name__)
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_STALE_SECONDS = 3600.0
+
+
+class Checkpoints:
+    """A folder of checkpoint files, one per fingerprint.
+
+    A file is replaced atomically, so a kill at any moment leaves the old one or the new one. What a killed
+    process left half-written is removed when the same computation starts again, or by any save an hour later.
+
+    Attributes:
+        folder: where the files lie; made when the first is written.
+        interval_seconds: least time between two saves of unfinished work (``is_due``).
+        limit: most files kept; the oldest go first.
+    """
+
+    def __init__(self, folder: str | Path, *, interval_seconds: float = 15.0, limit: int = 16) -> None:
+        self.folder = Path(folder)
+        self.interval_seconds = interval_seconds
+        self.limit = limit
+        self._saved_at = time.monotonic()
+        self._used: set[str] = set()
+
+    def path(self, fingerprint: str) -> Path:
+        """Where the checkpoint of this fingerprint lies.
+
+        Raises:
+            ValueError: this is no fingerprint (64 lower-case hexadecimal characters).
+        """
+        if not _FINGERPRINT.fullmatch(fingerprint):
+            raise ValueError(f"a checkpoint is named by 64 hexadecimal characters, not {fingerprint!r}")
+        return self.folder / f"{fingerprint}.safetensors"
+
+    def is_due(self) -> bool:
+        """Whether ``interval_seconds`` have passed since the last save of this object."""
+        return time.monotonic() - self._saved_at >= self.interval_seconds
+
+    def load(self, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Read the checkpoint of a computation.
+
+        Returns:
+            Tensors on the CPU and the record, as they were saved; None where there is no usable file. A
+            broken or foreign file is reported as a warning and the computation starts anew.
+        """
+        path = self.path(fingerprint)
+        self._used.add(fingerprint)
+        self._remove_leftovers(fingerprint)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                content = json.loads((file.metadata() or {})["checkpoint"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            if content["fingerprint"] != fingerprint:
+                raise ValueError("it belongs to another computation")
+            record = dict(content["record"])
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            logger.warning("The checkpoint %s cannot be used (%s); starting anew.", path, error)
+            return None
+        return tensors, record
+
+    def save(self, fingerprint: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
+        """Write a checkpoint atomically and remove the oldest beyond the limit.
+
+        Args:
+            fingerprint: of the computation.
+            tensors: its state; may be on any device and share memory.
+            record: plain JSON; ``finished: True`` marks a result.
+
+        Returns:
+            The path of the file.
+        """
+        path = self.path(fingerprint)
+        self._used.add(fingerprint)
+        content = json.dumps({"fingerprint": fingerprint, "record": dict(record)}, allow_nan=False)
+        on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with replace_atomically(path) as temporary:
+            save_file(_without_shared_memory(on_cpu), temporary, metadata={"checkpoint": content})
+        self._saved_at = time.monotonic()
+        self._remove_oldest(keep=path)
+        return path
+
+    def clear(self, fingerprint: str) -> None:
+        """Remove the checkpoint of one computation, if there is one."""
+        self.path(fingerprint).unlink(missing_ok=True)
+        self._remove_leftovers(fingerprint)
+        self._used.discard(fingerprint)
+
+    def clear_used(self) -> None:
+        """Remove every checkpoint that this object has loaded, looked for or saved."""
+        for fingerprint in list(self._used):
+            self.clear(fingerprint)
+
+    def _remove_leftovers(self, fingerprint: str) -> None:
+        for path in self.folder.glob(f".{fingerprint}.safetensors.*.tmp"):
+            path.unlink(missing_ok=True)
+
+    def _remove_oldest(self, keep: Path) -> None:
+        now = time.time()
+        for path in self.folder.glob(".*.safetensors.*.tmp"):
+            if now - _modified(path) > _STALE_SECONDS:
+                path.unlink(missing_ok=True)
+        others = [path for path in self.folder.glob("*.safetensors") if path != keep]
+        # What this run does not need goes before what it may come back to.
+        others.sort(key=lambda path: (path.stem in self._used, _modified(path)), reverse=True)
+        for path in others[max(self.limit - 1, 0) :]:
+            path.unlink(missing_ok=True)
+
+
+def _modified(path: Path) -> float:
+    """Time of the last change; 0 when another process has just removed the file."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that share storage with an earlier one (tied weights), which safetensors refuses."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in tensors.items():
+        storage = tensor.untyped_storage()
+        whole = storage.nbytes() == tensor.numel() * tensor.element_size()
+        result[name] = tensor if whole and storage.data_ptr() not in seen else tensor.clone()
+        seen.add(storage.data_ptr())
+    return result

@@ -1,0 +1,140 @@
+"""Composition: a ticket that starts from a ticket, such as CTS on what a layer ticket has left.
+
+The parent is a physically smaller network. It is trained like a dense network (``pretrain_parent``), so that
+it has a theta_0, a theta_k and a theta_T of its own; every method then works on it as it does on the dense
+run, and ``adopt`` writes the whole chain into the result.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.search.extraction import Extraction, check_ticket
+from lottery_pipeline.sparsity.masks import count_kept, count_prunable
+from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.tickets.ticket import Ticket, make_ticket
+from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.loop import OnRecord
+from lottery_pipeline.training.recipe import Recipe
+
+
+def pretrain_parent(
+    parent: Ticket,
+    images: ImageSplits,
+    recipe: Recipe,
+    *,
+    rewind_epoch: float,
+    seed: int,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+    on_record: OnRecord | None = None,
+    stored: DenseRun | None = None,
+) -> DenseRun:
+    """Train a parent ticket as a dense network: the dense run that a method on top of it begins with.
+
+    Args:
+        parent: a ticket that keeps every weight of its (smaller) network and starts at step 0.
+        images: those it was made from.
+        recipe: of this training, of the method on top, and of the retraining.
+        rewind_epoch: k of the parent's own theta_k.
+        seed: of the run.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: to survive interruptions.
+        on_record: called with every history row.
+        stored: an earlier result, returned as it is when it is the one that would be computed.
+
+    Raises:
+        TicketError: the ticket is masked, starts late, is trained already, or is of other images.
+    """
+    check_ticket(parent, images)
+    if parent.header.kind != "ticket":
+        raise TicketError(f"the {parent.method} ticket is trained already; give the ticket it came from")
+    if count_kept(parent.masks) != count_prunable(parent.masks):
+        raise TicketError(
+            f"the {parent.method} ticket is masked, and a method on top would bring weights back; "
+            "only tickets that make the network physically smaller (layer, filter) can be parents"
+        )
+    if parent.header.rewind_step:
+        raise TicketError(
+            f"the {parent.method} ticket starts at step {parent.header.rewind_step}; a parent starts at "
+            f"step 0, so set {parent.method}.extraction.start to initial"
+        )
+    return pretrain(
+        images,
+        parent.header.spec,
+        recipe,
+        rewind_epoch=rewind_epoch,
+        seed=seed,
+        device=device,
+        checkpoints=checkpoints,
+        on_record=on_record,
+        stored=stored,
+        allow_factory=parent.allow_factory,
+        initial=parent.state,
+        label=f"{parent.method} parent",
+    )
+
+
+def adopt(
+    found: Extraction,
+    parent: Ticket,
+    parent_run: DenseRun,
+    dense: DenseRun,
+    *,
+    search_epochs: float = 0.0,
+    search_seconds: float = 0.0,
+    search_parts: Sequence[Mapping[str, Any]] = (),
+) -> Extraction:
+    """Write a parent into what a method has found on top of it.
+
+    Args:
+        found: by the method on ``parent_run``.
+        parent: the parent ticket.
+        parent_run: what ``pretrain_parent`` made of it. Where the child starts from its theta_k, the training
+            up to there counts as search: nobody has paid for it yet, as one has for the dense run's theta_k.
+        dense: the dense run that the parent was found in.
+        search_epochs: what finding the parent took.
+        search_seconds: its time.
+        search_parts: what it consists of, where that is more than one thing.
+
+    Returns:
+        The same ticket as ``<parent>><method>``, the dense run its dense parent, with the costs of both
+        steps. A ladder is left out: its rungs would be of another D than the leaderboard's.
+    """
+    ticket = found.ticket
+    share = ticket.header.rewind_step / parent_run.history[-1]["step"]
+    before = share * parent_run.metrics["epochs"], share * parent_run.metrics["seconds"]
+    parts: list[Mapping[str, Any]] = [
+        *(search_parts or [_part(f"{parent.method} search", search_epochs, search_seconds)]),
+        _part(f"{parent.method} to theta_k", *before),
+        *(found.parts or [_part(f"{ticket.method} search", found.search_epochs, found.search_seconds)]),
+    ]
+    named = make_ticket(
+        method=f"{parent.method}>{ticket.method}",
+        spec=ticket.header.spec,
+        masks=ticket.masks,
+        state=ticket.state,
+        seed=ticket.header.seed,
+        rewind_step=ticket.header.rewind_step,
+        parents={
+            **ticket.header.parents,
+            "dense": dense.fingerprint,
+            "parent": parent.fingerprint,
+            "parent_run": parent_run.fingerprint,
+        },
+        allow_factory=ticket.allow_factory,
+    )
+    return replace(
+        found,
+        ticket=named,
+        ladder=None,
+        search_epochs=found.search_epochs + search_epochs + before[0],
+        search_seconds=found.search_seconds + search_seconds + before[1],
+        parts=[dict(part) for part in parts if part["epochs"] or part["seconds"]],
+    )
+
+
+def _part(name: str, epochs: float, seconds: float) -> dict[str, Any]:
+    return {"name": name, "epochs": epochs, "seconds": seconds}

@@ -1,0 +1,138 @@
+"""How weights are scored without a trace in the model: what SNIP, GraSP, SynFlow and ProsPr share.
+
+A score function is pure: (model, images, labels, ...) -> ``Scores``, higher = keep. It computes with copies
+of the model's tensors, so that parameters, buffers, modes, ``requires_grad``, gradients and the default
+random generators are afterwards as they were, also after an error.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.sparsity.masks import Masks, Weights, apply_masks_, check_masks
+from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.training.device import seeded
+from lottery_pipeline.training.evaluation import modes_restored
+
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@contextmanager
+def batch_statistics(model: nn.Module) -> Iterator[None]:
+    """Let batch norm normalise by the batch and leave its buffers alone; all else is in evaluation mode."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    tracking = [norm.track_running_stats for norm in norms]
+    with modes_restored(model):
+        try:
+            for module in model.modules():
+                module.training = isinstance(module, _BatchNorm)
+            for norm in norms:
+                norm.track_running_stats = False
+            yield
+        finally:
+            for norm, tracked in zip(norms, tracking, strict=True):
+                norm.track_running_stats = tracked
+
+
+@contextmanager
+def copied_tensors(
+    model: nn.Module, masks: Masks | None, ignore_layers: Iterable[str], *, by_batch: bool
+) -> Iterator[tuple[Weights, Weights]]:
+    """Copy what a model computes with, for ``functional_call``, and set it up for scoring meanwhile.
+
+    Args:
+        model: not written to.
+        masks: of the prunable weights; None keeps all.
+        ignore_layers: as of ``prunable_parameters``.
+        by_batch: batch norm normalises by the batch; else everything is in evaluation mode.
+
+    Yields:
+        The masked prunable weights, which require gradients; and all other parameters and the buffers.
+
+    Raises:
+        ModelError: nothing is left to prune.
+        MaskError: the masks are not those of the model.
+    """
+    prunable = prunable_parameters(model, ignore_layers)
+    weights = {name: weight.detach().clone() for name, weight in prunable.items()}
+    if masks is not None:
+        check_masks(masks, weights)
+        apply_masks_(weights, masks)
+    scored = {id(weight) for weight in prunable.values()}  # by identity: tied weights have several names
+    named = [*model.named_parameters(), *model.named_buffers()]
+    others = {name: tensor.detach().clone() for name, tensor in named if id(tensor) not in scored}
+    device = next(iter(weights.values())).device
+    # The fused kernels of attention cannot be differentiated twice.
+    with modes_restored(model), seeded(device, 0), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        for module in model.modules():
+            module.training = False
+        with batch_statistics(model) if by_batch else nullcontext():
+            yield {name: weight.requires_grad_() for name, weight in weights.items()}, others
+
+
+def check_labels(method: str, images: Tensor, labels: Tensor | None) -> Tensor:
+    """Return the labels, or say what is wrong with them.
+
+    Raises:
+        TicketError: there are none, or not one for each of one or more images.
+    """
+    if labels is None:
+        raise TicketError(f"{method} needs the labels of its images, but labels is None")
+    if len(images) != len(labels) or not len(images):
+        raise TicketError(
+            f"{method} needs one label for each of 1 or more images, got {len(labels)} for {len(images)}"
+        )
+    return labels
+
+
+def yield_losses(
+    model: nn.Module, tensors: Weights, images: Tensor, labels: Tensor, *, batch_size: int, loss: Loss
+) -> Iterator[Tensor]:
+    """Yield what each micro-batch contributes to the mean loss over all images.
+
+    The micro-batches are as equal as can be, so that none is too small for batch statistics.
+    """
+    parts = math.ceil(len(images) / batch_size)
+    for pixels, targets in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        yield loss(functional_call(model, tensors, (pixels,)), targets) * (len(pixels) / len(images))
+
+
+def differentiate(value: Tensor, weights: Weights, *, create_graph: bool = False) -> Weights:
+    """Return the gradient of a scalar by name, 0 for what it does not depend on.
+
+    Raises:
+        TicketError: torch has no second derivative of an operation of the network (hard sigmoid, for one).
+    """
+    try:
+        found = torch.autograd.grad(
+            value,
+            list(weights.values()),
+            create_graph=create_graph,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    except RuntimeError as error:
+        if "is not implemented" not in str(error):
+            raise
+        fault = str(error).partition("\n")[0]
+        raise TicketError(
+            f"this network cannot be differentiated as often as the method must: {fault}"
+        ) from error
+    return dict(zip(weights, found, strict=True))
+
+
+def sum_gradients(values: Iterable[Tensor], weights: Weights) -> Weights:
+    """Return the gradient of the sum of scalars; only one of their graphs exists at a time."""
+    total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    for value in values:
+        for name, gradient in differentiate(value, weights).items():
+            total[name] += gradient
+    return total

@@ -1,0 +1,223 @@
+"""The loop of a mask search: epochs over the training images, resumable like a training.
+
+What is learnt, and how a step goes, is the learner's; the order of the images, progress, checkpoints and the
+trace are the same for all.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.models.classifier import Normalise
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.training.batches import Batches
+from lottery_pipeline.training.progress import Progress
+from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import DivergenceError, OnLabelledRecord, State
+
+logger = logging.getLogger(__name__)
+
+# The device is waited for, and the clock looked at, no more often than this.
+_SEGMENT_SECONDS = 1.0
+
+
+class Learner(Protocol):
+    """What is learnt, step by step."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the numbers that a step gives; the first is what is minimised."""
+        ...
+
+    @property
+    def scores(self) -> Tensor:
+        """What weights are ranked by, flat over all prunable ones, [D]; higher = keep."""
+        ...
+
+    def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:
+        """Make step ``number`` (from 0) at a learning rate; return its numbers, [columns], not waited for."""
+        ...
+
+    def tensors(self) -> State:
+        """Return the whole state, for a checkpoint."""
+        ...
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up a state of ``tensors()``."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search leaves beside the learner's state.
+
+    Attributes:
+        trace: a row per step: ``step``, counted from 1, and the learner's columns.
+        epochs: passes over the training images.
+        seconds: of searching, interruptions not counted.
+    """
+
+    trace: list[dict[str, Any]]
+    epochs: float
+    seconds: float
+
+
+class SearchLoop:
+    """One search under way: where it is, and all that a checkpoint must hold.
+
+    Args:
+        learner: its state changes.
+        images: the training part is used.
+        recipe: length, batch size, learning rates, augmentation.
+        seed: of the order of the images.
+        device: of the learner.
+        normalise: what the batches do on the way.
+        fingerprint: of all that determines the search; its name among the checkpoints.
+        checkpoints: where to save; a finished search stays there, for the caller to clear.
+        on_record: called as ``on_record("search", row)`` with a row per epoch, after a resume with those from
+            before, too: ``epoch``, ``step``, the mean of the first column, the last of the others,
+            ``seconds`` and ``images_per_second``.
+        label: of the progress and of errors.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        images: ImageSplits,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device,
+        normalise: Normalise | None,
+        fingerprint: str,
+        checkpoints: Checkpoints | None,
+        on_record: OnLabelledRecord | None,
+        label: str,
+    ) -> None:
+        self._learner, self._label = learner, label
+        self._fingerprint, self._checkpoints, self._on_record = fingerprint, checkpoints, on_record
+        self._rates = recipe.learning_rates(len(images.train))
+        self._steps_per_epoch = recipe.steps_per_epoch(len(images.train))
+        self._batches = Batches(images.train, recipe, seed=seed, device=device, normalise=normalise)
+        self._step = 0
+        self._trace = torch.zeros((0, len(learner.columns)), dtype=torch.float64)
+        self._rows: list[dict[str, Any]] = []
+        self._seconds = 0.0
+        self._images = 0  # of the epoch under way
+
+    def to_the_end(self) -> SearchResult:
+        """Search, from the checkpoint if there is one.
+
+        Raises:
+            DivergenceError: a number of a step is not finite.
+        """
+        finished = self._resume()
+        for row in self._rows:
+            self._tell(row)
+        total = len(self._rates)
+        if not finished:
+            progress = Progress(
+                self._label, total=total, done=self._step, steps_per_epoch=self._steps_per_epoch
+            )
+            try:
+                while self._step < total:
+                    self._advance(progress)
+            finally:
+                progress.close()
+            self._save(finished=True)
+        columns = self._learner.columns
+        trace = [
+            {"step": number, **dict(zip(columns, values, strict=True))}
+            for number, values in enumerate(self._trace.tolist(), start=1)
+        ]
+        return SearchResult(trace, total / self._steps_per_epoch, self._seconds)
+
+    def _advance(self, progress: Progress) -> None:
+        """Step to the end of the epoch, or until a second has passed; then look at what came out."""
+        began, first = time.perf_counter(), self._step
+        epoch = self._step // self._steps_per_epoch
+        end = min((epoch + 1) * self._steps_per_epoch, len(self._rates))
+        self._batches.start_epoch(epoch)
+        numbers = []
+        while self._step < end:
+            inputs, labels = self._batches.get(self._step % self._steps_per_epoch)
+            numbers.append(self._learner.step(inputs, labels, self._step, self._rates[self._step]))
+            self._images += len(labels)
+            self._step += 1
+            if time.perf_counter() - began > _SEGMENT_SECONDS:
+                break
+        self._trace = torch.cat([self._trace, torch.stack(numbers).cpu().double()])
+        self._seconds += time.perf_counter() - began
+        self._refuse_divergence(first)
+        progress.advance(self._step - first)
+        if self._step == end:
+            row = self._close_epoch(epoch)
+            progress.report(f"{self._learner.columns[0]} {row[self._learner.columns[0]]:.4g}")
+            self._tell(row)
+        if self._checkpoints is not None and self._step < len(self._rates) and self._checkpoints.is_due():
+            self._save(finished=False)
+
+    def _refuse_divergence(self, first: int) -> None:
+        bad = (~self._trace[first:].isfinite().all(1)).nonzero()
+        if len(bad):
+            number = first + int(bad[0])
+            values = zip(self._learner.columns, self._trace[number].tolist(), strict=True)
+            names = ", ".join(name for name, value in values if not math.isfinite(value))
+            raise DivergenceError(
+                f"{self._label} diverged at step {number + 1} of {len(self._rates)}: not finite is {names}; "
+                "a lower learning_rate, or precision float32, may help"
+            )
+
+    def _close_epoch(self, epoch: int) -> dict[str, Any]:
+        part = self._trace[epoch * self._steps_per_epoch :]
+        first, *others = self._learner.columns
+        seconds = self._seconds - sum(row["seconds"] for row in self._rows)
+        done = self._step / self._steps_per_epoch
+        row = {
+            "epoch": int(done) if done.is_integer() else done,
+            "step": self._step,
+            first: float(part[:, 0].mean()),
+            **dict(zip(others, part[-1, 1:].tolist(), strict=True)),
+            "seconds": seconds,
+            "images_per_second": self._images / max(seconds, 1e-9),
+        }
+        self._images = 0
+        self._rows.append(row)
+        return row
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        if self._on_record is not None:
+            self._on_record("search", dict(row))
+
+    def _save(self, *, finished: bool) -> None:
+        if self._checkpoints is None:
+            return
+        tensors = {"trace": self._trace, **{f"learner/{k}": v for k, v in self._learner.tensors().items()}}
+        record = {
+            "step": self._step,
+            "rows": self._rows,
+            "seconds": self._seconds,
+            "images": self._images,
+            "finished": finished,
+        }
+        self._checkpoints.save(self._fingerprint, tensors, record)
+
+    def _resume(self) -> bool:
+        stored = None if self._checkpoints is None else self._checkpoints.load(self._fingerprint)
+        if stored is None:
+            return False
+        tensors, record = stored
+        self._trace = tensors.pop("trace")
+        self._learner.load({name.removeprefix("learner/"): tensor for name, tensor in tensors.items()})
+        self._step, self._rows = record["step"], record["rows"]
+        self._seconds, self._images = record["seconds"], record["images"]
+        if not record["finished"]:
+            logger.info("%s goes on from step %d of %d.", self._label, self._step, len(self._rates))
+        return bool(record["finished"])

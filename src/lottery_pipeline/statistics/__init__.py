@@ -1,0 +1,1 @@
+"""Statistics: what a few seeds say about all of them."""

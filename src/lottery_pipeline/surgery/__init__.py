@@ -1,0 +1,1 @@
+"""Surgery: networks made physically smaller, with the same outputs."""

@@ -1,0 +1,180 @@
+"""Channels that can go only together.
+
+A channel between two layers is a filter of the first, an entry of the batch norm behind it and, in every
+filter of the second, the columns that read it. Inner channels, which a single layer writes and a single layer
+reads, are found here without any library: in the residual blocks that ``list_blocks`` knows, and in networks
+that are one chain of layers. Channels that shortcuts couple over a whole stage are found by torch-pruning
+(Fang et al., CVPR 2023).
+"""
+
+import importlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models import VGG, AlexNet
+from torchvision.models.resnet import Bottleneck
+
+from lottery_pipeline.models.blocks import RESIDUAL_BLOCKS
+from lottery_pipeline.models.convnet import ConvNet
+from lottery_pipeline.models.lenet import LeNet300100
+from lottery_pipeline.models.reduction import layer_widths
+from lottery_pipeline.models.vgg import CifarVGG
+from lottery_pipeline.tickets.errors import TicketError
+
+# Every layer but the last is followed by ReLU, and registered in the order in which images pass.
+_CHAINS = (AlexNet, CifarVGG, ConvNet, LeNet300100, VGG)
+_LETTERS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "c",
+    nn.Linear: "l",
+    nn.BatchNorm2d: "b",
+    nn.ReLU: "r",
+    nn.Flatten: "f",
+    **dict.fromkeys((nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Dropout, nn.Identity), "p"),
+}
+_TRANSPARENT = ("_ElementWiseOp", "_ReshapeOp")  # torch-pruning's nodes that leave channels in place
+_CHAIN = re.compile(r"p*(cb?rp*)*fp*(lrp*)*l")
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Channels that several layers share; channel i of one layer can go only with channel i of all.
+
+    Attributes:
+        size: number of channels.
+        outputs: convolutions or linear layers that write them.
+        norms: batch norms that scale them.
+        inputs: layers that read them, and how many columns of each belong to one channel (pixels, where the
+            channel was flattened; else 1).
+    """
+
+    size: int
+    outputs: tuple[str, ...]
+    norms: tuple[str, ...]
+    inputs: tuple[tuple[str, int], ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the first layer that writes the channels."""
+        return self.outputs[0]
+
+
+def find_inner_groups(model: nn.Module) -> list[ChannelGroup]:
+    """Return the groups of one writer and one reader with ReLU between them, in the order images pass them.
+
+    Args:
+        model: a ``Classifier``, on any device; grouped convolutions are left out.
+
+    Returns:
+        Empty for networks of unknown structure.
+    """
+    widths = {name: found for name, module in model.named_modules() if (found := layer_widths(module))}
+    groups = []
+    for output, norm, reader in [*_block_triples(model), *_chain_triples(model)]:
+        if output in widths and reader in widths and (norm is None or norm in widths):
+            size, norms = widths[output][1], () if norm is None else (norm,)
+            groups.append(ChannelGroup(size, (output,), norms, ((reader, widths[reader][0] // size),)))
+    return groups
+
+
+def find_coupled_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> list[ChannelGroup]:
+    """Return all groups, those of whole stages included, as torch-pruning's dependency graph has them.
+
+    Groups are left out whose channels change their numbers on the way (concatenation), belong to layers that
+    cannot be narrowed (grouped convolutions, layer norm), or are the logits.
+
+    Args:
+        model: in evaluation mode, on a device with memory.
+        image_shape: channels, height, width.
+
+    Raises:
+        TicketError: torch-pruning is not installed.
+    """
+    try:
+        pruning = importlib.import_module("torch_pruning")
+    except ModuleNotFoundError as error:
+        raise TicketError(
+            "scope all needs torch-pruning, which is not installed; install lottery_pipeline[compact], or "
+            "choose scope inner"
+        ) from error
+    example = next(model.parameters())
+    images = torch.zeros(1, *image_shape, device=example.device, dtype=example.dtype)
+    graph = pruning.DependencyGraph().build_dependency(model, example_inputs=images)
+    names = {module: name for name, module in model.named_modules()}
+    order = {name: place for place, name in enumerate(names.values())}
+    found = [
+        _translate(members, names, order)
+        for members in graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear])
+    ]
+    return sorted((group for group in found if group is not None), key=lambda group: order[group.name])
+
+
+def _block_triples(model: nn.Module) -> Iterator[tuple[str, str | None, str]]:
+    """Yield writer, batch norm and reader of the inner channels of residual blocks."""
+    for name, module in model.named_modules():
+        if type(module) in RESIDUAL_BLOCKS:  # not a subclass: that may compute something else
+            yield f"{name}.conv1", f"{name}.bn1", f"{name}.conv2"
+            if isinstance(module, Bottleneck):
+                yield f"{name}.conv2", f"{name}.bn2", f"{name}.conv3"
+
+
+def _chain_triples(model: nn.Module) -> Iterator[tuple[str, str | None, str]]:
+    """Yield writer, batch norm and reader of the channels of a network that is one chain of layers."""
+    if not _is_chain(model.get_submodule("network")):
+        return
+    kinds = (nn.Conv2d, nn.Linear, nn.BatchNorm2d)
+    named = [(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
+    norms: dict[str, str] = {}
+    layers: list[str] = []
+    for name, module in named:
+        if isinstance(module, nn.BatchNorm2d):
+            norms[layers[-1]] = name
+        else:
+            layers.append(name)
+    for output, reader in pairwise(layers):
+        yield output, norms.get(output), reader
+
+
+def _is_chain(network: nn.Module) -> bool:
+    if type(network) in _CHAINS:
+        return True
+    modules = [module for _, module in network.named_modules(remove_duplicate=False)]
+    if type(network) is not nn.Sequential or len({id(module) for module in modules}) != len(modules):
+        return False
+    letters = [_LETTERS.get(type(module), "?") for module in modules if type(module) is not nn.Sequential]
+    return _CHAIN.fullmatch("".join(letters)) is not None
+
+
+def _translate(
+    members: Iterable[tuple[Any, list[int]]], names: Mapping[nn.Module, str], order: Mapping[str, int]
+) -> ChannelGroup | None:
+    """Return one of torch-pruning's groups as ours; None where we cannot narrow it."""
+    size = 0
+    outputs: set[str] = set()
+    norms: set[str] = set()
+    inputs: dict[str, int] = {}
+    for dependency, indices in members:
+        target, reads = dependency.target.module, dependency.handler.__name__ == "prune_in_channels"
+        size = size or len(indices)
+        if target not in names:
+            if type(target).__name__ not in _TRANSPARENT:
+                return None
+            continue
+        widths = layer_widths(target)
+        if widths is None or list(indices) != list(range(widths[0] if reads else widths[1])):
+            return None
+        if isinstance(target, nn.BatchNorm2d):
+            norms.add(names[target])
+        elif reads:
+            inputs[names[target]] = len(indices) // size
+        else:
+            outputs.add(names[target])
+    readers = tuple((name, inputs[name]) for name in sorted(inputs, key=order.__getitem__))
+    if not readers:  # these are the logits
+        return None
+    ordered = [tuple(sorted(found, key=order.__getitem__)) for found in (outputs, norms)]
+    return ChannelGroup(size, ordered[0], ordered[1], readers)

@@ -1,0 +1,5 @@
+"""Tracking: all that talks to MLflow. Nodes log through ``current()``."""
+
+from lottery_pipeline.tracking.tracker import current
+
+__all__ = ["current"]

@@ -1,0 +1,172 @@
+"""Before the first node: a run that cannot end well is refused in one sentence, and nothing is written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from lottery_pipeline.hooks.preflight import resolve_root
+from lottery_pipeline.hooks.requests import RunRefusedError
+from lottery_pipeline.options import METHOD_OPTIONS
+from lottery_pipeline.parameters import DataParameters
+from tests.kedro_project import command, redirected, run
+
+
+def make_folder(folder: Path, *classes: str) -> Path:
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
+    with redirected(tmp_path, tracking=True), pytest.raises(RunRefusedError) as caught:
+        run(*pipelines, **params)
+    assert not list(tmp_path.glob("data/**/*.*")), "a node has run"
+    assert not (tmp_path / "mlflow.db").exists(), "a run was tracked"
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (
+            "ltr.extraction.density",
+            0,
+            "Parameter ltr.extraction.density is 0: input should be greater than 0.",
+        ),
+        (
+            "ltr.extraction.density",
+            1.5,
+            "Parameter ltr.extraction.density is 1.5: input should be less than or",
+        ),
+        (
+            "ltr.extraction.density",
+            "abc",
+            "Parameter ltr.extraction.density is 'abc': input should be a valid",
+        ),
+        ("ltr.extraction.density", 1e-9, "Parameter ltr: density 1e-09 keeps none of"),
+        ("ltr.extraction.colour", 1, "Parameter ltr.extraction.colour is unknown: allowed are density,"),
+        ("cts.extraction.density", 1e-9, "Parameter cts: density 1e-09 keeps none of"),
+        (
+            "cts.extraction.density",
+            0,
+            "Parameter cts.extraction.density is 0: input should be greater than 0.",
+        ),
+        (
+            "cts.extraction.length",
+            0,
+            "Parameter cts.extraction.length: 0 is no length of a search; allowed are short, half, long, or",
+        ),
+        ("cts.extraction.length", "all", "Parameter cts.extraction.length: 'all' is no length of a search;"),
+        ("cts.extraction.objective", "accuracy", "Parameter cts.extraction.objective is 'accuracy': input"),
+        ("snip.extraction.rounds", 0, "Parameter snip.extraction.rounds is 0: input should be greater than"),
+        (
+            "sanity_checks.methods",
+            ["gut"],
+            "Parameter sanity_checks.methods: 'gut' is no method; allowed are",
+        ),
+        ("ltr.controls.rungs", [9], "Parameter ltr: controls.rungs has 9, but this search has rungs 0 to 2"),
+        ("model.name", "resnet21", "Parameter model.name: unknown model 'resnet21'"),
+        ("model.name", "torchvision:resnet19", "Parameter model: torchvision has no classification network"),
+        (
+            "model.name",
+            "no_such_module:make",
+            "Parameter model: model 'no_such_module:make': there is no module",
+        ),
+        ("model.ignore_layers", ["conv*"], "Parameter model: ignore_layers pattern 'conv*' matches no layer"),
+        (
+            "pretraining.rewind_epoch",
+            3,
+            "Parameter pretraining: rewind_epoch is 3, but training ends after 3",
+        ),
+        ("layer.extraction.removed", 1, "no residual block with an identity shortcut"),
+        ("costs.country", "XYZ", "'XYZ' is no country of known carbon intensity; known are BRA"),
+        ("costs.power_watts", 50.0, "power_watts needs country or carbon_intensity"),
+        ("device", "cuda:99", "Parameter device: device 'cuda:99' is not on this machine"),
+        ("pretrainning.epochs", 3, "Parameter pretrainning is unknown"),
+    ],
+)
+def test_a_bad_request_is_refused(path: str, value: Any, sentence: str, tmp_path: Path) -> None:
+    params: Any = value
+    for key in reversed(path.split(".")):
+        params = {key: params}
+    group = path.split(".")[0]
+    message = refuse(tmp_path, group if group in METHOD_OPTIONS else "ltr", **params)
+    assert message.startswith("Parameter ")
+    assert sentence in message
+    assert "\n" not in message
+
+
+def test_too_many_blocks_are_refused_with_the_most_that_can_go(tmp_path: Path) -> None:
+    message = refuse(tmp_path, "layer", model={"name": "resnet56"}, layer={"extraction": {"removed": 22}})
+    assert "removed is 22, but the network can lose at most 21 of its 24 candidate blocks" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("group", "params", "sentence"),
+    [
+        ("layer", {"filter": {"extraction": {"scope": "all"}}}, 'filter: this needs the extra "compact"'),
+        (
+            "cts",
+            {"costs": {"tracker": "codecarbon", "country": "FRA"}},
+            'costs.tracker: this needs the extra "carbon"',
+        ),
+    ],
+)
+def test_an_extra_that_is_missing_is_named_before_the_first_node(
+    group: str, params: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lottery_pipeline.hooks.preflight.find_spec", lambda _: None)
+    assert refuse(tmp_path, group, **params).startswith(f"Parameter {sentence}")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    data = {"source": "image_folder", "root": str(tmp_path / "none")}
+    assert refuse(tmp_path, "data_preparation", data=data) == (
+        f"Parameter data: the image folder {tmp_path / 'none'} does not exist."
+    )
+
+
+def test_one_class_only_is_refused(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "images", "cat")
+    message = refuse(tmp_path / "out", "data_preparation", data={"source": "image_folder", "root": str(root)})
+    assert "has one class only, 'cat'" in message
+
+
+def test_what_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    message = refuse(tmp_path, "reporting", variant="v2")
+    assert message.startswith(
+        "Needed: data_class_counts, data_profile, data_samples, data_summary, dense_history"
+    )
+    assert "`kedro run --env test --params variant=v2 --pipelines dense_pretraining` makes them." in message
+    assert "\n" not in message
+
+
+def test_a_missing_ticket_is_made_by_its_method(tmp_path: Path) -> None:
+    message = refuse(tmp_path, "sparse_retraining", ticket="lth")
+    assert "lth/ticket.safetensors" in message or "more files" in message
+    assert "`kedro run --env test --pipelines lth` makes them." in message
+
+
+def test_an_experiment_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with redirected(tmp_path), pytest.raises(RunRefusedError, match="There is no experiment 'nowhere'"):
+        run("data_preparation", env="nowhere")
+
+
+def test_a_relative_root_starts_at_the_project(tmp_path: Path) -> None:
+    data = DataParameters(source="image_folder", root="images")
+    assert resolve_root(data, tmp_path).root == str(tmp_path / "images")
+    elsewhere = DataParameters(source="image_folder", root="/data/images")
+    assert resolve_root(elsewhere, tmp_path) == elsewhere
+    assert resolve_root(DataParameters(), tmp_path).root is None
+
+
+def test_the_command_line_shows_one_sentence_and_no_traceback(tmp_path: Path) -> None:
+    params = "ltr.extraction.density=1.5"
+    done = command(tmp_path, "run", "--env", "test", "--pipelines", "ltr", "--params", params)
+    sentence = "Parameter ltr.extraction.density is 1.5: input should be less than or equal to 1."
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Error: {sentence}\n")

@@ -1,0 +1,174 @@
+"""The contract that every method meets which masks weights; a new method is one row of the table.
+
+A row makes the keyword arguments of the method from a density.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from lottery_pipeline.methods import METHODS
+from lottery_pipeline.options import MASK_OPTIONS, STRUCTURE_OPTIONS, ImpOptions
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
+from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.sparsity.masks import are_nested
+from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
+from lottery_pipeline.tickets import Ticket
+from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits
+
+
+def row(method: str, **options: Any) -> Callable[[float], dict[str, Any]]:
+    return lambda density: {"options": MASK_OPTIONS[method](density=density, **options)}
+
+
+TABLE: dict[str, Callable[[float], dict[str, Any]]] = {
+    "lth": lambda density: {"options": ImpOptions(density=density, rate=0.6)},
+    "ltr": lambda density: {"options": ImpOptions(density=density, rate=0.6)},
+    "cts": row("cts", length=2),
+    "snip": row("snip", images_per_class=3),
+    "grasp": row("grasp", images_per_class=3),
+    "synflow": row("synflow", rounds=5),
+    "magnitude": row("magnitude"),
+    "random": row("random"),
+    "edge_popup": row("edge_popup", length=2),
+    "gem_miner": row("gem_miner", length=4, pruning_epochs=2),
+    "prospr": row("prospr", steps=2, batch_size=10),
+}
+ITERATIVE = ("lth", "ltr")
+AT_THE_START = set(TABLE) - {"ltr", "cts"}  # which rewind to theta_k
+WITHOUT_COST = {"magnitude", "random"}
+PRUNABLE = 194
+DENSITIES = [1.0, 0.5, 0.05, 1 / PRUNABLE + 1e-9]
+
+every_method = pytest.mark.parametrize("method", TABLE)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return draw_images()
+
+
+@pytest.fixture(scope="module")
+def dense(images):
+    return pretrain_tiny(images)
+
+
+def extract(method, images, dense, density, *, seed=0, **others) -> Extraction:
+    return METHODS[method](
+        images,
+        dense,
+        RECIPE,
+        seed=seed,
+        device="cpu",
+        allow_factory=OWN_MODEL,
+        **TABLE[method](density),
+        **others,
+    )
+
+
+def test_every_method_is_in_the_table():
+    assert set(TABLE) == set(MASK_OPTIONS) == set(METHODS) - set(STRUCTURE_OPTIONS)
+
+
+@every_method
+@pytest.mark.parametrize("density", DENSITIES)
+def test_exactly_k_weights_are_kept(images, dense, method, density):
+    ticket = extract(method, images, dense, density).ticket
+    kept = sum(int(mask.sum()) for mask in ticket.masks.values())
+    assert kept == ticket.kept == math.floor(density * PRUNABLE)
+    assert ticket.density == kept / PRUNABLE
+    assert ticket.method == method
+
+
+@every_method
+def test_exactly_k_weights_are_kept_where_all_scores_are_equal(images, dense, method):
+    flat = {
+        name: torch.full_like(tensor, 0.5) if name.endswith("weight") else tensor
+        for name, tensor in dense.final.items()
+    }
+    equal = replace(dense, final=flat, rewind=flat, initial=flat)
+    ticket = extract(method, images, equal, 0.5).ticket
+    assert sum(int(mask.sum()) for mask in ticket.masks.values()) == PRUNABLE // 2
+
+
+@every_method
+def test_kept_weights_are_those_of_the_dense_run_and_the_others_are_0(images, dense, method):
+    ticket = extract(method, images, dense, 0.5).ticket
+    start = dense.initial if method in AT_THE_START else dense.rewind
+    assert ticket.header.rewind_step == (0 if method in AT_THE_START else dense.rewind_step)
+    for name, tensor in ticket.state.items():
+        mask = ticket.masks.get(name)
+        expected = start[name] if mask is None else torch.where(mask, start[name], 0.0)
+        assert same_bits({name: tensor}, {name: expected})
+
+
+@pytest.mark.parametrize("method", ITERATIVE)
+def test_masks_of_an_iterative_method_are_nested(images, dense, method):
+    ladder = extract(method, images, dense, 0.05).ladder
+    assert ladder is not None
+    assert ladder.last_rung >= 3
+    for rung in range(ladder.last_rung):
+        assert are_nested(ladder.masks(rung + 1), ladder.masks(rung))
+
+
+@every_method
+def test_the_same_seed_gives_the_same_ticket(images, dense, method):
+    first, second = (extract(method, images, dense, 0.05, seed=3).ticket for _ in range(2))
+    assert first.to_bytes() == second.to_bytes()
+
+
+@every_method
+def test_the_dense_run_the_images_and_the_random_state_stay_as_they_were(images, dense, method):
+    def snapshot():
+        states = (dense.initial, dense.rewind, dense.final)
+        parts = (images.train, images.validation, images.test)
+        return (
+            [fingerprint_tensors(state) for state in states],
+            [fingerprint_tensors({"images": part.images, "labels": part.labels}) for part in parts],
+            torch.get_rng_state().tolist(),
+            torch.is_grad_enabled(),
+        )
+
+    before = snapshot()
+    extract(method, images, dense, 0.5)
+    assert snapshot() == before
+
+
+@every_method
+def test_the_shuffled_mask_differs_and_keeps_the_count_of_every_layer(images, dense, method):
+    ticket = extract(method, images, dense, 0.5).ticket
+    shuffled = shuffle_masks(ticket.masks, seed=0)
+    assert count_moved(ticket.masks, shuffled) > 0
+    for name, mask in ticket.masks.items():
+        assert int(mask.sum()) == int(shuffled[name].sum())
+
+
+@every_method
+def test_the_ticket_opens_from_its_file_and_its_cost_is_known(images, dense, method, tmp_path):
+    result = extract(method, images, dense, 0.05)
+    result.ticket.save(tmp_path / "ticket")
+    assert Ticket.load(tmp_path / "ticket", OWN_MODEL).to_bytes() == result.ticket.to_bytes()
+    assert result.ticket.header.parents["dense"] == dense.fingerprint
+    assert result.ticket.header.parents["images"] == images.fingerprint
+    assert (result.search_epochs > 0) == (method not in WITHOUT_COST)
+    assert result.search_seconds > 0
+
+
+@every_method
+@pytest.mark.parametrize("density", [0.5, 0.05])
+def test_the_scores_of_a_method_explain_its_mask(images, dense, method, density):
+    found = extract(method, images, dense, density)
+    if method in ITERATIVE:
+        assert found.scores is None  # they rank anew in every round
+        return
+    kept = {name: found.scores[name][mask] for name, mask in found.ticket.masks.items()}
+    dropped = {name: found.scores[name][~mask] for name, mask in found.ticket.masks.items()}
+    by_layer = method in ("edge_popup", "random")
+    for name in kept if by_layer else [None]:
+        inside = kept[name] if name else torch.cat(list(kept.values()))
+        outside = dropped[name] if name else torch.cat(list(dropped.values()))
+        assert not len(inside) or not len(outside) or inside.min() >= outside.max()

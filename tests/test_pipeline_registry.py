@@ -1,0 +1,117 @@
+"""The registered pipelines: names, contents, wiring."""
+
+import pytest
+from kedro.pipeline import Pipeline
+
+from lottery_pipeline.methods import METHODS as CORE_METHODS
+from lottery_pipeline.parameters import METHOD_GROUPS
+from lottery_pipeline.pipeline_registry import register_pipelines
+from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS
+
+PIPELINES = register_pipelines()
+
+
+def names(pipeline: Pipeline) -> set[str]:
+    return {node.name for node in pipeline.nodes}
+
+
+def test_the_names_of_the_contract_are_registered() -> None:
+    assert set(PIPELINES) == {
+        "__default__",
+        "data_preparation",
+        "dense_pretraining",
+        "lth",
+        "ltr",
+        "cts",
+        "saliency",
+        "snip",
+        "grasp",
+        "synflow",
+        "magnitude",
+        "random",
+        "edge_popup",
+        "gem_miner",
+        "prospr",
+        "layer",
+        "filter",
+        "layer_ltr",
+        "layer_cts",
+        "layer_snip",
+        "layer_grasp",
+        "layer_synflow",
+        "layer_magnitude",
+        "layer_random",
+        "ticket_extraction",
+        "sparse_retraining",
+        "sanity_checks",
+        "reporting",
+    }
+
+
+def test_every_method_of_the_core_has_a_pipeline_and_parameters() -> None:
+    assert [method.name for method in METHODS] == list(CORE_METHODS) == list(METHOD_GROUPS)
+
+
+@pytest.mark.parametrize("method", ["lth", "ltr"])
+def test_a_method_begins_with_the_images_and_the_dense_run(method: str) -> None:
+    assert names(PIPELINES[method]) == {
+        "prepare_images",
+        "profile_images",
+        "draw_images",
+        "pretrain_dense",
+        f"{method}.extract_ticket",
+        f"{method}.retrain_ticket",
+        f"{method}.evaluate_ticket",
+        f"{method}.complete_ladder",
+        f"{method}.train_controls",
+    }
+
+
+def test_the_default_is_a_choice_of_methods_and_the_report() -> None:
+    chosen = set().union(
+        *(names(PIPELINES[name]) for name in ("lth", "ltr", "cts", "snip", "grasp", "synflow", "layer"))
+    )
+    assert names(PIPELINES["__default__"]) == chosen | names(PIPELINES["reporting"])
+
+
+def test_the_filter_baseline_comes_with_the_layer_ticket_that_it_matches() -> None:
+    steps = ("extract_ticket", "retrain_ticket", "evaluate_ticket")
+    filters = {f"filter.{step}" for step in steps}
+    assert names(PIPELINES["layer"]) >= {f"layer.{step}" for step in steps} | filters
+    assert names(PIPELINES["filter"]) == names(PIPELINES["dense_pretraining"]) | filters | {
+        "layer.extract_ticket"
+    }
+
+
+def test_a_composition_begins_with_its_parent() -> None:
+    chain = ("layer.extract_ticket", "layer.pretrain_parent", "layer_cts.extract_ticket")
+    assert names(PIPELINES["layer_cts"]) == {
+        *names(PIPELINES["dense_pretraining"]),
+        *chain,
+        "layer_cts.retrain_ticket",
+        "layer_cts.evaluate_ticket",
+    }
+
+
+def test_saliency_is_five_methods() -> None:
+    methods = ("snip", "grasp", "synflow", "magnitude", "random")
+    assert names(PIPELINES["saliency"]) == set().union(*(names(PIPELINES[name]) for name in methods))
+
+
+def test_ticket_extraction_is_all_methods() -> None:
+    everything = set().union(*(names(PIPELINES[method.name]) for method in METHODS))
+    assert names(PIPELINES["ticket_extraction"]) == everything
+
+
+@pytest.mark.parametrize("name", ["sparse_retraining", "reporting"])
+def test_sparse_retraining_and_reporting_start_from_what_is_stored(name: str) -> None:
+    assert not names(PIPELINES[name]) & names(PIPELINES["dense_pretraining"])
+
+
+def test_every_node_has_a_stage_tag_and_a_verb_first() -> None:
+    verbs = ("prepare", "profile", "draw", "pretrain", "extract", "retrain", "evaluate", "complete", "train")
+    verbs += ("build", "write", "select", "check", "summarise")
+    for pipeline in PIPELINES.values():
+        for node in pipeline.nodes:
+            assert node.tags
+            assert node.name.rsplit(".", 1)[-1].split("_")[0] in verbs

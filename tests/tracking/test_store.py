@@ -1,0 +1,89 @@
+"""Where runs are tracked: URIs, artifact folders, broken stores."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from lottery_pipeline.tracking import store as tracking_store
+from lottery_pipeline.tracking.store import TrackingSettings, artifact_folder, check_store
+
+
+def test_a_relative_store_lies_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert TrackingSettings().resolve_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_the_variable_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert TrackingSettings().resolve_uri(tmp_path) == "http://server:5000"
+
+
+@pytest.mark.parametrize(
+    ("uri", "folder"),
+    [
+        ("sqlite:////data/mlflow.db", Path("/data/mlartifacts")),
+        ("http://server:5000", None),
+        ("databricks", None),
+        ("postgresql://server/mlflow", Path("/project/mlartifacts")),
+    ],
+)
+def test_artifacts_lie_beside_the_store_and_a_server_decides_for_itself(
+    uri: str, folder: Path | None
+) -> None:
+    assert artifact_folder(uri, Path("/project")) == folder
+
+
+def test_an_unknown_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="enable"):
+        TrackingSettings.model_validate({"enable": True})
+
+
+def test_the_switch_may_come_from_a_variable() -> None:
+    assert TrackingSettings.model_validate({"enabled": "false"}).enabled is False
+
+
+def test_a_store_that_is_no_data_base_fails_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no data base" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        check_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_a_store_is_made_with_its_folder(tmp_path: Path) -> None:
+    check_store(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
+    tables = (
+        sqlite3.connect(tmp_path / "new" / "mlflow.db").execute("SELECT name FROM sqlite_master").fetchall()
+    )
+    assert ("runs",) in tables
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["mlflow.db"]
+
+
+def test_a_store_whose_making_is_interrupted_is_not_left_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(uri: str) -> None:
+        Path(uri.removeprefix("sqlite:///")).write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracking_store, "make_store", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        check_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_another_run_has_just_made_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mlflow.db"
+
+    def be_second(uri: str) -> None:
+        for place in (path, Path(uri.removeprefix("sqlite:///"))):
+            store = sqlite3.connect(place)
+            store.execute("CREATE TABLE first (a)" if place == path else "CREATE TABLE second (a)")
+            store.commit()
+            store.close()
+
+    monkeypatch.setattr(tracking_store, "make_store", be_second)
+    check_store(f"sqlite:///{path}")
+    assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("first",)]
