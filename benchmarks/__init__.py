@@ -1,1 +1,1 @@
-"""Benchmarks: scripts that measure, with their recorded results in results/."""
+"""Benchmarks: a folder for each study, with its recorded results beside its scripts."""

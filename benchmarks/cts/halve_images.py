@@ -2,7 +2,8 @@
 
     python -m benchmarks.cts.halve_images FOLDER NEW_FOLDER
 
-The pipeline's own `data.image_size` resizes with an antialiased bilinear filter, which is softer.
+It prepares images and measures nothing. The pipeline's own `data.image_size` resizes with an antialiased
+bilinear filter, which is softer.
 """
 
 import sys

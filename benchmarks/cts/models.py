@@ -1,4 +1,4 @@
-"""A network of the study of CTS against rewinding that is no built-in."""
+"""A network of the study of CTS against rewinding that is not a built-in."""
 
 from torch import nn
 

@@ -5,14 +5,22 @@
     python -m benchmarks.layers.accuracy report small
 
 Blocks are ranked at theta_0, go at once, and what is left starts from theta_0. ``shallow`` is the same
-network with fresh weights: a ResNet of so many blocks per stage from scratch. ``filter`` is a network without
-the least important filters that has as many filters, MACs or parameters as the layer ticket of its criterion.
+network with fresh weights: a ResNet of so many blocks per stage from scratch. ``filter`` is a network
+without the least important filters that has as many filters, MACs or parameters as the layer ticket of its
+criterion.
 
-Every trained network leaves a row in data/work/layer_accuracy/; a run that was stopped goes on where it was,
-and runs with other --seeds or --networks (once the dense networks are there, also with other --criteria or
---removed) can go side by side. `report` (done at the end of `run`, too) gathers the rows in
-results/layer_accuracy_<setting>.json. Rows recorded there are not measured again; to begin anew,
-remove the file and the folder.
+Every trained network leaves a row in data/work/layer_accuracy/. A run that was stopped resumes where it
+was, and runs with other --seeds or --networks (once the dense networks are there, also with other
+--criteria or --removed) can run side by side. `report` (done at the end of `run`, too) gathers the rows in
+results/layer_accuracy_<setting>.json beside this script. Rows recorded there are not measured again; to
+begin anew, remove the file and the folder.
+
+Found, in setting `small` (points against the dense parent): ResNet-32 without 1 to 5 blocks -0.1 to -0.8,
+and ResNet-56 without 12 blocks +1.0 ± 2.5 (SNIP) and +0.1 ± 2.5 (GraSP). No layer ticket loses a point in
+the mean, but all are undecided at a margin of one point. In pairs, layer tickets are level with shallow
+networks: 0.0 ± 1.5 (SNIP), -0.1 ± 1.2 (GraSP). On digits all networks are too good to be told apart.
+Machine: 2 cores of an AMD EPYC (`small`: AVX2, `digits`: AVX-512), one thread, torch 2.14.1.
+Runs: seeds 0, 1 and 2; ResNet-56 without 1 to 5 blocks: seed 0 alone.
 """
 
 import argparse
@@ -40,7 +48,8 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import FilterOptions, LayerOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.files import write_atomically
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.reproducibility.measured import flatten_record
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.tickets import TicketError
 from lottery_pipeline.training.dense import DenseRun, load_dense_run, pretrain, save_dense_run
 
@@ -209,8 +218,9 @@ def measure(parent: Parent, plan: Plan) -> dict[str, Any]:
         device=parent.device,
         **costs,
     )
+    flat = flatten_record(metrics)
     blocks = list(found.ticket.header.spec.removed_blocks)
-    return {name: metrics[name] for name in MEASURED} | {"removed_blocks": blocks}
+    return {name: flat[name] for name in MEASURED} | {"removed_blocks": blocks}
 
 
 def extract(parent: Parent, plan: Plan) -> Extraction:
@@ -218,15 +228,12 @@ def extract(parent: Parent, plan: Plan) -> Extraction:
     rewinding = "reinit" if plan.method == "shallow" else "weights"
     options = LayerOptions(criterion=(plan.criterion,), removed=plan.removed, rewinding=rewinding)
     about = (parent.images, parent.dense, parent.setting.recipe)
-    layer = extract_layer(*about, seed=plan.seed, options=options, device=parent.device)
+    layer = extract_layer(Search(*about, seed=plan.seed, device=parent.device), options)
     if plan.method != "filter":
         return layer
     return extract_filter(
-        *about,
-        seed=plan.seed,
-        options=FilterOptions(criterion=plan.criterion, matching=plan.matching),
-        device=parent.device,
-        match=layer.ticket.header.spec,
+        Search(*about, seed=plan.seed, device=parent.device, match=layer.ticket.header.spec),
+        FilterOptions(criterion=plan.criterion, matching=plan.matching),
     )
 
 

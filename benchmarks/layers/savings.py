@@ -5,7 +5,7 @@ from typing import Any
 
 from lottery_pipeline.costs.macs import count_macs, total_macs
 from lottery_pipeline.costs.sizes import count_parameters
-from lottery_pipeline.methods.layer.layer_search import without_blocks
+from lottery_pipeline.methods.layer.removal import without_blocks
 from lottery_pipeline.methods.layer.selection import choose_blocks, plan_removal
 from lottery_pipeline.models.blocks import list_candidates, stage_sizes
 from lottery_pipeline.models.registry import build_model

@@ -1,10 +1,16 @@
 """What a step of Concrete Ticket Search costs beside a training step of the same network and batch.
 
-Training and searches take turns on the same synthetic images, an epoch each, in one process; the ratio is
-taken within each round. A KL objective adds the teacher's forward pass, a third of a training step, so 4/3 is
-what the arithmetic alone would give; the rest is gates, noise, GradBalance and Adam.
+    python -m benchmarks.speed.mask_search [--rounds N] [--output FILE]
 
-Run: python -m benchmarks.speed.mask_search [--rounds N] [--output FILE]
+Training and searches take turns on the same synthetic images, an epoch each, in one process; the ratio is
+taken within each round. A KL objective adds the teacher's forward pass, a third of a training step, so 4/3
+is what the arithmetic alone would give; the rest is gates, noise, GradBalance and Adam. The result is
+written to results/mask_search.json beside this script.
+
+Found, in training steps of ResNet-20 at batch 128: with a KL objective 1.36 (32x32 pixels, float32), 1.35
+(32x32, bfloat16) and 1.41 (16x16, float32); with the task loss 1.04, 1.02 and 1.08.
+Machine: 2 cores of an AMD EPYC (AVX-512), two threads, torch 2.14.1.
+Runs: 15 rounds, the default; the number is not in the record.
 """
 
 import argparse

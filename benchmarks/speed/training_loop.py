@@ -1,5 +1,7 @@
 """Images per second of the training loop, beside the bare step and the classic loop.
 
+    python -m benchmarks.speed.training_loop [--rounds N] [--only NAME] [--output FILE]
+
 Three loops train the same network on synthetic images, in one process and in alternating rounds:
 
 - bare: one random batch that lies on the device; forward, backward, fused SGD step, nothing else; channels
@@ -11,7 +13,13 @@ Three loops train the same network on synthetic images, in one process and in al
   every forward pass, ``torch.optim.SGD`` as it comes, NCHW. For ResNet-20 in bfloat16 it is run twice: as it
   is (float32, which is all that the loop it stands for, that of open_lth, can do here) and under autocast.
 
-Run: python -m benchmarks.speed.training_loop [--rounds N] [--output FILE]
+The result is written to results/training_loop.json beside this script.
+
+Found, as medians of the ratios within a round: ResNet-20 in float32 runs at 1.01 times the speed of the
+bare step and 1.45 times that of the classic loop, in bfloat16 at 0.96 and 2.13 times (1.30 beside the
+classic loop under autocast), LeNet-300-100 at 0.99 and 11.9 times.
+Machine: 2 cores of an AMD EPYC (AVX-512), two threads, torch 2.14.1.
+Runs: 15 rounds, after one to warm up.
 """
 
 import argparse
