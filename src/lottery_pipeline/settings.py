@@ -6,6 +6,7 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 
 from lottery_pipeline.hooks.checkpoints import CheckpointHooks
+from lottery_pipeline.hooks.locks import LockHooks
 from lottery_pipeline.hooks.progress import ProgressHooks
 from lottery_pipeline.hooks.requests import RequestHooks
 from lottery_pipeline.tracking.hook import TrackingHooks
@@ -32,7 +33,9 @@ def read_environment(name: str, default: str) -> str:
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-HOOKS = (RequestHooks(), ProgressHooks(), CheckpointHooks(), TrackingHooks())
+# Of hooks that want to be first or last, Kedro puts a later one further out: a run is refused for its own
+# faults before it asks for locks, and releases its locks before RequestHooks turns an error into a sentence.
+HOOKS = (LockHooks(), RequestHooks(), ProgressHooks(), CheckpointHooks(), TrackingHooks())
 # Our hook tracks alone.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro-telemetry")
 

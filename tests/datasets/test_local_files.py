@@ -45,3 +45,31 @@ def test_the_newest_version_is_loaded_unless_one_is_pinned(tmp_path: Path) -> No
     pinned = RecordDataset(filepath=path, version=Version("2026-01-01T00.00.00.000Z", None))
     assert pinned.load()["version"].startswith("2026-01")
     assert pinned.stored_path() == tmp_path / "a.json" / "2026-01-01T00.00.00.000Z" / "a.json"
+
+
+def test_a_run_reads_the_version_it_wrote_and_not_a_newer_one_of_another(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    ours = RecordDataset(filepath=path, version=Version(None, "2026-01-01T00.00.00.000Z"))
+    ours.save({"run": "ours"})
+    RecordDataset(filepath=path, version=Version(None, "2026-02-01T00.00.00.000Z")).save({"run": "theirs"})
+    assert ours.load() == {"run": "ours"}
+    assert ours.resolve_load_version() == "2026-01-01T00.00.00.000Z"
+    # Workers, and other entries of the same path, know what the run wrote by its version.
+    worker = RecordDataset(filepath=path, version=Version(None, "2026-01-01T00.00.00.000Z"))
+    assert worker.load() == {"run": "ours"}
+
+
+def test_a_version_without_a_given_name_is_read_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    dataset = RecordDataset(filepath=path, version=Version(None, None))
+    dataset.save({"run": "ours"})
+    RecordDataset(filepath=path, version=Version(None, "9999-01-01T00.00.00.000Z")).save({"run": "theirs"})
+    assert dataset.load() == {"run": "ours"}
+
+
+def test_before_it_wrote_one_a_run_reads_the_newest_version(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.json")
+    RecordDataset(filepath=path, version=Version(None, "2026-01-01T00.00.00.000Z")).save({"run": "theirs"})
+    assert RecordDataset(filepath=path, version=Version(None, "2026-02-01T00.00.00.000Z")).load() == {
+        "run": "theirs"
+    }

@@ -51,6 +51,9 @@ def test_a_run_is_mirrored_as_it_was(mlflow_uri: str, tmp_path: Path) -> None:
         "ltr.test_accuracy",
         "ltr.density",
         "ltr.search_epochs",
+        "ltr.search_seconds",
+        "ltr.train_seconds",
+        "dense.seconds",
     } <= data.metrics.keys()
     assert {"ltr.history.train_loss", "dense.history.validation_accuracy"} <= data.metrics.keys()
     assert {"ltr.round_01.train_loss", "ltr.ladder.test_accuracy"} <= data.metrics.keys()

@@ -1,9 +1,14 @@
+import json
 import logging
 import os
+import socket
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 
@@ -41,7 +46,7 @@ def test_tensors_that_share_memory_or_are_strided_are_saved_whole(tmp_path):
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "noise", "foreign", "no header"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "noise", "foreign", "no header", "flipped", "old"])
 def test_an_unusable_file_is_reported_and_passed_over(tmp_path, damage, caplog):
     checkpoints = make(tmp_path)
     path = checkpoints.save(A, {"w": torch.ones(100)}, {"step": 1})
@@ -54,9 +59,12 @@ def test_an_unusable_file_is_reported_and_passed_over(tmp_path, damage, caplog):
         path.write_bytes(os.urandom(500))
     elif damage == "foreign":
         path.rename(checkpoints.path(B))
+    elif damage == "flipped":
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 0x80]))
+    elif damage == "old":
+        text = json.dumps({"fingerprint": A, "record": {"step": 1}})
+        save_file({"w": torch.ones(100)}, path, metadata={"checkpoint": text})
     else:
-        from safetensors.torch import save_file
-
         save_file({"w": torch.ones(1)}, path)
 
     with caplog.at_level(logging.WARNING):
@@ -81,6 +89,48 @@ def test_what_a_killed_writer_left_is_removed_when_its_computation_returns(tmp_p
     os.utime(theirs, (hour_ago, hour_ago))
     checkpoints.save(A, {}, {})
     assert not theirs.exists()
+
+
+@pytest.mark.parametrize(("writer", "stays"), [("us", True), ("the dead", False), ("another host", True)])
+def test_a_file_that_is_being_written_stays(tmp_path, writer, stays):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    name = {"us": f"{os.getpid()}@{host}", "the dead": f"{dead.pid}@{host}", "another host": "1@no.such"}[
+        writer
+    ]
+    checkpoints = make(tmp_path)
+    checkpoints.save(B, {}, {})
+    temporary = checkpoints.folder / f".{A}.safetensors.{name}.xyz.tmp"
+    temporary.write_bytes(b"half")
+
+    assert checkpoints.load(A) is None
+
+    assert temporary.exists() == stays
+
+
+USE = """
+import sys, time
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+checkpoints = Checkpoints(sys.argv[1])
+checkpoints.save("a" * 64, {}, {})
+print("saved", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_another_process_uses_is_neither_cleared_nor_pushed_out(tmp_path):
+    checkpoints = make(tmp_path, limit=1)
+    arguments = [sys.executable, "-c", USE, str(checkpoints.folder)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "saved\n"
+        assert checkpoints.load(A) is not None
+        checkpoints.save(B, {}, {})
+        checkpoints.clear_used()
+        assert [path.stem for path in checkpoints.folder.glob("*.safetensors")] == [A]
+        other.kill()
+    checkpoints.clear(A)
+    assert not list(checkpoints.folder.glob("*.safetensors"))
 
 
 def test_a_failed_save_keeps_the_old_file(tmp_path):

@@ -5,8 +5,10 @@ import struct
 
 import pytest
 import torch
+from kedro.io import DatasetError
 from safetensors.torch import load_file, save_file
 
+from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
@@ -290,3 +292,44 @@ def test_a_damaged_file_is_refused_in_one_sentence(dense, tmp_path, damage):
 
     with pytest.raises(DenseRunError, match="is not a valid dense run"):
         load_dense_run(path)
+
+
+def test_flipped_sign_bits_are_refused_and_the_sentence_says_what_to_do(dense, tmp_path):
+    path = tmp_path / "dense.safetensors"
+    save_dense_run(dense, path)
+    tensors, header = read(path)
+    name = next(name for name in tensors if name.startswith("initial/") and name.endswith("weight"))
+    tensors[name] = -tensors[name]
+    save_file(tensors, path, metadata={"dense_run": json.dumps(header)})
+
+    with pytest.raises(DenseRunError, match="does not agree with its SHA-256 sum") as error:
+        load_dense_run(path)
+
+    assert "remove it and run" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_changed_header_is_refused(dense, tmp_path):
+    path = tmp_path / "dense.safetensors"
+    save_dense_run(dense, path)
+    tensors, header = read(path)
+    header["metrics"]["test_accuracy"] -= 0.25
+    save_file(tensors, path, metadata={"dense_run": json.dumps(header)})
+
+    with pytest.raises(DenseRunError, match="does not agree with its SHA-256 sum"):
+        load_dense_run(path)
+
+
+def test_a_run_of_an_older_version_is_refused_but_not_reused(dense, tmp_path, caplog):
+    path = tmp_path / "dense.safetensors"
+    save_dense_run(dense, path)
+    tensors, header = read(path)
+    del header["sha256"]
+    save_file(tensors, path, metadata={"dense_run": json.dumps(header)})
+
+    with pytest.raises(DenseRunError, match="was written by an older version"):
+        load_dense_run(path)
+    with pytest.raises(DatasetError, match="was written by an older version"):
+        DenseRunDataset(filepath=str(path)).load()
+    assert DenseRunDataset(filepath=str(path), missing_ok=True).load() is None
+    assert "computed again" in caplog.text

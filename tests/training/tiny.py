@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSet, ImageSplits, assemble_splits
+from lottery_pipeline.training.history import CLOCK_COLUMNS
 
 
 def tiny_set(count: int, *, seed: int, size: int = 6, channels: int = 1, classes: int = 3) -> ImageSet:
@@ -48,4 +49,4 @@ def tiny_masks(model: nn.Module, *, density: float = 0.4, seed: int = 5) -> dict
 
 def untimed(history: list[dict]) -> list[dict]:
     """History rows without what depends on the clock."""
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in history]
+    return [{k: v for k, v in row.items() if k not in CLOCK_COLUMNS} for row in history]

@@ -1,5 +1,6 @@
 """Dataset for the checkpoints of a run: one object that all nodes of the run share."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
@@ -31,6 +32,11 @@ class CheckpointsDataset(AbstractDataset[None, Any]):
         self._limit = limit
         self.metadata = metadata
         self._checkpoints: Checkpoints | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie."""
+        return Path(self._filepath)
 
     def load(self) -> "Checkpoints":
         """Return the one object of this run."""

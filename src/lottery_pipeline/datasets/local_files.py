@@ -28,6 +28,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         super().__init__(PurePosixPath(filepath), version)
         self.missing_ok = missing_ok
         self.metadata = metadata
+        self._saved_version: str | None = None
 
     @property
     def path(self) -> Path:
@@ -35,7 +36,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         return Path(self._filepath)
 
     def stored_path(self) -> Path:
-        """Return the file that ``load`` reads: the newest version, or the pinned one."""
+        """Return the file that ``load`` reads: the pinned version, else this run's own, else the newest."""
         return Path(self._get_load_path())
 
     def load(self) -> Any:
@@ -50,6 +51,18 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     def save(self, data: Any) -> None:
         """Write the file atomically."""
         self._write(Path(self._get_save_path()), data)
+        self._saved_version = self.resolve_save_version()
+
+    def resolve_load_version(self) -> str | None:
+        """Return the version that is read; once this run has written one, it reads no other run's newer one.
+
+        What this run wrote is known from the file system, too: workers do not share this object.
+        """
+        if self._version and not self._version.load:
+            own = self._saved_version or self._version.save
+            if own and Path(self._get_versioned_path(own)).is_file():
+                return str(own)
+        return super().resolve_load_version()
 
     @abstractmethod
     def _read(self, path: Path) -> Any: ...

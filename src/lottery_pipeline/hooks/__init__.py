@@ -1,1 +1,1 @@
-"""Hooks: what happens around the nodes. Requests, preflight, progress and checkpoints."""
+"""Hooks: what happens around the nodes. Requests, preflight, locks, progress and checkpoints."""

@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.options import FilterOptions, LayerOptions
+from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.parameters import (
-    COMPOSED_GROUPS,
-    METHOD_GROUPS,
     DataParameters,
-    ImpParameters,
     ModelParameters,
     ParametersError,
 )
@@ -25,6 +22,8 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
     from torch import nn
+
+    from lottery_pipeline.models.spec import ModelSpec
 
 _STANDING_IN = (3, 32, 32)  # channels, height and width of images that nobody has read yet
 
@@ -117,9 +116,9 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
         faults = list(_refusal("model", lambda: _check_model(parameters["model"])))
         yield from faults
         checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
-        for name in (*METHOD_GROUPS, *COMPOSED_GROUPS):
+        for name in (*METHODS, *COMPOSITIONS):
             if not faults and (f"{name}.extraction" in wanted or name in checked):
-                yield from _refusal(name, partial(_check_method, parameters["model"], parameters[name]))
+                yield from _refusal(name, partial(_check_method, name, parameters["model"], parameters[name]))
 
 
 def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
@@ -148,28 +147,21 @@ def _check_model(model: ModelParameters) -> None:
     _prunable_shapes(model)
 
 
-def _check_method(model: ModelParameters, method: Any) -> None:
-    from lottery_pipeline.methods.imp.rungs import plan_rungs
-    from lottery_pipeline.sparsity.allocation import allocate_smart_ratio, kept_count
+def _check_method(name: str, model: ModelParameters, group: Any) -> None:
+    """Ask the method itself whether its options can work on this network."""
+    from lottery_pipeline.methods import CHECKS
+    from lottery_pipeline.sparsity.allocation import kept_count
 
-    if isinstance(method.extraction, LayerOptions):
-        _check_layer(model, method.extraction)
-        return
-    if isinstance(method.extraction, FilterOptions):
-        if method.extraction.scope == "all":
-            _check_extra("torch_pruning", "compact")
-        return
+    method = COMPOSITIONS[name][1] if name in COMPOSITIONS else METHODS[name]
+    spec, options = _stand_in_spec(model), group.extraction
     shapes = _prunable_shapes(model)
-    if shapes is None:
+    if method.has_density and options.density is not None and shapes is not None:
+        kept_count(options.density, sum(math.prod(shape) for shape in shapes.values()))
+    check = CHECKS.get(method.name)
+    last = None if check is None else check(spec, options)
+    if last is None or not hasattr(group, "controls"):
         return
-    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
-    if not isinstance(method, ImpParameters):
-        kept = kept_count(method.extraction.density, sum(sizes.values()))
-        if getattr(method.extraction, "allocation", None) == "smart_ratio":
-            allocate_smart_ratio(shapes, kept, vgg="vgg" in model.name)
-        return
-    last = len(plan_rungs(method.extraction, sizes))
-    for rung in method.controls.rungs if method.controls.kinds else ():
+    for rung in group.controls.rungs if group.controls.kinds else ():
         if rung > last:
             raise ValueError(
                 f"controls.rungs has {rung}, but this search has rungs 0 to {last} (-1 is the last)"
@@ -179,19 +171,6 @@ def _check_method(model: ModelParameters, method: Any) -> None:
 def _check_extra(package: str, extra: str) -> None:
     if find_spec(package) is None:
         raise ValueError(f'this needs the extra "{extra}": pip install "lottery_pipeline[{extra}]"')
-
-
-def _check_layer(model: ModelParameters, options: LayerOptions) -> None:
-    from lottery_pipeline.methods.layer.selection import plan_removal
-    from lottery_pipeline.models.names import ModelError
-
-    network = _draw_network(model)
-    if network is None:
-        return
-    try:
-        plan_removal(network, options, _STANDING_IN)
-    except ModelError as error:
-        raise ValueError(f"{error}; or set layer.extraction.removed to 0, which leaves it whole") from error
 
 
 def _prunable_shapes(model: ModelParameters) -> dict[str, tuple[int, ...]] | None:
@@ -206,23 +185,30 @@ def _prunable_shapes(model: ModelParameters) -> dict[str, tuple[int, ...]] | Non
 
 
 def _draw_network(model: ModelParameters) -> "nn.Module | None":
-    """Build a built-in on the meta device; nothing for other networks, whose images may have to fit.
+    """Build a built-in on the meta device; None for other networks."""
+    from lottery_pipeline.models.registry import build_model
 
-    The images are not known yet, so ten classes and 32 x 32 pixels stand for them: names of layers do not
-    depend on that, and the number of weights hardly.
+    spec = _stand_in_spec(model)
+    return None if spec is None else build_model(spec, seed=0, device="meta")
+
+
+def _stand_in_spec(model: ModelParameters) -> "ModelSpec | None":
+    """Specify a built-in before its images are known; None for other networks, whose images may have to fit.
+
+    Ten classes and 32 x 32 pixels stand for the images: names of layers do not depend on that, and the number
+    of weights hardly.
     """
     from lottery_pipeline.models.names import BUILT_IN_MODELS
-    from lottery_pipeline.models.registry import build_model
     from lottery_pipeline.models.spec import ModelSpec
 
     if model.name not in BUILT_IN_MODELS:
         return None
-    spec = ModelSpec(
+    return ModelSpec(
         name=model.name,
+        ignore_layers=model.ignore_layers,
         num_classes=10,
         channels=_STANDING_IN[0],
         image_size=_STANDING_IN[1:],
         mean=(0.5,) * 3,
         std=(0.25,) * 3,
     )
-    return build_model(spec, seed=0, device="meta")

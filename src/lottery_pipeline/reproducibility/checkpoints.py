@@ -12,7 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lottery_pipeline.reproducibility.files import replace_atomically
+from lottery_pipeline.reproducibility.file_marks import FileMarks, is_used_elsewhere
+from lottery_pipeline.reproducibility.files import is_left_over, replace_atomically
+from lottery_pipeline.reproducibility.fingerprints import fingerprint as fingerprint_record
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +28,12 @@ class Checkpoints:
 
     A file is replaced atomically, so a kill at any moment leaves the old one or the new one. What a killed
     process left half-written is removed when the same computation starts again, or by any save an hour later.
+    Several runs may use one folder: none removes what another process is writing or may come back to.
 
     Attributes:
         folder: where the files lie; made when the first is written.
         interval_seconds: least time between two saves of unfinished work (``is_due``).
-        limit: most files kept; the oldest go first.
+        limit: most files kept; the oldest go first, those that another process uses not at all.
     """
 
     def __init__(self, folder: str | Path, *, interval_seconds: float = 15.0, limit: int = 16) -> None:
@@ -38,6 +42,7 @@ class Checkpoints:
         self.limit = limit
         self._saved_at = time.monotonic()
         self._used: set[str] = set()
+        self._marks = FileMarks()
 
     def path(self, fingerprint: str) -> Path:
         """Where the checkpoint of this fingerprint lies.
@@ -67,14 +72,21 @@ class Checkpoints:
             return None
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
-                content = json.loads((file.metadata() or {})["checkpoint"])
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            text = metadata["checkpoint"]
+            if metadata.get("sha256") != _checksum(text, tensors):
+                raise ValueError("its content does not agree with its SHA-256 sum")
+            content = json.loads(text)
             if content["fingerprint"] != fingerprint:
                 raise ValueError("it belongs to another computation")
             record = dict(content["record"])
+        except FileNotFoundError:  # another process has just removed it
+            return None
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("The checkpoint %s cannot be used (%s); starting anew.", path, error)
             return None
+        self._marks.mark(path)
         return tensors, record
 
     def save(self, fingerprint: str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
@@ -92,15 +104,17 @@ class Checkpoints:
         self._used.add(fingerprint)
         content = json.dumps({"fingerprint": fingerprint, "record": dict(record)}, allow_nan=False)
         on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        metadata = {"checkpoint": content, "sha256": _checksum(content, on_cpu)}
         with replace_atomically(path) as temporary:
-            save_file(_without_shared_memory(on_cpu), temporary, metadata={"checkpoint": content})
+            save_file(_without_shared_memory(on_cpu), temporary, metadata=metadata)
+        self._marks.mark(path)
         self._saved_at = time.monotonic()
         self._remove_oldest(keep=path)
         return path
 
     def clear(self, fingerprint: str) -> None:
-        """Remove the checkpoint of one computation, if there is one."""
-        self.path(fingerprint).unlink(missing_ok=True)
+        """Remove the checkpoint of one computation, if there is one and no other process uses it."""
+        _remove(self.path(fingerprint))
         self._remove_leftovers(fingerprint)
         self._used.discard(fingerprint)
 
@@ -111,18 +125,30 @@ class Checkpoints:
 
     def _remove_leftovers(self, fingerprint: str) -> None:
         for path in self.folder.glob(f".{fingerprint}.safetensors.*.tmp"):
-            path.unlink(missing_ok=True)
+            if is_left_over(path):
+                path.unlink(missing_ok=True)
 
     def _remove_oldest(self, keep: Path) -> None:
         now = time.time()
-        for path in self.folder.glob(".*.safetensors.*.tmp"):
+        # What begins with .tmp are unfinished files of safetensors itself.
+        for path in [*self.folder.glob(".*.safetensors.*.tmp"), *self.folder.glob(".tmp*")]:
             if now - _modified(path) > _STALE_SECONDS:
                 path.unlink(missing_ok=True)
         others = [path for path in self.folder.glob("*.safetensors") if path != keep]
         # What this run does not need goes before what it may come back to.
         others.sort(key=lambda path: (path.stem in self._used, _modified(path)), reverse=True)
         for path in others[max(self.limit - 1, 0) :]:
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, unless another process may come back to it."""
+    if not is_used_elsewhere(path):
+        path.unlink(missing_ok=True)
+
+
+def _checksum(content: str, tensors: Mapping[str, Tensor]) -> str:
+    return fingerprint_record({"content": content, "tensors": fingerprint_tensors(tensors)})
 
 
 def _modified(path: Path) -> float:

@@ -1,21 +1,27 @@
 """Atomic files: a reader sees the old content or the new, never a part."""
 
 import os
+import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_WRITER = re.compile(r"\.(?P<pid>[0-9]{1,9})@(?P<host>.+)\.[^.]+\.tmp$")
 
 
 @contextmanager
 def replace_atomically(path: str | Path) -> Iterator[Path]:
     """Yield a temporary sibling of ``path``; it takes its place when the block ends well.
 
-    The parent folder is made; the temporary file is removed when the block raises.
+    The parent folder is made; the temporary file is removed when the block raises. Its name says which
+    process writes it, so that others can tell a file being written from one that a kill has left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    writer = f"{os.getpid()}@{socket.gethostname()}"
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.{writer}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -29,6 +35,27 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_left_over(temporary: Path) -> bool:
+    """Whether a temporary file of ``replace_atomically`` is known to have no writer any more."""
+    writer = _WRITER.search(temporary.name)
+    if writer is None:  # of a version that did not name its process
+        return True
+    return writer["host"] == socket.gethostname() and not is_running(int(writer["pid"]))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine is running."""
+    if os.name == "nt":  # there, signal 0 is no question but a signal
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

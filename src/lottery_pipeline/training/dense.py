@@ -38,6 +38,10 @@ class DenseRunError(ValueError):
     """A dense run that is damaged, or that does not belong to the images or the model at hand."""
 
 
+class OutdatedDenseRunError(DenseRunError):
+    """A dense run of an older version, whose content cannot be checked."""
+
+
 @dataclass(frozen=True, eq=False)
 class DenseRun:
     """A finished dense training.
@@ -194,17 +198,20 @@ class _Header(BaseModel):
     metrics: dict[str, _Number]
     images_fingerprint: _Fingerprint
     fingerprint: _Fingerprint
+    sha256: _Fingerprint | None = None  # of the rest of the header and all tensors
 
 
-_HEADER_FIELDS = tuple(name for name in _Header.model_fields if name != "format_version")
+_HEADER_FIELDS = tuple(name for name in _Header.model_fields if name not in ("format_version", "sha256"))
 
 
 def save_dense_run(run: DenseRun, path: str | Path) -> None:
-    """Write a dense run as one safetensors file, atomically."""
-    header = _Header(**{name: getattr(run, name) for name in _HEADER_FIELDS}).model_dump_json()
+    """Write a dense run as one safetensors file with a sum of its content, atomically."""
+    fields = _Header(**{name: getattr(run, name) for name in _HEADER_FIELDS})
+    record = json.loads(fields.model_dump_json(exclude={"sha256"}))
     tensors = {f"{part}/{name}": t.contiguous() for part in _PARTS for name, t in getattr(run, part).items()}
     # Clones: for k = 0, or with tied weights, parts share memory, which safetensors refuses.
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    header = json.dumps({**record, "sha256": _checksum(record, tensors)})
     with replace_atomically(path) as temporary:
         save_file(tensors, temporary, metadata={_HEADER_KEY: header})
 
@@ -213,23 +220,36 @@ def load_dense_run(path: str | Path) -> DenseRun:
     """Read what ``save_dense_run`` wrote, trusting nothing in it.
 
     The three states must have the names, types and shapes of the network that the header specifies (for a
-    user's own factory, whose code is not run here: of one another), and finite values.
+    user's own factory, whose code is not run here: of one another), finite values, and the sum of the content
+    that is stored beside them.
 
     Raises:
         FileNotFoundError: there is no such file.
+        OutdatedDenseRunError: an older version wrote it, without that sum.
         DenseRunError: the file is not a dense run, or is damaged.
     """
     try:
         _check_header_length(Path(path))
         with safe_open(path, framework="pt", device="cpu") as file:
-            header = _read_header(file.metadata())
+            record = _read_record(file.metadata())
+            header = _check_header(record)
             _check_index({name: file.get_slice(name) for name in file.keys()}, header)  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         _check_values(tensors)
-    except FileNotFoundError:
+        if header.sha256 is None:
+            raise OutdatedDenseRunError(
+                f"{path} was written by an older version, without a SHA-256 sum of its content; "
+                "remove it and run the pipeline that makes it (dense_pretraining makes the dense run)"
+            )
+        if header.sha256 != _checksum(record, tensors):
+            raise DenseRunError("its content does not agree with its SHA-256 sum, so it is damaged")
+    except (FileNotFoundError, OutdatedDenseRunError):
         raise
     except (SafetensorError, OSError, DenseRunError, ModelError) as error:
-        raise DenseRunError(f"{path} is not a valid dense run: {error}") from error
+        raise DenseRunError(
+            f"{path} is not a valid dense run: {error}; remove it and run the pipeline that makes it "
+            "(dense_pretraining makes the dense run)"
+        ) from error
     content: dict[str, Any] = {name: getattr(header, name) for name in _HEADER_FIELDS}
     for part in _PARTS:
         prefix = f"{part}/"
@@ -245,17 +265,28 @@ def _check_header_length(path: Path) -> None:
         raise DenseRunError("it is cut off, or no safetensors file")
 
 
-def _read_header(metadata: dict[str, str] | None) -> _Header:
+def _read_record(metadata: dict[str, str] | None) -> dict[str, Any]:
     try:
-        return _Header.model_validate(json.loads((metadata or {})[_HEADER_KEY]))
+        return dict(json.loads((metadata or {})[_HEADER_KEY]))
     except KeyError as error:
         raise DenseRunError("it has no header of a dense run") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DenseRunError("its header is not JSON") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DenseRunError("its header is not a JSON object") from error
+
+
+def _check_header(record: dict[str, Any]) -> _Header:
+    try:
+        return _Header.model_validate(record)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"]) or "header"
         raise DenseRunError(f"{place} in its header: {first['msg']}") from error
+
+
+def _checksum(record: dict[str, Any], tensors: State) -> str:
+    """Hash the header, without the sum itself, and the tensors; it finds damage, not forgery."""
+    header = {name: value for name, value in record.items() if name != "sha256"}
+    return fingerprint({"header": header, "tensors": fingerprint_tensors(tensors)})
 
 
 def _check_index(index: dict[str, Any], header: _Header) -> None:

@@ -96,11 +96,11 @@ def recompute_batchnorm_(
     precision: Precision = "float32",
     seed: int = 0,
 ) -> None:
-    """Replace the batch-norm statistics by those of the network as it is now (specs/extraction.md 0.5).
+    """Replace the batch-norm statistics by those of the network as it is now.
 
     The statistics become the plain mean over ``batches`` full batches of images without augmentation; a
-    small set is passed over again in a new order. Weights, modes and momenta stay as they are. For a ticket
-    that is evaluated without training: the averages of the dense network are wrong for it.
+    small set is passed over again in a new order. Weights, modes and momenta stay as they are. A ticket that
+    is evaluated without training needs this, because the dense network's averages are wrong for it.
 
     Raises:
         EvaluationError: there are fewer than two images, so there is no variance.

@@ -1,10 +1,14 @@
 """The numbers of a training between two history rows, gathered without waiting for the device."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+# Of a row of a history, a trace, a ladder or the controls: what the clock gives. All else is computed.
+CLOCK_COLUMNS = ("seconds", "images_per_second")
 
 _MOST_VALUES_HELD = 2**21
 _MOST_STEPS_HELD = 64
@@ -91,8 +95,18 @@ class Interval:
 def early_stop_step(history: list[dict[str, Any]]) -> int:
     """Return the step of least validation loss, the first of equals; the last row where none was measured.
 
-    It is found afterwards and never stops a training (Frankle & Carbin 2019, specs/extraction.md 1.2).
+    It is found afterwards and never stops a training (Frankle & Carbin, ICLR 2019: the iteration of least
+    validation loss is where training would be stopped).
     """
     measured = [row for row in history if row["validation_loss"] is not None]
     best = min(measured, key=lambda row: row["validation_loss"]) if measured else history[-1]
     return int(best["step"])
+
+
+def least_validation_loss(history: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the least validation loss of a history; None where there were no validation images.
+
+    A history out of a table has NaN where a value is missing.
+    """
+    losses = [row.get("validation_loss") for row in history]
+    return min((loss for loss in losses if loss is not None and math.isfinite(loss)), default=None)

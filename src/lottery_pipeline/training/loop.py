@@ -44,7 +44,7 @@ def train(
     """Train a model in place, from ``start_step`` to the end of the recipe.
 
     The optimiser starts fresh; learning rate and epoch are those of ``start_step``, so that training a
-    network rewound to theta_k with ``start_step=k`` is late rewinding (specs/extraction.md 2.1). Weights are
+    network rewound to theta_k with ``start_step=k`` is late rewinding (Frankle et al. 2020). Weights are
     masked at the start and exactly 0 where pruned from then on. Order, augmentation and dropout come from the
     seed and the epoch alone; on a CPU the result is the same bit for bit, however often the training was
     killed and called again with the same checkpoints and thread count.

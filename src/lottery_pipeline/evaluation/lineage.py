@@ -1,0 +1,87 @@
+"""Lineage of records: each says which ticket it belongs to, and a stranger's is refused where it is read.
+
+Records of a method lie in files that another run may have replaced since: its search costs beside this run's
+ticket would be a wrong number that nobody sees. Records of versions that did not name their ticket are taken
+as they are.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+KEY = "ticket"
+
+Row = dict[str, Any]
+
+
+class LineageError(ValueError):
+    """A record that belongs to another ticket than the one at hand."""
+
+
+def mark_record(record: Mapping[str, Any], ticket: str) -> Row:
+    """Return a record that names the ticket it belongs to.
+
+    Args:
+        record: plain JSON.
+        ticket: fingerprint of the ticket.
+    """
+    return {**record, KEY: ticket}
+
+
+def mark_rows(rows: Iterable[Mapping[str, Any]], ticket: str) -> list[Row]:
+    """Return rows each of which names the ticket it belongs to."""
+    return [mark_record(row, ticket) for row in rows]
+
+
+def check_record(name: str, record: Mapping[str, Any], ticket: str) -> Row:
+    """Make sure that a record belongs to a ticket.
+
+    Args:
+        name: of the catalog entry it comes from, such as ``ltr.search``.
+        record: with or without the name of its ticket.
+        ticket: fingerprint of the ticket at hand.
+
+    Returns:
+        The record without the name of its ticket.
+
+    Raises:
+        LineageError: it belongs to another ticket.
+    """
+    found = record.get(KEY, ticket)
+    if found != ticket:
+        pipeline = name.rpartition(".")[0]
+        raise LineageError(
+            f"{name} belongs to another ticket ({str(found)[:12]}) than the one at hand ({ticket[:12]}), so "
+            f"another run has written one of the two; `kedro run --pipelines {pipeline}`, with the --env and "
+            "--params of this run, makes both anew"
+        )
+    return {key: value for key, value in record.items() if key != KEY}
+
+
+def check_rows(name: str, rows: Iterable[Mapping[str, Any]], ticket: str) -> list[Row]:
+    """Make sure that rows belong to a ticket, as ``check_record`` does; return them without its name."""
+    return [check_record(name, row, ticket) for row in rows]
+
+
+def check_results(results: Mapping[str, Any]) -> None:
+    """Make sure that all parts of each method's results are those of its metrics.
+
+    Args:
+        results: by method and part, such as ``ltr.controls``; parts that are not there are None.
+
+    Raises:
+        LineageError: a part belongs to another ticket.
+    """
+    for name, metrics in results.items():
+        method, _, part = name.rpartition(".")
+        if part != "metrics" or metrics is None:
+            continue
+        # Controls are made from the ticket as it was found, the other parts from the trained one.
+        owners = {
+            "history": metrics["fingerprint"],
+            "ladder_table": metrics["fingerprint"],
+            "controls": metrics.get(KEY),
+        }
+        for other, owner in owners.items():
+            rows = results.get(f"{method}.{other}")
+            if rows is not None and owner is not None:
+                check_rows(f"{method}.{other}", rows, owner)

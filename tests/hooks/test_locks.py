@@ -1,0 +1,313 @@
+"""Locks of a run: what is locked, who is refused, and that no end of a run leaves a trap."""
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.framework.hooks import hook_impl
+
+from lottery_pipeline.evaluation.lineage import mark_rows
+from lottery_pipeline.hooks.claims import describe_refusal, find_claims
+from lottery_pipeline.hooks.locks import LockHooks
+from lottery_pipeline.hooks.progress import ProgressHooks
+from lottery_pipeline.hooks.requests import RunRefusedError
+from lottery_pipeline.parameters import to_plain
+from lottery_pipeline.pipeline_registry import register_pipelines
+from lottery_pipeline.reproducibility import lock_files
+from lottery_pipeline.reproducibility.locks import HeldError, Holder, Locks, Wanted
+from tests.kedro_project import ROOT, command, load_catalog, redirected, run, variables
+
+LONG = "cts.extraction.density=0.5,cts.extraction.length=100000"
+PAIRS = 10
+
+
+def lock_folder(folder: Path) -> Path:
+    return folder / "data" / "work" / "test" / "base" / "locks"
+
+
+def start(folder: Path, pipeline: str, params: str, *, tracking: bool = False) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "kedro", "run", "--env", "test", "--pipelines", pipeline, "--params", params],
+        cwd=ROOT,
+        env={**os.environ, **variables(folder, tracking=tracking)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def long_run(folder: Path, *, tracking: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """A run of cts that has stored images and dense run, and searches for minutes."""
+    with start(folder, "cts", LONG, tracking=tracking) as process:
+        try:
+            for _ in range(600):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                if list(folder.glob("data/work/test/base/*.safetensors")):  # of the search
+                    break
+                time.sleep(0.1)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """The folder of a run of cts that is under way, and its process."""
+    folder = tmp_path_factory.mktemp("first")
+    with long_run(folder) as process:
+        yield folder, process.pid
+
+
+def test_a_second_run_of_the_method_is_refused_and_told_who_is_first(first: tuple[Path, int]) -> None:
+    folder, pid = first
+    params = "cts.extraction.density=0.1"
+    done = command(folder, "run", "--env", "test", "--pipelines", "cts", "--params", params)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    sentence = " ".join(line.strip() for line in done.stderr[done.stderr.rindex("Error: ") :].splitlines())
+    assert sentence.startswith("Error: Another run is writing the results of cts in this variant (process ")
+    assert f"process {pid} on {os.uname().nodename}, started 20" in sentence
+    assert "wait until it has ended" in sentence
+    assert "--params variant=NAME" in sentence
+
+
+def test_another_method_runs_beside_it(first: tuple[Path, int]) -> None:
+    with redirected(first[0]):
+        run("snip")
+    assert (first[0] / "data/07_model_output/test/base/snip/metrics.json").exists()
+
+
+def test_a_report_is_written_meanwhile(first: tuple[Path, int]) -> None:
+    with redirected(first[0]):
+        run("reporting")
+    assert (first[0] / "data/08_reporting/test/base/report.html").exists()
+
+
+def test_other_images_are_refused_while_it_works_with_these(first: tuple[Path, int]) -> None:
+    with (
+        redirected(first[0]),
+        pytest.raises(RunRefusedError, match="works with the prepared images, made with"),
+    ):
+        run("data_preparation", seed=1)
+
+
+def test_another_variant_is_free(first: tuple[Path, int]) -> None:
+    with redirected(first[0]):
+        run("data_preparation", seed=1, variant="other")
+
+
+@pytest.mark.parametrize(("number", "tracking"), [(signal.SIGKILL, False), (signal.SIGTERM, True)])
+def test_a_run_that_is_killed_frees_its_locks(
+    number: signal.Signals, tracking: bool, mlflow_uri: str, tmp_path: Path
+) -> None:
+    with long_run(tmp_path, tracking=tracking) as process:
+        assert Locks(lock_folder(tmp_path)).is_held_elsewhere("cts")
+        process.send_signal(number)
+        process.wait()
+    locks = Locks(lock_folder(tmp_path))
+    locks.take([Wanted("cts", "the results of cts"), Wanted("dense_pretraining", "the dense run")])
+    locks.release()
+
+
+def test_two_runs_of_one_process_follow_each_other(tmp_path: Path) -> None:
+    with redirected(tmp_path):
+        run("data_preparation")
+        assert all(path.read_text() == "" for path in lock_folder(tmp_path).iterdir())
+        run("data_preparation", seed=1)
+
+
+def test_a_refusal_by_another_hook_leaves_no_trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any) -> None:
+        raise RunRefusedError("not today")
+
+    with redirected(tmp_path):
+        with monkeypatch.context() as patch:
+            patch.setattr(ProgressHooks, "before_pipeline_run", hook_impl(refuse))
+            with pytest.raises(RunRefusedError, match="not today"):
+                run("data_preparation")
+        assert Locks(lock_folder(tmp_path)).is_held_elsewhere("data_preparation")
+        run("data_preparation", seed=1)
+
+
+def test_ctrl_c_leaves_no_trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with redirected(tmp_path):
+        with monkeypatch.context() as patch:
+            patch.setattr("lottery_pipeline.images.preparation.prepare_images", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run("data_preparation")
+        run("data_preparation", seed=1)
+
+
+def test_a_run_that_fails_releases_its_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("lottery_pipeline.images.preparation.prepare_images", fail)
+    with redirected(tmp_path), pytest.raises(KeyError):
+        run("data_preparation")
+    assert not Locks(lock_folder(tmp_path)).is_held_elsewhere("data_preparation")
+
+
+def test_a_faulty_request_is_refused_before_locks_are_asked_for(tmp_path: Path) -> None:
+    with redirected(tmp_path), pytest.raises(RunRefusedError, match="dense_run"):
+        run("sparse_retraining")
+    assert not lock_folder(tmp_path).exists()
+
+
+def test_a_run_waits_for_the_report_of_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Locks(lock_folder(tmp_path))
+    with redirected(tmp_path):
+        run("dense_pretraining")
+        other.take([Wanted("reporting", "the report")])
+        monkeypatch.setattr("lottery_pipeline.hooks.locks.time.sleep", lambda _: other.release())
+        with caplog.at_level(logging.INFO):
+            run("reporting")
+    assert caplog.text.count("Waiting for the report") == 1
+
+
+def test_a_run_that_joined_others_replaces_nothing_of_theirs(tmp_path: Path) -> None:
+    with redirected(tmp_path):
+        catalog = load_catalog()
+        parameters = to_plain(catalog.load("parameters"))
+        claims = find_claims(register_pipelines()["data_preparation"], parameters)
+        other = Locks(lock_folder(tmp_path))
+        other.take(claims)
+        other.share("data_preparation")
+        with pytest.raises(RunRefusedError, match="would replace it"):
+            run("data_preparation")
+    assert not list(tmp_path.glob("data/03_primary/**/*.safetensors"))
+    other.release()
+
+
+def test_where_files_cannot_be_locked_a_run_warns_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lock_files, "fcntl", None)
+    with redirected(tmp_path):
+        run("data_preparation")
+        run("data_preparation")
+    assert caplog.text.count("Files cannot be locked here") == 1
+
+
+def test_a_report_leaves_out_what_another_run_is_just_making(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redirected(tmp_path):
+        run("ltr")
+        controls = load_catalog().get("ltr.controls")
+        controls.save(mark_rows(controls.load(), "b" * 64))
+        other = Locks(lock_folder(tmp_path))
+        other.take([Wanted("ltr", "the results of ltr")])
+        run("reporting")
+        assert "its new parts are left out" in caplog.text
+        other.release()
+        with pytest.raises(Exception, match=r"ltr\.controls belongs to another ticket"):
+            run("reporting")
+
+
+def test_what_is_locked_follows_from_the_nodes() -> None:
+    pipelines = register_pipelines()
+    names = {
+        name: {claim.name for claim in find_claims(pipeline, {})} for name, pipeline in pipelines.items()
+    }
+    before = {"data_preparation", "dense_pretraining"}
+    assert names["reporting"] == {"reporting"}
+    assert names["data_preparation"] == {"data_preparation"}
+    assert names["ltr"] == before | {"ltr"}
+    assert names["layer_cts"] == before | {"layer", "layer_cts"}
+    assert names["sanity_checks"] == before | {"sanity_checks"}
+    assert names["sparse_retraining"] == {"sparse_retraining"}
+    assert before | {"ltr", "cts", "reporting"} <= names["__default__"]
+
+
+def test_parameters_that_determine_nothing_of_it_change_no_digest() -> None:
+    dense = register_pipelines()["dense_pretraining"]
+    ours = {"data": 1, "model": 2, "pretraining": 3, "seed": 0, "cts": 5}
+    digests = [
+        {claim.name: claim.digest for claim in find_claims(dense, {**ours, **change})}
+        for change in ({}, {"cts": 6}, {"model": 7}, {"seed": 1})
+    ]
+    assert digests[0] == digests[1]
+    assert digests[0]["data_preparation"] == digests[2]["data_preparation"] != digests[3]["data_preparation"]
+    assert len({row["dense_pretraining"] for row in digests}) == 3
+
+
+def test_with_workers_everything_is_locked_at_once_and_to_the_end(tmp_path: Path) -> None:
+    hooks, runner = LockHooks(), "<kedro.runner.parallel_runner.ParallelRunner object at 0x1>"
+    with redirected(tmp_path):
+        catalog, pipeline = load_catalog(), register_pipelines()["__default__"]
+        hooks.before_pipeline_run({"runner": runner}, pipeline, catalog)
+        for output in pipeline.all_outputs():
+            hooks.after_dataset_saved(output)
+    others = Locks(lock_folder(tmp_path))
+    assert all(others.is_held_elsewhere(name) for name in ("reporting", "ltr", "data_preparation"))
+    with pytest.raises(HeldError):
+        others.take(find_claims(pipeline, {}))
+    hooks.after_pipeline_run()
+    assert not others.is_held_elsewhere("ltr")
+
+
+def test_orphaned_workers_are_named_in_the_refusal() -> None:
+    holder = Holder(41, "here", "2026-01-01 12:00:00+00:00")
+    error = HeldError(Wanted("ltr", "the results of ltr"), [holder], [42, 43], writing=True)
+    sentence = describe_refusal(error)
+    assert "the results of ltr in this variant (process 41 on here, started 2026-01-01" in sentence
+    assert "42, 43" in sentence
+    assert "\n" not in sentence
+
+
+def check_results(folder: Path, method: str) -> None:
+    """The records of a method are those of its ticket."""
+    with redirected(folder):
+        catalog = load_catalog()
+        ticket, trained = catalog.load(f"{method}.ticket"), catalog.load(f"{method}.trained_ticket")
+        metrics, search = catalog.load(f"{method}.metrics"), catalog.load(f"{method}.search")
+        history = catalog.load(f"{method}.history")
+    assert (metrics["ticket"], metrics["fingerprint"]) == (ticket.fingerprint, trained.fingerprint)
+    assert (metrics["kept"], metrics["seed"]) == (ticket.kept, ticket.header.seed)
+    assert trained.header.parents["ticket"] == search["ticket"] == ticket.fingerprint
+    assert {row["ticket"] for row in history} == {trained.fingerprint}
+    assert metrics["search_epochs"] == search["search_epochs"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 * PAIRS)
+def test_pairs_of_runs_are_each_right_or_refused(tmp_path: Path) -> None:
+    generator = random.Random(0)
+    choices = [
+        ("cts", "cts.extraction.density=0.5,cts.extraction.length=400"),
+        ("cts", "cts.extraction.density=0.1,cts.extraction.length=1"),
+        ("ltr", "ltr.extraction.density=0.1"),
+        ("snip", "snip.extraction.density=0.2"),
+    ]
+    for _ in range(PAIRS):
+        pair = [generator.choice(choices), generator.choice(choices)]
+        processes = []
+        for pipeline, params in pair:
+            processes.append(start(tmp_path, pipeline, params))
+            time.sleep(generator.choice([0, 0, 0.5, 2]))
+        errors = [process.communicate(timeout=120)[1] for process in processes]
+        for process, error in zip(processes, errors, strict=True):
+            assert process.returncode == 0 or "Error: Another run" in error, error
+        assert any(process.returncode == 0 for process in processes), errors
+        for (method, _), process in zip(pair, processes, strict=True):
+            if process.returncode == 0:
+                check_results(tmp_path, method)
+        lines = [path.read_text() for path in lock_folder(tmp_path).iterdir()]
+        assert not any(json.loads(line) for text in lines for line in text.splitlines())
