@@ -21,8 +21,8 @@ run: $(VENV)/.run ## install what is missing and run the default experiment (dig
 test: lint ## lint, types, import contracts and the fast tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-slow: $(VENV)/.dev ## the slow tests alone (kill -9 and resume, hostile files at length)
-	$(BIN)/python -m pytest -m slow --timeout 3000 $(ARGS)
+test-slow: $(VENV)/.dev ## only the slow tests (kill -9 and resume, all networks of torchvision)
+	$(BIN)/python -m pytest -m slow -n 2 --timeout 3000 $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -40,7 +40,7 @@ bench: $(VENV)/.run ## measure the training loop against a bare step and the cla
 bench-cts: $(VENV)/.run ## compare CTS with rewinding and the saliency methods on digits (a quarter of an hour)
 	$(BIN)/python -m benchmarks.cts.cts_vs_ltr run digits --threads 1 $(ARGS)
 
-bench-layer: $(VENV)/.run ## measure ResNet-56 without 12 blocks beside the dense network (minutes)
+bench-layer: $(VENV)/.run ## measure ResNet-56 without 12 blocks against the dense network (minutes)
 	$(BIN)/python -m benchmarks.layers.tickets $(ARGS)
 
 viz: $(VENV)/.viz ## open the pipeline in kedro-viz
@@ -54,10 +54,10 @@ clean: ## remove the environment and caches; data and results stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found; install one or say make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found; install one or run make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# A stamp is newer than pyproject.toml and constraints.txt once its extra is installed, so nothing is done twice.
+# A stamp is newer than pyproject.toml and constraints.txt once its extra is installed, so nothing is installed twice.
 $(VENV)/.run: EXTRA :=
 $(VENV)/.viz: EXTRA := [viz]
 $(VENV)/.dev: EXTRA := [dev]

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import torch
 
+from lottery_pipeline.reproducibility.measured import MEASURED
+from lottery_pipeline.training.history import CLOCK_COLUMNS
 from tests.kedro_project import ROOT, load_catalog, redirected, variables
 
 PARAMS = "model.name=resnet20,data.train_limit=640,pretraining.epochs=10,pretraining.evaluation_interval=7"
 PARAMS += ",cts.extraction.length=30"
 KILLS = 10
-CLOCK = {"seconds", "images_per_second", "search_seconds", "train_seconds"}
+CLOCK = {MEASURED, *CLOCK_COLUMNS}
 
 
 def start(method: str, folder: Path) -> subprocess.Popen[bytes]:

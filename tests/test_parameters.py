@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lottery_pipeline.options import COMPOSED_OPTIONS, MASK_OPTIONS
+from lottery_pipeline.options import COMPOSITIONS, MASK_OPTIONS
 from lottery_pipeline.parameters import (
     ParametersError,
     PretrainingParameters,
@@ -27,7 +27,7 @@ SOUND: dict[str, Any] = {
     "sparse_retraining": {},
     "sanity_checks": {},
     "costs": {},
-    **{method: {"extraction": {"density": 0.5}} for method in (*MASK_OPTIONS, *COMPOSED_OPTIONS)},
+    **{method: {"extraction": {"density": 0.5}} for method in (*MASK_OPTIONS, *COMPOSITIONS)},
     "layer": {"extraction": {"removed": 1}},
     "filter": {"extraction": {}},
 }
@@ -95,7 +95,7 @@ def test_sound_parameters_come_back_typed() -> None:
         (
             "device",
             "gpu",
-            "Parameter device: 'gpu' is no device; allowed are auto, cpu, cuda, cuda:<index> and mps.",
+            "Parameter device: 'gpu' is not a valid device; allowed are auto, cpu, cuda, cuda:<index> and mps.",
         ),
         ("variant", "../other", "Parameter variant: '../other' cannot be the name of a folder here"),
         ("variant", "", "Parameter variant: '' cannot be"),

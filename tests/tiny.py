@@ -12,10 +12,11 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import ImpOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.tickets.ladder import Ladder
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.history import CLOCK_COLUMNS
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import OnLabelledRecord
 
@@ -127,6 +128,26 @@ def without_clock(ladder: Ladder) -> bytes:
     return replace(ladder, header=ladder.header.model_copy(update={"rows": rows})).to_bytes()
 
 
+def find(
+    method: str,
+    images: ImageSplits,
+    dense: DenseRun,
+    options: object,
+    recipe: Recipe = RECIPE,
+    *,
+    seed: int = 0,
+    **given: object,
+) -> Extraction:
+    """Run a method on the CPU; ``given`` are further fields of ``Search``."""
+    return METHODS[method](search_for(images, dense, recipe, seed=seed, **given), options)
+
+
+def search_for(
+    images: ImageSplits, dense: DenseRun, recipe: Recipe = RECIPE, *, seed: int = 0, **given: object
+) -> Search:
+    return Search(images, dense, recipe, seed, **{"device": "cpu", "allow_factory": OWN_MODEL, **given})
+
+
 def extract(
     method: str,
     images: ImageSplits,
@@ -139,16 +160,9 @@ def extract(
     **options: object,
 ) -> Extraction:
     """Run IMP on the CPU; four rounds at rate 0.4 unless told otherwise."""
-    return METHODS[method](
-        images,
-        dense,
-        recipe,
-        seed=seed,
-        options=ImpOptions(**(options or {"rounds": 4, "rate": 0.4})),
-        device="cpu",
-        checkpoints=checkpoints,
-        on_record=on_record,
-        allow_factory=OWN_MODEL,
+    chosen = ImpOptions(**(options or {"rounds": 4, "rate": 0.4}))
+    return find(
+        method, images, dense, chosen, recipe, seed=seed, checkpoints=checkpoints, on_record=on_record
     )
 
 
@@ -157,7 +171,7 @@ def start_of(method: str, dense: DenseRun) -> dict[str, Tensor]:
 
 
 def timeless(rows: list[dict]) -> list[dict]:
-    return [{key: row[key] for key in row if key not in ("seconds", "images_per_second")} for row in rows]
+    return [{key: row[key] for key in row if key not in CLOCK_COLUMNS} for row in rows]
 
 
 def must_not_train(*_args: object, **_kwargs: object) -> None:

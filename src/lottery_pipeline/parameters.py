@@ -1,4 +1,4 @@
-"""The parameters of a run as Kedro sees them: one typed group each, unknown keys refused.
+"""The parameters of a run as Kedro sees them: one typed group each; unknown keys are refused.
 
 Imports no torch: this module is read by every ``kedro`` command.
 """
@@ -23,11 +23,11 @@ from pydantic import (
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.models.names import check_model_name
 from lottery_pipeline.options import (
-    COMPOSED_OPTIONS,
-    METHOD_OPTIONS,
+    COMPOSITIONS,
+    METHODS,
     ControlOptions,
     CostOptions,
-    ImpOptions,
+    Method,
     SanityOptions,
 )
 from lottery_pipeline.training.recipe import Recipe
@@ -37,7 +37,9 @@ DataParameters = ImageRequest
 
 def _check_device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ValueError(f"{device!r} is no device; allowed are auto, cpu, cuda, cuda:<index> and mps")
+        raise ValueError(
+            f"{device!r} is not a valid device; allowed are auto, cpu, cuda, cuda:<index> and mps"
+        )
     return device
 
 
@@ -58,7 +60,7 @@ Variant = Annotated[str, AfterValidator(_check_variant)]
 
 
 class ParametersError(ValueError):
-    """Parameters that no run can be started with; one sentence for each fault."""
+    """Parameters with which no run can start; one sentence for each fault."""
 
 
 class ModelParameters(BaseModel):
@@ -105,7 +107,7 @@ class PretrainingParameters(Recipe):
 
 
 class _Changes(BaseModel):
-    """Changes to another recipe: keys that are not given stay as they are there."""
+    """Changes to another recipe: keys that are not given keep that recipe's values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -115,7 +117,7 @@ class _Changes(BaseModel):
         return pretraining.recipe().replace(**{key: getattr(self, key) for key in sorted(given)})
 
 
-# Every field of Recipe, each optional: a change in Recipe cannot be forgotten here.
+# Every field of Recipe, made optional: a new field of Recipe cannot be forgotten here.
 _OPTIONAL_FIELDS: dict[str, Any] = {
     name: (field.annotation | None, None)
     for name, field in Recipe.model_fields.items()
@@ -132,32 +134,28 @@ class SparseRetrainingParameters(_RecipeChanges):
     """How pipeline ``sparse_retraining`` trains a stored ticket: changes to the dense recipe.
 
     Attributes:
-        rung: rung of the stored ladder; the ticket itself where it is not given.
+        rung: rung of the stored ladder; the ticket itself if not given.
     """
 
     rung: Annotated[int, Field(strict=True, ge=0, le=255)] | None = None
 
 
-class ImpParameters(BaseModel):
-    """Iterative magnitude pruning and its controls."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    extraction: ImpOptions
-    controls: ControlOptions = ControlOptions()
-
-
-def _method_group(options: type[BaseModel]) -> type[BaseModel]:
+def _method_group(method: Method, *, with_controls: bool) -> type[BaseModel]:
     """Return the type of the parameters under a method's name."""
-    if options is ImpOptions:
-        return ImpParameters
-    return create_model("MethodParameters", __config__=ImpParameters.model_config, extraction=(options, ...))
+    controls: dict[str, Any] = {"controls": (ControlOptions, ControlOptions())} if with_controls else {}
+    return create_model(
+        "MethodParameters",
+        __config__=ConfigDict(frozen=True, extra="forbid"),
+        extraction=(method.options, ...),
+        **controls,
+    )
 
 
-METHOD_GROUPS = {name: _method_group(options) for name, options in METHOD_OPTIONS.items()}
+METHOD_GROUPS = {
+    name: _method_group(method, with_controls=method.has_ladder) for name, method in METHODS.items()
+}
 COMPOSED_GROUPS = {
-    name: create_model("MethodParameters", __config__=ImpParameters.model_config, extraction=(options, ...))
-    for name, options in COMPOSED_OPTIONS.items()
+    name: _method_group(method, with_controls=False) for name, (_, method) in COMPOSITIONS.items()
 }
 GROUPS: dict[str, Any] = {
     "seed": Seed,
@@ -212,7 +210,7 @@ def to_plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in parameters.items():
         if isinstance(value, BaseModel):
-            # Of changes only those that are made: two dozen nulls tell nobody anything.
+            # Only the changes that were made: two dozen nulls would tell nobody anything.
             plain[name] = value.model_dump(mode="json", exclude_unset=isinstance(value, _Changes))
         else:
             plain[name] = to_plain(value) if isinstance(value, Mapping) else value
@@ -220,7 +218,7 @@ def to_plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_recipes(checked: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the faults that appear only when changes meet the recipe that they change."""
+    """Yield the faults that appear only once the changes are applied to their recipe."""
     pretraining = checked.get("pretraining")
     for name in ("retraining", "sparse_retraining"):
         if pretraining is None or name not in checked:
@@ -249,7 +247,7 @@ def _describe(name: str, group: Any, error: ValidationError) -> Iterator[str]:
     for fault in faults:
         inside = [other for other in faults if other["loc"][: len(fault["loc"])] == fault["loc"]]
         if fault["type"] == "too_short" and len(inside) > 1:
-            continue  # empty once its faulty entries are left out, which have a sentence of their own
+            continue  # empty only because its faulty entries are left out; each has its own sentence
         path = ".".join([name, *map(str, fault["loc"])])
         if fault["type"] == "extra_forbidden":
             yield _unknown_key(path, _fields_at(group, fault["loc"]))
@@ -264,7 +262,7 @@ def _describe(name: str, group: Any, error: ValidationError) -> Iterator[str]:
 
 
 def _fields_at(group: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
-    """Return the fields of the model in which the last key of ``location`` was looked for."""
+    """Return the fields of the model that should have the last key of ``location``."""
     for key in location[:-1]:
         group = group.model_fields[str(key)].annotation
     fields: Mapping[str, Any] = group.model_fields

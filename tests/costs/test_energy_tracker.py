@@ -104,7 +104,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     ("options", "message"),
     [
         ({}, "exactly one of country and carbon_intensity"),
-        ({"country": "ATL"}, "'ATL' is no country"),
+        ({"country": "ATL"}, "'ATL' is not a country"),
         ({"country": "FRA", "power_watts": 0.0}, "power_watts must be a finite number above 0"),
         ({"country": "FRA", "pue": 0.5}, "pue must be a finite number of at least 1"),
     ],

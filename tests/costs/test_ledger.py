@@ -51,7 +51,7 @@ def test_the_record_is_plain_json():
 
 
 def test_an_unknown_stage_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'tuning' is no stage .* parents, search, training, evaluation"):
+    with pytest.raises(ValueError, match=r"'tuning' is not a stage .* parents, search, training, evaluation"):
         Ledger().add("tuning", "sweep", epochs=1, seconds=1, macs=1)
 
 

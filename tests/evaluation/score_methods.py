@@ -9,9 +9,8 @@ from pydantic import BaseModel
 from lottery_pipeline.options import Start
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.search.extraction import Extraction, check_dense_run, start_point
+from lottery_pipeline.search.extraction import Extraction, StartPoint
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.tickets.ticket import make_ticket
 
 PRUNABLE = ("network.1.weight", "network.3.weight", "network.5.weight")
 
@@ -35,25 +34,17 @@ class ScoreMethod:
     factor: float = 1.0
     seen: list[str] | None = None
 
-    def __call__(self, images, dense, recipe, *, seed, options, device, checkpoints, allow_factory):
-        check_dense_run(dense, images)
+    def __call__(self, search, options):
+        images = search.images
         if self.seen is not None:
             self.seen.append(images.fingerprint)
-        step, start = start_point(dense, options.start)
+        step, start = search.start(options.start)
         state = {name: tensor * self.factor if name in PRUNABLE else tensor for name, tensor in start.items()}
         generator = make_generator(0, fingerprint_tensors({"labels": images.train.labels}))
         scores = {name: state[name].abs() for name in PRUNABLE}
         if self.looks:
             scores = {name: torch.rand(score.shape, generator=generator) for name, score in scores.items()}
         size = sum(score.numel() for score in scores.values())
-        ticket = make_ticket(
-            method="score",
-            spec=dense.spec,
-            masks=keep_top_k(scores, math.floor(options.density * size)),
-            state=state,
-            seed=seed,
-            rewind_step=step,
-            parents={"dense": dense.fingerprint, "images": images.fingerprint},
-            allow_factory=allow_factory,
-        )
+        masks = keep_top_k(scores, math.floor(options.density * size))
+        ticket = search.make_ticket("score", masks, StartPoint(step, state))
         return Extraction(ticket, search_epochs=0.1, search_seconds=0.1, scores=scores)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lottery_pipeline.evaluation.alterations import Subject, alter_ticket, pretrain_again
+from lottery_pipeline.evaluation.alterations import alter_ticket, pretrain_again
 from lottery_pipeline.evaluation.corruption import corrupt_images, halve_images
 from lottery_pipeline.methods import METHODS
 from lottery_pipeline.models.registry import build_model
@@ -16,7 +16,7 @@ from lottery_pipeline.sparsity.selection import keep_top_k
 from lottery_pipeline.tickets import TicketError
 from lottery_pipeline.training.dense import pretrain
 from tests.evaluation.score_methods import PRUNABLE, Options, ScoreMethod
-from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits
+from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits, search_for
 
 IMP = ImpOptions(rounds=2, rate=0.6)
 
@@ -31,14 +31,15 @@ def dense(images):
     return pretrain_tiny(images)
 
 
-def make_subject(images, dense, extract, options, method="score"):
-    return Subject(method, extract, options, images, dense, RECIPE, "cpu", None, None, OWN_MODEL)
+def alter(images, dense, check, extract=None, options=None):
+    search = search_for(images, dense, seed=dense.seed)
 
+    def find(given, **changes):
+        chosen = (options or Options()).model_copy(update=changes)
+        return (extract or ScoreMethod(looks=True))(given, chosen)
 
-def alter(images, dense, check, extract=None, options=None, method="score"):
-    subject = make_subject(images, dense, extract or ScoreMethod(looks=True), options or Options(), method)
-    found = subject.search(images, dense)
-    changed, count = alter_ticket(subject, found, check)
+    found = find(search)
+    changed, count = alter_ticket(search, find, found, check)
     return found.ticket, changed, count
 
 
@@ -82,7 +83,7 @@ def test_the_inverted_ticket_has_as_many_weights_and_none_of_the_ticket(images, 
 
 @pytest.mark.parametrize("method", ["lth", "ltr"])
 def test_imp_is_inverted_to_the_smallest_trained_weights_of_the_dense_run(images, dense, method):
-    _, changed, _ = alter(images, dense, "inversion", METHODS[method], IMP, method)
+    _, changed, _ = alter(images, dense, "inversion", METHODS[method], IMP)
     magnitudes = torch.cat([dense.final[name].abs().flatten() for name in PRUNABLE])
     smallest = magnitudes.sort().values[:31]  # floor(0.4^2 * 194)
     kept = torch.cat([dense.final[name].abs()[changed.masks[name]] for name in PRUNABLE])
@@ -119,15 +120,13 @@ def test_a_search_that_does_not_look_at_images_finds_the_same_mask(images, dense
 def test_imp_on_other_images_has_a_dense_run_on_them_from_the_same_initial_weights(
     images, dense, method, check, change
 ):
-    ticket, changed, count = alter(images, dense, check, METHODS[method], IMP, method)
+    ticket, changed, count = alter(images, dense, check, METHODS[method], IMP)
     other = change(images, seed=derive_seed(0, "sanity", check))
     theirs = pretrain(
         other, dense.spec, RECIPE, rewind_epoch=1, seed=0, device="cpu", allow_factory=OWN_MODEL
     )
     assert same_bits(theirs.initial, dense.initial)
-    expected = METHODS[method](
-        other, theirs, RECIPE, seed=0, options=IMP, device="cpu", allow_factory=OWN_MODEL
-    )
+    expected = METHODS[method](search_for(other, theirs), IMP)
     assert same_masks(changed.masks, expected.ticket.masks)
     assert count > 0
     start = dense.initial if method == "lth" else dense.rewind

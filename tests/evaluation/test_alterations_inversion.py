@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lottery_pipeline.evaluation.inversion import invert_masks
+from lottery_pipeline.evaluation.alterations import invert_masks
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.sparsity.masks import count_kept
 from lottery_pipeline.sparsity.selection import keep_top_k

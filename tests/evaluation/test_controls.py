@@ -10,6 +10,7 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import ImpOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.sparsity.masks import count_kept
 from lottery_pipeline.tickets import TicketError
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny
@@ -31,13 +32,8 @@ def dense(images):
 @pytest.fixture(scope="module")
 def ladder(images, dense):
     return METHODS["ltr"](
-        images,
-        dense,
-        RECIPE,
-        seed=0,
-        options=ImpOptions(rounds=3, rate=0.5),
-        device="cpu",
-        allow_factory=OWN_MODEL,
+        Search(images, dense, RECIPE, seed=0, device="cpu", allow_factory=OWN_MODEL),
+        ImpOptions(rounds=3, rate=0.5),
     ).ladder
 
 

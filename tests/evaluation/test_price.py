@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from lottery_pipeline.costs.memory import PeakMemory
 from lottery_pipeline.evaluation import price
 from lottery_pipeline.evaluation.price import price_ticket
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import CostOptions
+from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.tickets.ticket import make_ticket
 from lottery_pipeline.training.dense import DenseRun
@@ -76,20 +78,32 @@ def test_search_and_training_are_counted_at_the_size_of_the_network_that_ran(ima
     assert whole["train_macs"] - small["train_macs"] == 3 * 10 * 3 * block_macs()
     assert [row["stage"] for row in whole["ledger"]] == ["search", "training"]
     assert [row["name"] for row in whole["ledger"]] == ["snip", "retraining"]
+    assert whole["measured"]["ledger"] == [{"seconds": 7.0}, {"seconds": 11.0}]
 
 
 def test_latency_is_of_the_network_that_is_shipped(images, dense):
     options = CostOptions(batch_sizes=(2,), repeats=2)
     found = price_ticket(make(dense, gone=(BLOCK,)), dense, images, WORK, options, device=CPU)
-    assert found["latency_ms_2"] > 0
-    assert found["speedup_2"] > 0
-    assert [row["model"] for row in found["latency"]["rows"]] == ["dense", "ticket"]
+    measured = found["measured"]
+    assert measured["latency_ms_2"] > 0
+    assert measured["speedup_2"] > 0
+    assert [row["model"] for row in measured["latency"]["rows"]] == ["dense", "ticket"]
     assert 0 < found["peak_memory_bytes"] < found["peak_memory_bytes_dense"]
+
+
+@pytest.mark.parametrize(("kind", "measured"), [("modelled", False), ("measured", True)])
+def test_memory_is_measured_only_where_an_allocator_gave_it(images, dense, monkeypatch, kind, measured):
+    monkeypatch.setattr(price, "forward_memory", lambda *_: PeakMemory(5, 4, kind))
+    options = CostOptions(batch_sizes=(2,), repeats=2)
+    found = price_ticket(make(dense), dense, images, WORK, options, device=CPU)
+    assert ("peak_memory_bytes" in found["measured"]) is measured
+    assert ("peak_memory_bytes" in found) is not measured
+    assert flatten_record(found)["peak_memory_bytes"] == 5
 
 
 def test_carbon_is_power_by_time_and_says_so(images, dense):
     options = CostOptions(latency=False, power_watts=100.0, country="DEU", pue=1.5)
-    found = price_ticket(make(dense), dense, images, WORK, options, device=CPU)
+    found = price_ticket(make(dense), dense, images, WORK, options, device=CPU)["measured"]
     assert found["co2_grams"] == pytest.approx(0.1 * 18 / 3600 * 1.5 * 380.95)
     assert (found["carbon"]["kind"], found["carbon"]["power_source"]) == ("modelled", "given")
     assert found["carbon"]["seconds"] == 18
@@ -98,6 +112,6 @@ def test_carbon_is_power_by_time_and_says_so(images, dense):
 def test_codecarbon_gives_the_power_while_the_network_works(images, dense, monkeypatch):
     monkeypatch.setattr(price, "_WATCHED_SECONDS", 0.3)
     options = CostOptions(latency=False, power_watts=50.0, country="FRA", tracker="codecarbon")
-    found = price_ticket(make(dense), dense, images, WORK, options, device=CPU)
+    found = price_ticket(make(dense), dense, images, WORK, options, device=CPU)["measured"]
     assert found["carbon"]["power_watts"] == pytest.approx(50, rel=0.2)
     assert found["carbon"]["power_source"].startswith("codecarbon")

@@ -8,15 +8,17 @@ from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
 from lottery_pipeline.evaluation.metrics import evaluate_ticket
 from lottery_pipeline.evaluation.retraining import retrain_ticket
 from lottery_pipeline.methods import METHODS
-from lottery_pipeline.options import ImpOptions
+from lottery_pipeline.options import CostOptions, ImpOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.reproducibility.seeds import derive_seed
-from lottery_pipeline.search.extraction import least_validation_loss
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.surgery.compact import compact_ticket
 from lottery_pipeline.tickets import Ticket, TicketError
 from lottery_pipeline.tickets.ladder import complete_rows
 from lottery_pipeline.tickets.ticket import make_ticket
 from lottery_pipeline.training.evaluation import evaluate, recompute_batchnorm_
+from lottery_pipeline.training.history import least_validation_loss
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits
@@ -36,8 +38,7 @@ COLUMNS = {
     "early_stop_validation_loss",
     "search_epochs",
     "train_epochs",
-    "search_seconds",
-    "train_seconds",
+    "measured",
     "macs_dense",
     "macs_theoretical",
     "macs_executed",
@@ -69,13 +70,8 @@ def dense(images):
 
 def extract(images, dense, method="ltr", recipe=RECIPE, **options):
     return METHODS[method](
-        images,
-        dense,
-        recipe,
-        seed=0,
-        options=ImpOptions(**(options or {"density": 0.3, "rate": 0.5})),
-        device="cpu",
-        allow_factory=OWN_MODEL,
+        Search(images, dense, recipe, seed=0, device="cpu", allow_factory=OWN_MODEL),
+        ImpOptions(**(options or {"density": 0.3, "rate": 0.5})),
     )
 
 
@@ -224,9 +220,12 @@ def test_the_method_metrics_are_complete_and_right(images, dense, extraction, re
     names = [row["name"] for row in metrics["ledger"]]
     assert names == ["round_00", "round_01", "retraining"]  # two rungs above the last: R + 1 trainings
     assert sum(row["macs"] for row in metrics["ledger"][:2]) == metrics["search_macs"]
-    assert sum(row["seconds"] for row in metrics["ledger"][:2]) == pytest.approx(metrics["search_seconds"])
+    measured = metrics["measured"]
+    assert set(measured) == {"search_seconds", "train_seconds", "ledger"}
+    seconds = [row["seconds"] for row in measured["ledger"]]
+    assert sum(seconds[:2]) == pytest.approx(measured["search_seconds"])
     assert metrics["train_epochs"] == 2.0
-    assert metrics["train_seconds"] == pytest.approx(sum(row["seconds"] for row in retraining.history))
+    assert measured["train_seconds"] == pytest.approx(sum(row["seconds"] for row in retraining.history))
     assert metrics["macs_dense"] == 194
     shipped = compact_ticket(retraining.ticket).build()
     assert metrics["macs_executed"] == total_macs(count_macs(shipped, (1, 4, 4))) <= 194
@@ -239,6 +238,31 @@ def test_the_method_metrics_are_complete_and_right(images, dense, extraction, re
     assert metrics["fingerprint"] == retraining.ticket.fingerprint
     assert metrics["dense_fingerprint"] == dense.fingerprint
     assert metrics["early_stop_validation_loss"] == min(r["validation_loss"] for r in retraining.history)
+
+
+def test_two_evaluations_of_a_ticket_differ_at_most_in_what_is_measured(
+    images, dense, extraction, retraining
+):
+    costs = CostOptions(batch_sizes=(2,), repeats=2, power_watts=50.0, country="FRA")
+    slower = {
+        "search_seconds": 2 * extraction.search_seconds,
+        "search_parts": [part | {"seconds": 2 * part["seconds"]} for part in extraction.parts],
+        "train_seconds": 2 * retraining.seconds,
+    }
+    first, second = (
+        measure(retraining, extraction, images, dense, costs=costs, **seconds)
+        for seconds in (retraining.costs, slower)
+    )
+    assert first.keys() == second.keys()
+    assert [key for key in first if first[key] != second[key]] == ["measured"]
+
+
+def test_the_search_record_has_the_seconds_apart_and_is_whole_again_when_flattened(extraction):
+    record = extraction.record()
+    names = [part["name"] for part in extraction.parts]
+    assert [part.keys() for part in record["search_parts"]] == [{"name", "epochs"} for _ in names]
+    assert record.keys() == {"search_epochs", "search_parts", "measured"}
+    assert flatten_record(record) == extraction.costs
 
 
 def test_the_least_validation_loss_of_a_table_skips_what_is_missing():
@@ -284,7 +308,7 @@ def test_an_untrained_ticket_is_measured_with_batch_norm_statistics_of_its_own()
     stale = evaluate(model, images.test)["loss"]
     recompute_batchnorm_(model, images.train)
     assert metrics["test_loss"] == evaluate(model, images.test)["loss"] != stale
-    assert metrics["train_epochs"] == metrics["train_seconds"] == 0
+    assert metrics["train_epochs"] == metrics["measured"]["train_seconds"] == 0
 
 
 @pytest.mark.parametrize(

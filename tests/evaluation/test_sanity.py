@@ -13,7 +13,7 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.tickets import TicketError
 from tests.evaluation.score_methods import Options, ScoreMethod
-from tests.tiny import OWN_MODEL, RECIPE, draw_images, must_not_train, pretrain_tiny
+from tests.tiny import OWN_MODEL, RECIPE, draw_images, must_not_train, pretrain_tiny, search_for
 
 IMP = ImpOptions(rounds=2, rate=0.6)
 CLOCK = {"seconds": 0}
@@ -29,17 +29,13 @@ def dense(images):
     return pretrain_tiny(images)
 
 
-def run(images, dense, *, method="score", extract=None, options=None, **others):
+def run(images, dense, *, method="score", extract=None, options=None, checks=CHECKS, **given):
     return check_sanity(
-        images,
-        dense,
-        RECIPE,
+        search_for(images, dense, **given),
         method=method,
         extract=extract or ScoreMethod(looks=True),
         options=options or Options(),
-        device="cpu",
-        allow_factory=OWN_MODEL,
-        **others,
+        checks=checks,
     )
 
 

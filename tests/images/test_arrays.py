@@ -99,7 +99,7 @@ def test_size_and_channels_are_converted(tmp_path):
         ({"x": pixels(4, 5, 6), "y": np.zeros(4, dtype=int)}, "one class only, 0"),
         (
             {"x": pixels(4, 5, 6), "y": Y, "x_test": pixels(4, 5, 6), "y_test": Y + 1},
-            "same classes; in one only: 0, 2",
+            "same classes; only in one: 0, 2",
         ),
         ({"x": pixels(4, 5, 6), "y": Y, "x_test": pixels(4, 5, 7), "y_test": Y}, "x and x_test in .* differ"),
     ],

@@ -116,7 +116,7 @@ def test_exact_duplicates_across_parts_are_counted_in_a_warning(tmp_path, caplog
     write_classes(tmp_path / "test", {"a": 3, "b": 3}, first=18)
     with caplog.at_level(logging.WARNING):
         prepare_images(folder_request(tmp_path), seed=0)
-    assert "6 test images are exact duplicates of images trained on" in caplog.text
+    assert "6 test images are exact duplicates of training images" in caplog.text
     assert "validation images are exact duplicates" not in caplog.text
 
 

@@ -90,7 +90,7 @@ def test_a_set_of_wrong_types_or_shapes_is_refused(images, labels, message):
 
 
 def test_parts_that_do_not_fit_together_are_refused():
-    with pytest.raises(ImageError, match="one shape"):
+    with pytest.raises(ImageError, match="the same shape"):
         assemble_splits(make_set([0]), make_set([0]), make_set([0], side=5), ["a"])
     with pytest.raises(ImageError, match="test labels must be from 0 to 0"):
         assemble_splits(make_set([0]), make_set([0]), make_set([1]), ["a"])

@@ -1,50 +1,41 @@
-"""The contract that every method meets which masks weights; a new method is one row of the table.
-
-A row makes the keyword arguments of the method from a density.
-"""
+"""The contract of every method that masks weights; the table of methods says which there are."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from lottery_pipeline.methods import METHODS
-from lottery_pipeline.options import MASK_OPTIONS, STRUCTURE_OPTIONS, ImpOptions
+from lottery_pipeline.methods import METHODS as FUNCTIONS
+from lottery_pipeline.options import MASK_OPTIONS, METHODS
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.search.extraction import Extraction
 from lottery_pipeline.sparsity.masks import are_nested
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.tickets import Ticket
-from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits
+from tests.kedro_project import ROOT
+from tests.tiny import OWN_MODEL, draw_images, find, pretrain_tiny, same_bits
 
-
-def row(method: str, **options: Any) -> Callable[[float], dict[str, Any]]:
-    return lambda density: {"options": MASK_OPTIONS[method](density=density, **options)}
-
-
-TABLE: dict[str, Callable[[float], dict[str, Any]]] = {
-    "lth": lambda density: {"options": ImpOptions(density=density, rate=0.6)},
-    "ltr": lambda density: {"options": ImpOptions(density=density, rate=0.6)},
-    "cts": row("cts", length=2),
-    "snip": row("snip", images_per_class=3),
-    "grasp": row("grasp", images_per_class=3),
-    "synflow": row("synflow", rounds=5),
-    "magnitude": row("magnitude"),
-    "random": row("random"),
-    "edge_popup": row("edge_popup", length=2),
-    "gem_miner": row("gem_miner", length=4, pruning_epochs=2),
-    "prospr": row("prospr", steps=2, batch_size=10),
+# What each method is told beside its density, so that it is quick.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "lth": {"rate": 0.6},
+    "ltr": {"rate": 0.6},
+    "cts": {"length": 2},
+    "snip": {"images_per_class": 3},
+    "grasp": {"images_per_class": 3},
+    "synflow": {"rounds": 5},
+    "edge_popup": {"length": 2},
+    "gem_miner": {"length": 4, "pruning_epochs": 2},
+    "prospr": {"steps": 2, "batch_size": 10},
 }
-ITERATIVE = ("lth", "ltr")
-AT_THE_START = set(TABLE) - {"ltr", "cts"}  # which rewind to theta_k
+ITERATIVE = [name for name in MASK_OPTIONS if METHODS[name].has_ladder]
+AT_THE_START = set(MASK_OPTIONS) - {"ltr", "cts"}  # which rewind to theta_k
 WITHOUT_COST = {"magnitude", "random"}
 PRUNABLE = 194
 DENSITIES = [1.0, 0.5, 0.05, 1 / PRUNABLE + 1e-9]
 
-every_method = pytest.mark.parametrize("method", TABLE)
+every_method = pytest.mark.parametrize("method", MASK_OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +49,25 @@ def dense(images):
 
 
 def extract(method, images, dense, density, *, seed=0, **others) -> Extraction:
-    return METHODS[method](
-        images,
-        dense,
-        RECIPE,
-        seed=seed,
-        device="cpu",
-        allow_factory=OWN_MODEL,
-        **TABLE[method](density),
-        **others,
-    )
+    options = MASK_OPTIONS[method](density=density, **OPTIONS.get(method, {}))
+    return find(method, images, dense, options, seed=seed, **others)
 
 
-def test_every_method_is_in_the_table():
-    assert set(TABLE) == set(MASK_OPTIONS) == set(METHODS) - set(STRUCTURE_OPTIONS)
+def test_every_row_of_the_table_has_a_function_and_every_function_a_row():
+    assert list(FUNCTIONS) == list(METHODS) == [row.name for row in METHODS.values()]
+    assert set(MASK_OPTIONS) == set(METHODS) - {"layer", "filter"}
+    assert all(function.__name__ == f"extract_{name}" for name, function in FUNCTIONS.items())
+
+
+def test_every_method_has_a_module_parameters_a_test_and_a_row_in_the_docs():
+    docs = (ROOT / "docs" / "methods.md").read_text()
+    for name, row in METHODS.items():
+        module = row.module or name
+        places = [ROOT / "src/lottery_pipeline/methods", ROOT / "tests/methods"]
+        assert (places[0] / f"{module}.py").is_file() or (places[0] / module / f"{module}.py").is_file()
+        assert list(places[1].glob(f"**/test_{module}.py")), f"tests/methods/test_{module}.py is missing"
+        assert (ROOT / "conf/base/parameters" / f"{name}.yml").is_file()
+        assert f"\n| `{name}` |" in docs
 
 
 @every_method

@@ -7,6 +7,7 @@ from lottery_pipeline.methods.edge_popup import draw_scores, extract_edge_popup,
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import FrozenWeightOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.training.recipe import Recipe
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, tiny_spec
@@ -24,14 +25,10 @@ def dense(images):
 
 def extract(images, dense, *, checkpoints=None, seed=0, **options):
     return extract_edge_popup(
-        images,
-        dense,
-        RECIPE,
-        seed=seed,
-        options=FrozenWeightOptions(**{"density": 0.5, "length": 20, **options}),
-        device="cpu",
-        checkpoints=checkpoints,
-        allow_factory=OWN_MODEL,
+        Search(
+            images, dense, RECIPE, seed=seed, device="cpu", checkpoints=checkpoints, allow_factory=OWN_MODEL
+        ),
+        FrozenWeightOptions(**{"density": 0.5, "length": 20, **options}),
     )
 
 

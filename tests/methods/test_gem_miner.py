@@ -5,6 +5,7 @@ from torch import nn
 from lottery_pipeline.methods.gem_miner import GemLearner, extract_gem_miner
 from lottery_pipeline.options import GemMinerOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.training.recipe import Recipe
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny
@@ -22,14 +23,8 @@ def dense(images):
 
 def extract(images, dense, *, checkpoints=None, **options):
     return extract_gem_miner(
-        images,
-        dense,
-        RECIPE,
-        seed=0,
-        options=GemMinerOptions(**{"density": 0.25, "length": 20, **options}),
-        device="cpu",
-        checkpoints=checkpoints,
-        allow_factory=OWN_MODEL,
+        Search(images, dense, RECIPE, seed=0, device="cpu", checkpoints=checkpoints, allow_factory=OWN_MODEL),
+        GemMinerOptions(**{"density": 0.25, "length": 20, **options}),
     )
 
 

@@ -3,6 +3,7 @@ from torch import nn
 
 from lottery_pipeline.methods.magnitude import extract_magnitude, magnitude_scores
 from lottery_pipeline.options import StartOptions
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.sparsity import keep_top_k
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny
 
@@ -24,13 +25,8 @@ def test_the_largest_weights_of_the_start_point_are_kept():
     images = draw_images()
     dense = pretrain_tiny(images)
     found = extract_magnitude(
-        images,
-        dense,
-        RECIPE,
-        seed=0,
-        options=StartOptions(density=0.2, start="rewind"),
-        device="cpu",
-        allow_factory=OWN_MODEL,
+        Search(images, dense, RECIPE, seed=0, device="cpu", allow_factory=OWN_MODEL),
+        StartOptions(density=0.2, start="rewind"),
     )
     expected = keep_top_k({name: dense.rewind[name].abs() for name in found.ticket.masks}, 38)
     assert all(torch.equal(mask, expected[name]) for name, mask in found.ticket.masks.items())

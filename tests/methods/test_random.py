@@ -7,6 +7,7 @@ import torch
 from lottery_pipeline.methods.random import extract_random, random_scores
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import RandomOptions
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.sparsity import (
     DensityError,
     allocate_erk,
@@ -38,13 +39,8 @@ def dense(images):
 
 def extract(images, dense, density, *, seed=0, **options):
     return extract_random(
-        images,
-        dense,
-        RECIPE,
-        seed=seed,
-        options=RandomOptions(density=density, **options),
-        device="cpu",
-        allow_factory=OWN_MODEL,
+        Search(images, dense, RECIPE, seed=seed, device="cpu", allow_factory=OWN_MODEL),
+        RandomOptions(density=density, **options),
     )
 
 

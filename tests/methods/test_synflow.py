@@ -12,6 +12,7 @@ from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import SynflowOptions
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.sparsity import dead_layers, exponential_counts, full_masks, keep_top_k
 from tests.reference.synflow_naive import synflow_naive
 from tests.tiny import RECIPE, draw_images, pretrain_tiny, same_bits, tiny_spec
@@ -151,7 +152,7 @@ def test_a_ticket_needs_no_data_and_no_seed():
     images = draw_images()
     dense = pretrain_tiny(images, "lenet_300_100")
     first, second = (
-        extract_synflow(images, dense, RECIPE, seed=seed, options=SynflowOptions(density=0.01), device="cpu")
+        extract_synflow(Search(images, dense, RECIPE, seed=seed, device="cpu"), SynflowOptions(density=0.01))
         for seed in (0, 1)
     )
     assert same_bits(first.ticket.masks, second.ticket.masks)

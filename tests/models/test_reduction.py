@@ -95,7 +95,7 @@ def test_narrow_layers_have_the_channels_they_were_given() -> None:
     ("layer", "before", "after", "fault"),
     [
         ("network.conv1", 3, 17, "has 3 and 16 channels"),
-        ("network.nothing", 3, 16, "is no layer"),
+        ("network.nothing", 3, 16, "is not a layer"),
         ("network.layer1", 3, 16, "is a Sequential, which cannot be narrowed"),
         ("network.bn1", 8, 4, "normalises channels one by one"),
         ("network.conv1", 3, 8, "does not take"),

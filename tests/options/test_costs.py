@@ -41,7 +41,7 @@ def test_batch_sizes_may_come_from_the_command_line(given, sizes):
         ({"power_watts": 0, "country": "FRA"}, "greater than 0"),
         (
             {"power_watts": 65, "country": "ATL"},
-            "'ATL' is no country of known carbon intensity; known are BRA",
+            "'ATL' is not a country with a known carbon intensity; known are BRA",
         ),
         ({"power_watts": 65, "carbon_intensity": -1}, "greater than or equal to 0"),
         ({"power_watts": 65, "carbon_intensity": float("inf")}, "finite number"),

@@ -84,7 +84,7 @@ def test_lists_of_sanity_checks_may_be_words_because_a_comma_ends_a_parameter():
     ("values", "message"),
     [
         ({"methods": []}, "at least 1 item"),
-        ({"methods": "gut"}, "'gut' is no method; allowed are lth, ltr, cts"),
+        ({"methods": "gut"}, "'gut' is not a method that can be checked; allowed are lth, ltr, cts"),
         ({"methods": "cts cts"}, "twice"),
         ({"checks": "invert"}, "'shuffle', 'reinitialise'"),
         ({"seeds": "0 x"}, "valid integer"),
@@ -98,7 +98,7 @@ def test_a_wrong_sanity_option_is_refused_with_its_reason(values, message):
 
 @pytest.mark.parametrize("length", [0, -1, 1.5, True, "all", "", None, [1]])
 def test_a_wrong_length_of_a_search_is_refused_in_one_sentence(length):
-    with pytest.raises(ValidationError, match="is no length of a search; allowed are short, half, long"):
+    with pytest.raises(ValidationError, match="is not a valid search length; allowed are short, half, long"):
         CtsOptions(density=0.1, length=length)
 
 

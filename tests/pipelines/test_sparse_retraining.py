@@ -17,7 +17,7 @@ class Ladder:
 
 
 LADDER = Ladder([{"epochs": 4.0, "seconds": 1.0}, {"epochs": 3.0, "seconds": 2.0}])
-SEARCH = {"search_epochs": 7.0, "search_seconds": 3.0}
+SEARCH = {"search_epochs": 7.0, "measured": {"search_seconds": 3.0}}
 
 
 def test_without_a_rung_the_ticket_itself_is_taken() -> None:
@@ -28,7 +28,7 @@ def test_without_a_rung_the_ticket_itself_is_taken() -> None:
 def test_a_rung_costs_the_rounds_before_it() -> None:
     ticket, costs = select_ticket("ticket", LADDER, SEARCH, SparseRetrainingParameters(rung=1))
     assert ticket == "rung 1"
-    assert costs == {"search_epochs": 4.0, "search_seconds": 1.0}
+    assert costs == {"search_epochs": 4.0, "measured": {"search_seconds": 1.0}}
 
 
 def test_nothing_of_the_methods_is_overwritten() -> None:

@@ -7,10 +7,17 @@ from typing import Any, get_type_hints
 import pytest
 
 from lottery_pipeline.models.names import ModelError
-from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CostOptions, CtsOptions, ImpOptions
+from lottery_pipeline.options import (
+    COMPOSITIONS,
+    METHODS,
+    ControlOptions,
+    CostOptions,
+    CtsOptions,
+    ImpOptions,
+)
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
 from lottery_pipeline.pipelines.ticket_extraction import nodes
-from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS, Method, create_method
+from lottery_pipeline.pipelines.ticket_extraction.pipeline import create_composition, create_method
 from lottery_pipeline.training.recipe import Recipe
 from tests.tiny import OWN_MODEL, draw_images, spec_for
 
@@ -31,7 +38,7 @@ def dense_run(images: Any) -> Any:
 
 
 def test_every_method_is_a_namespace_of_the_same_template() -> None:
-    for method in METHODS:
+    for method in METHODS.values():
         pipeline = create_method(method)
         assert {node.namespace for node in pipeline.nodes} == {method.name}
         assert f"params:{method.name}.extraction" in pipeline.inputs()
@@ -40,16 +47,17 @@ def test_every_method_is_a_namespace_of_the_same_template() -> None:
 
 
 def test_a_method_without_a_ladder_has_no_ladder_and_no_controls() -> None:
-    outputs = create_method(Method("other", nodes.extract_lth)).all_outputs()
+    outputs = create_method(replace(METHODS["lth"], name="other", has_ladder=False)).all_outputs()
     results = ("ticket", "search", "trace", "trained_ticket", "history", "metrics")
     assert outputs == {f"other.{name}" for name in results}
 
 
-@pytest.mark.parametrize(("extract", "step"), [(nodes.extract_lth, 0), (nodes.extract_ltr, 3)])
+@pytest.mark.parametrize(("method", "step"), [("lth", 0), ("ltr", 3)])
 def test_the_methods_differ_in_where_the_ticket_starts(
-    extract: Any, step: int, images: Any, dense_run: Any
+    method: str, step: int, images: Any, dense_run: Any
 ) -> None:
-    ticket, search, trace, ladder = extract(
+    ticket, search, trace, ladder = nodes.extract_ticket(
+        method,
         images,
         dense_run,
         ImpOptions(density=0.5, rate=0.3),
@@ -69,8 +77,8 @@ def test_the_methods_differ_in_where_the_ticket_starts(
 def test_a_ticket_goes_through_all_nodes(images: Any, dense_run: Any) -> None:
     retraining = RetrainingParameters(learning_rate=0.01)
     options = ImpOptions(density=0.5, rate=0.5)
-    ticket, search, _, ladder = nodes.extract_ltr(
-        images, dense_run, options, MODEL, PRETRAINING, retraining, 0, "cpu", None
+    ticket, search, _, ladder = nodes.extract_ticket(
+        "ltr", images, dense_run, options, MODEL, PRETRAINING, retraining, 0, "cpu", None
     )
     trained, history = nodes.retrain_ticket(ticket, images, PRETRAINING, retraining, 0, "cpu", None)
     assert {row["learning_rate"] for row in history} == {0.01}
@@ -93,17 +101,20 @@ def test_a_ticket_goes_through_all_nodes(images: Any, dense_run: Any) -> None:
     assert [row["control"] for row in controls] == ["random_mask"]
 
 
-def test_every_extraction_can_be_found_by_its_name_and_is_typed_for_kedro() -> None:
-    for method in METHODS:
-        assert pickle.loads(pickle.dumps(method.extract)) is method.extract
-        assert get_type_hints(method.extract)["extraction"] is METHOD_OPTIONS[method.name]
-        assert method.extract.__name__ == f"extract_{method.name}"
+def test_every_search_is_one_function_that_travels_to_a_worker_and_is_typed_for_kedro() -> None:
+    blocks = [(method, create_method(method)) for method in METHODS.values()]
+    blocks += [(method, create_composition(name)) for name, (_, method) in COMPOSITIONS.items()]
+    for method, block in blocks:
+        (node,) = [node for node in block.nodes if node.name.endswith(".extract_ticket")]
+        assert node.func.func is nodes.extract_ticket
+        assert node.func.args == pickle.loads(pickle.dumps(node.func)).args == (method.name,)
+        assert get_type_hints(node.func)["extraction"] is method.options
 
 
 def test_a_method_without_a_ladder_returns_ticket_costs_and_trace(images: Any, dense_run: Any) -> None:
     options = CtsOptions(density=0.5, length=1)
-    ticket, search, trace = nodes.extract_cts(
-        images, dense_run, options, MODEL, PRETRAINING, RetrainingParameters(), 0, "cpu", None
+    ticket, search, trace = nodes.extract_ticket(
+        "cts", images, dense_run, options, MODEL, PRETRAINING, RetrainingParameters(), 0, "cpu", None
     )
     assert ticket.method == "cts"
     assert search["search_epochs"] == pytest.approx(4 / 3)
@@ -114,8 +125,8 @@ def test_the_search_uses_the_recipe_of_the_retraining(images: Any, dense_run: An
     assert dense_run.recipe == PRETRAINING.recipe() == Recipe(epochs=2, batch_size=16, learning_rate=0.05)
     options = ImpOptions(rounds=1, rate=0.5)
     changed = RetrainingParameters(epochs=3)
-    _, search, _, _ = nodes.extract_lth(
-        images, dense_run, options, MODEL, PRETRAINING, changed, 0, "cpu", None
+    _, search, _, _ = nodes.extract_ticket(
+        "lth", images, dense_run, options, MODEL, PRETRAINING, changed, 0, "cpu", None
     )
     assert search["search_epochs"] == 3
 
@@ -123,7 +134,8 @@ def test_the_search_uses_the_recipe_of_the_retraining(images: Any, dense_run: An
 def test_the_file_of_a_dense_run_cannot_choose_what_code_is_imported(images: Any, dense_run: Any) -> None:
     forged = replace(dense_run, spec=dense_run.spec.model_copy(update={"name": "os:system"}))
     with pytest.raises(ModelError, match="imported only on request"):
-        nodes.extract_lth(
+        nodes.extract_ticket(
+            "lth",
             images,
             forged,
             ImpOptions(rounds=1),

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from lottery_pipeline.reproducibility.measured import set_apart
+from lottery_pipeline.training.history import CLOCK_COLUMNS
+
 D = 67_000
 LAYERS = {
     "network.conv1.weight": (16, 1, 3, 3),
@@ -48,7 +51,7 @@ def make_metrics(method: str = "ltr", **changes: Any) -> dict[str, Any]:
         "fingerprint": f"{method:x<64}",
         "dense_fingerprint": "d" * 64,
     }
-    return record | changes
+    return set_apart(record | changes, ("search_seconds", "train_seconds", "latency", "speedup_128"))
 
 
 def make_ladder(method: str = "ltr") -> list[dict[str, Any]]:
@@ -124,7 +127,7 @@ def make_dense_metrics(**changes: Any) -> dict[str, Any]:
         "prunable": D,
         "fingerprint": "d" * 64,
     }
-    return record | changes
+    return set_apart(record | changes, CLOCK_COLUMNS)
 
 
 def _product(shape: tuple[int, ...]) -> int:

@@ -47,5 +47,5 @@ def test_nothing_is_said_about_chance_where_the_number_of_images_is_unknown():
 
 def test_the_margin_is_said_in_points():
     assert describe_margin(0.01, 0.95, 0.94, 360) == (
-        ", within the 3.4 that the choice of 360 test images explains"
+        ", within the 3.4 explained by the choice of 360 test images"
     )

@@ -57,7 +57,9 @@ def test_controls_are_compared_at_the_density_of_the_ticket_only():
     findings = read({"ltr": make_metrics("ltr")}, controls={"ltr": make_controls("ltr")})
     verdicts = [finding for finding in findings.sentences if "control" in finding.text]
     assert [finding.tone for finding in verdicts] == ["good", "good"]
-    assert verdicts[0].text == "Above its control, random mask, at the same density (90.5%): +7.0 points."
+    assert (
+        verdicts[0].text == "LTR is above its control, random mask, at the same density (90.5%): +7.0 points."
+    )
     assert "(92.7%): +4.8 points." in verdicts[1].text
 
 
@@ -78,7 +80,7 @@ def test_a_control_that_beats_the_ticket_is_called_bad():
 
 def test_a_missing_control_is_admitted():
     findings = read({"ltr": make_metrics("ltr")}, controls={"ltr": make_controls("ltr")[:1]})
-    assert "No control was trained beside the LTR ticket at this density." in texts(findings)
+    assert "No control was trained for the LTR ticket at this density." in texts(findings)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_a_missing_control_is_admitted():
             [0.98, 0.98, 0.98, 0.98, 0.98],
             "LTR stays within one point of the dense network on every rung, down to 10% of the weights.",
         ),
-        ([0.98, 0.9, 0.98, 0.9, 0.9], "Down the ladder, already the first rung loses more than one point."),
+        ([0.98, 0.9, 0.98, 0.9, 0.9], "On the ladder, even the first rung loses more than one point."),
     ],
 )
 def test_the_ladder_is_read_down_to_the_first_rung_that_loses_a_point(accuracies, sentence):
@@ -103,13 +105,13 @@ def test_the_ladder_is_read_down_to_the_first_rung_that_loses_a_point(accuracies
 
 def test_the_next_method_is_named_with_its_distance():
     findings = read({"lth": make_metrics("lth"), "ltr": make_metrics("ltr")})
-    assert "Next at this density: LTH with 94.1%, 3.4 points behind." in texts(findings)
+    assert "Next at this density is LTH: 94.1%, 3.4 points behind." in texts(findings)
 
 
 def test_a_small_loss_on_few_images_is_called_even():
     findings = read({"ltr": make_metrics("ltr", test_accuracy=0.966)}, test_images=360)
     assert findings.sentences[0].tone == "even"
-    assert "(−1.5 points, within the 2.4 that the choice of 360 test images explains)" in texts(findings)[0]
+    assert "(−1.5 points, within the 2.4 explained by the choice of 360 test images)" in texts(findings)[0]
 
 
 def test_dead_layers_are_named():

@@ -8,7 +8,7 @@ from lottery_pipeline.evaluation.retraining import retrain_ticket
 from lottery_pipeline.methods import METHODS
 from lottery_pipeline.options import METHOD_OPTIONS, ImpOptions
 from lottery_pipeline.search.composition import adopt, pretrain_parent
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.tickets import Ticket, TicketError
 from lottery_pipeline.tickets.ticket import make_ticket
@@ -60,7 +60,7 @@ def compose(images, dense, parent, parent_run, method, **costs) -> Extraction:
         if method == "ltr"
         else METHOD_OPTIONS[method](density=0.1, **({"length": 2} if method == "cts" else {}))
     )
-    found = METHODS[method](images, parent_run, RECIPE, seed=0, options=options, device="cpu")
+    found = METHODS[method](Search(images, parent_run, RECIPE, seed=0, device="cpu"), options)
     return adopt(found, parent, parent_run, dense, **costs)
 
 
@@ -100,7 +100,7 @@ def test_every_method_works_on_top_of_a_layer_ticket(images, dense, parent, pare
 
 def test_the_row_of_a_chain_has_the_costs_of_both_steps(images, dense, parent, parent_run, tmp_path):
     alone = METHODS["cts"](
-        images, parent_run, RECIPE, seed=0, options=METHOD_OPTIONS["cts"](density=0.1, length=2), device="cpu"
+        Search(images, parent_run, RECIPE, seed=0, device="cpu"), METHOD_OPTIONS["cts"](density=0.1, length=2)
     )
     found = compose(images, dense, parent, parent_run, "cts", search_epochs=5.0, search_seconds=100.0)
     # CTS starts at theta_k: one epoch of training the parent counts, too.

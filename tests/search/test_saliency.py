@@ -22,10 +22,11 @@ from lottery_pipeline.options import (
     SynflowOptions,
 )
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.search.saliency import draw_calibration, extract_by_scores
+from lottery_pipeline.search.calibration import draw_calibration
+from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.sparsity import DensityError, are_nested, count_kept, keep_top_k
 from lottery_pipeline.tickets.errors import TicketError
-from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny, same_bits
+from tests.tiny import draw_images, pretrain_tiny, same_bits, search_for
 
 METHODS = {
     "snip": (extract_snip, SaliencyOptions),
@@ -53,16 +54,8 @@ def dense(images):
 
 def extract(method, images, dense, density, *, seed=0, checkpoints=None, **options):
     function, kind = METHODS[method]
-    return function(
-        images,
-        dense,
-        RECIPE,
-        seed=seed,
-        options=kind(density=density, **options),
-        device="cpu",
-        checkpoints=checkpoints,
-        allow_factory=OWN_MODEL,
-    )
+    search = search_for(images, dense, seed=seed, checkpoints=checkpoints)
+    return function(search, kind(density=density, **options))
 
 
 def test_calibration_images_are_so_many_of_each_class_drawn_by_seed():
@@ -177,7 +170,7 @@ def test_ranks_of_several_rounds_say_what_was_removed_first(images, dense, metho
 def test_inverted_scores_keep_what_was_removed_first(images, dense):
     given = []
 
-    def score(model, *, masks):
+    def score(model, *, masks, ignore_layers):
         given.append(masks)
         weights = prunable_parameters(model)
         return {name: (weight.detach() * masks[name]).abs() for name, weight in weights.items()}
@@ -185,15 +178,10 @@ def test_inverted_scores_keep_what_was_removed_first(images, dense):
     found = extract_by_scores(
         "own",
         score,
-        images,
-        dense,
+        search_for(images, dense),
         StartOptions(density=0.25),
         rounds=2,
         images_per_round=10,
-        seed=0,
-        device="cpu",
-        checkpoints=None,
-        allow_factory=OWN_MODEL,
     )
     lowest = keep_top_k({name: -value for name, value in found.scores.items()}, PRUNABLE - 97)
     assert count_kept(given[1]) == 97
@@ -206,20 +194,16 @@ def test_inverted_scores_keep_what_was_removed_first(images, dense):
 
 
 def test_equal_scores_go_by_index_in_every_round(images, dense):
-    def score(model, *, masks):
+    def score(model, *, masks, ignore_layers):
         return {name: torch.ones_like(weight) for name, weight in prunable_parameters(model).items()}
 
-    options = {"seed": 0, "device": "cpu", "checkpoints": None, "allow_factory": OWN_MODEL}
     for rounds in (1, 3):
         found = extract_by_scores(
             "own",
             score,
-            images,
-            dense,
+            search_for(images, dense),
             StartOptions(density=0.5),
             rounds=rounds,
-            images_per_round=0,
-            **options,
         )
         flat = torch.cat([mask.flatten() for mask in found.ticket.masks.values()])
         assert flat.tolist() == [True] * 97 + [False] * 97

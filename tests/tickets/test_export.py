@@ -302,7 +302,7 @@ def test_the_weights_of_another_ticket_are_refused(tmp_path, trained):
     export_ticket(draw_reduced(), tmp_path)
     other, _ = export_ticket(trained, tmp_path / "other")
     (tmp_path / WEIGHTS_FILE).write_bytes(other.read_bytes())
-    with pytest.raises(TicketError, match="damaged or of another export"):
+    with pytest.raises(TicketError, match="damaged or from another export"):
         load_exported(tmp_path)
 
 

@@ -1,7 +1,7 @@
 """Carbon: grams of CO2 equivalent of a computation, from its time, power and place.
 
-At constant power the carbon of two computations has the ratio of their seconds: a saving of carbon is then a
-saving of time and no finding of its own, so the seconds are always written beside it.
+At constant power, the carbon of two computations has the same ratio as their seconds. A saving of carbon is
+then only a saving of time, not a separate finding, so the seconds are always given beside it.
 """
 
 import math
@@ -20,14 +20,14 @@ class Carbon:
 
     Attributes:
         grams: of CO2 equivalent.
-        energy_kwh: drawn from the grid, the overhead of the data centre (PUE) included.
+        energy_kwh: drawn from the grid, including the overhead of the data centre (PUE).
         seconds: of the computation.
         power_watts: mean power of the machine, without that overhead.
         pue: power usage effectiveness.
         carbon_intensity: g CO2e per kWh.
-        kind: ``measured`` where a meter gave the power, else ``modelled``.
-        power_source: where the power is from.
-        intensity_source: where the carbon intensity is from.
+        kind: ``measured`` if a meter gave the power, else ``modelled``.
+        power_source: where the power figure comes from.
+        intensity_source: where the carbon intensity comes from.
     """
 
     grams: float
@@ -51,11 +51,11 @@ class Carbon:
 
 
 def find_intensity(country: str | None = None, carbon_intensity: float | None = None) -> tuple[float, str]:
-    """Return the carbon intensity of electricity, g CO2e/kWh, and where it is from.
+    """Return the carbon intensity of electricity, g CO2e/kWh, and where it comes from.
 
     Args:
         country: three-letter code, or WORLD, to look up.
-        carbon_intensity: taken as it is, in place of a country.
+        carbon_intensity: used as given, instead of a country.
 
     Raises:
         ValueError: not exactly one is given, the country is not in the table, or the number is negative.
@@ -85,12 +85,13 @@ def estimate_carbon(
 
     Args:
         seconds: of the computation.
-        power_watts: mean power over that time; there is no default, since a guess would be the result.
-        country: for the carbon intensity; either it or the number is given.
+        power_watts: mean power over that time; there is no default, since the result would then rest on a
+            guess.
+        country: for the carbon intensity; give either it or the number.
         carbon_intensity: g CO2e/kWh.
         pue: power usage effectiveness of the data centre.
-        kind: ``measured`` where the power was read off a meter.
-        power_source: where the power is from.
+        kind: ``measured`` if the power was read off a meter.
+        power_source: where the power figure comes from.
 
     Raises:
         ValueError: a number is out of range, or no carbon intensity is given; one sentence.

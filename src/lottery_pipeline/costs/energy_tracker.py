@@ -1,7 +1,7 @@
-"""Energy as codecarbon has it (optional extra ``carbon``): offline, without a file, and loud when it fails.
+"""Energy from codecarbon (optional extra ``carbon``): offline, without files, and loud when it fails.
 
-What codecarbon gives is a model wherever memory counts, which it never measures; so the result is tagged
-``modelled`` even on a machine whose processor or GPU has a meter.
+codecarbon never measures the power of the memory; it models it. So the result is tagged ``modelled`` even on
+a machine whose processor or GPU has a meter.
 """
 
 import logging
@@ -35,12 +35,12 @@ def track_energy(
     """Run something while codecarbon watches the machine, other processes included.
 
     Carbon is the energy times the intensity of our own table, so that it can be compared with
-    ``estimate_carbon``; codecarbon by itself would take the world's average for a country it does not know.
-    Runs below 0.1 s are too short for codecarbon.
+    ``estimate_carbon``; codecarbon itself would use the world average for a country it does not know. Runs
+    below 0.1 s are too short for codecarbon.
 
     Args:
-        run: called once; what it raises passes through.
-        country: for the carbon intensity; either it or the number is given.
+        run: called once; its exceptions pass through.
+        country: for the carbon intensity; give either it or the number.
         carbon_intensity: g CO2e/kWh.
         power_watts: constant power of processor and memory; None leaves both to codecarbon. NVIDIA and AMD
             GPUs are read and added.
@@ -52,7 +52,7 @@ def track_energy(
 
     Raises:
         EnergyTrackerError: codecarbon is not installed, or failed; its own error is the cause.
-        ValueError: no carbon intensity is given, or the power is not above 0, or the PUE below 1.
+        ValueError: no carbon intensity is given, the power is not above 0, or the PUE is below 1.
     """
     intensity, intensity_source = find_intensity(country, carbon_intensity)
     if power_watts is not None and not (math.isfinite(power_watts) and power_watts > 0):
@@ -64,7 +64,7 @@ def track_energy(
         tracker = _tracker_class(codecarbon)(
             measure_power_secs=_INTERVAL_SECONDS,
             output_methods=[],
-            # A forced power of the processor is scaled by its load; that of the memory is taken as it is.
+            # A forced power of the processor is scaled by its load; that of the memory is used as given.
             force_cpu_power=None if power_watts is None else 0.0,
             force_ram_power=power_watts,
             force_carbon_intensity_g_co2e_kwh=intensity,
@@ -73,7 +73,7 @@ def track_energy(
             allow_multiple_runs=True,
             log_level="warning",
         )
-        tracker.start()  # looks the machine over first, for seconds
+        tracker.start()  # first inspects the machine, for seconds
         started = clock()
         try:
             result = run()
@@ -114,8 +114,8 @@ def _import_codecarbon() -> Any:
 def _tracker_class(codecarbon: Any) -> Any:
     """Make an offline tracker that measures in one thread at a time.
 
-    codecarbon 3.3 measures once an interval in a thread of its own, and once more in ``stop``; where the two
-    met, both counted the same interval.
+    codecarbon 3.3 measures once per interval in its own thread, and once more in ``stop``. Without the lock,
+    both could count the same interval.
     """
     lock = threading.Lock()
 
@@ -129,7 +129,7 @@ def _tracker_class(codecarbon: Any) -> Any:
 
 @contextmanager
 def _caught_failures() -> Iterator[list[BaseException]]:
-    """Collect the exceptions that codecarbon logs instead of raising them, and keep its log quiet."""
+    """Collect the exceptions that codecarbon logs instead of raising, and keep its log quiet."""
     failures: list[BaseException] = []
 
     def collect(record: logging.LogRecord) -> bool:

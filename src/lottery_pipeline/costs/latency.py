@@ -1,8 +1,8 @@
 """Latency: seconds of a forward pass, of several networks side by side.
 
-Protocol: evaluation mode, no gradients, warm-up first; then the networks take turns, and who begins rotates,
-so that whatever slows the machine down for a while slows all of them. A figure is a median with its
-quartiles, a speed-up a ratio of medians with a bootstrap interval. No other work should run meanwhile.
+Protocol: evaluation mode, no gradients, warm-up first; then the networks take turns. The first one rotates,
+so that whatever slows the machine down for a while slows all of them. Each figure is a median with its
+quartiles; each speed-up is a ratio of medians with a bootstrap interval. No other work should run meanwhile.
 """
 
 import copy
@@ -81,13 +81,13 @@ def measure_latency(
     """Time forward passes of random 8-bit images.
 
     Args:
-        models: by name, all on one device; pixels in [0, 1] -> logits. Copies are timed, they stay as they
-            are. The first is what the others are compared with.
+        models: by name, all on one device; pixels in [0, 1] -> logits. Copies are timed; the models are
+            unchanged. The others are compared with the first.
         image_shape: channels, height, width.
         batch_sizes: images at once.
         repeats: timed passes of each.
         warmup: passes of each before.
-        threads: of the CPU; None leaves their number as it is. It is restored.
+        threads: of the CPU; None leaves their number unchanged. It is restored afterwards.
         channels_last: memory format of weights and images, as in training.
         seed: of the images and of the bootstrap.
         clock: seconds.
@@ -150,7 +150,7 @@ def _take_turns(
 
 
 def _summarise(names: Sequence[str], batch_size: int, times: Times, seed: int) -> Iterator[Latency]:
-    # The same turns are drawn for all networks: what slowed a turn down slowed it for all of them.
+    # The same turns are drawn for all networks: what slowed a turn down slowed all of them.
     random = np.random.default_rng(derive_seed(seed, "bootstrap", batch_size))
     drawn = random.integers(times.shape[1], size=(_RESAMPLES, times.shape[1]))
     medians = np.median(times, axis=1)

@@ -16,7 +16,7 @@ class Entry:
         stage: what it was done for.
         name: what was done (``round_03``).
         epochs: passes over the training images, forward and backward; an evaluation has none.
-        seconds: it took.
+        seconds: time taken.
         macs: multiply-accumulates that were executed: a masked network runs at full size.
     """
 
@@ -28,7 +28,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
-            raise ValueError(f"{self.stage!r} is no stage of a ledger; stages are {', '.join(STAGES)}")
+            raise ValueError(f"{self.stage!r} is not a stage of a ledger; stages are {', '.join(STAGES)}")
         if not (self.epochs >= 0 and self.seconds >= 0 and self.macs >= 0):  # so that NaN fails
             raise ValueError(
                 f"{self.name}: epochs, seconds and macs of a ledger must be 0 or more, "
@@ -37,7 +37,7 @@ class Entry:
 
 
 class Total(NamedTuple):
-    """Entries together."""
+    """The sum of some entries."""
 
     epochs: float
     seconds: float
@@ -46,7 +46,7 @@ class Total(NamedTuple):
 
 @dataclass(frozen=True)
 class Ledger:
-    """Entries that sum to what a ticket cost. ``parents`` is what the search started from, the dense run.
+    """Entries that sum to what a ticket cost. ``parents`` is what the search started from: the dense run.
 
     A search that counts the dense run as its own round 0, as IMP's does, has no parents: nothing may be
     counted twice.
@@ -72,7 +72,7 @@ class Ledger:
         )
 
     def count(self, *stages: Stage) -> int:
-        """Return the number of entries of these stages: searching and training by IMP has R + 1."""
+        """Return the number of entries of these stages: searching and training by IMP have R + 1."""
         return sum(entry.stage in stages for entry in self.entries)
 
     def record(self) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ def add_trainings(
     """Return a ledger with an entry for each training.
 
     Args:
-        ledger: stays as it is.
+        ledger: left unchanged.
         stage: of all of them: the rounds of IMP are ``search``.
         trainings: name, epochs and seconds of each.
         images: training images of an epoch.
@@ -121,10 +121,10 @@ def add_evaluation(ledger: Ledger, name: str, *, images: int, seconds: float, ma
     """Return a ledger with an evaluation: forward passes alone, so no epochs.
 
     Args:
-        ledger: stays as it is.
+        ledger: left unchanged.
         name: ``test``.
         images: evaluated.
-        seconds: it took.
+        seconds: time taken.
         macs_per_image: forward, the sum of what ``count_macs`` returns.
     """
     return ledger.add("evaluation", name, epochs=0.0, seconds=seconds, macs=images * macs_per_image)

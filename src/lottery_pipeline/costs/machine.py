@@ -1,4 +1,4 @@
-"""The machine that times are taken on: its name, its threads, and when it is done."""
+"""The machine on which times are measured: its name, its threads, and when it is done."""
 
 import platform
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 
 
 def name_processor(device: torch.device) -> str:
-    """Return the model of a GPU, or of the CPU as the system tells it."""
+    """Return the model of a GPU, or of the CPU as the system reports it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -20,7 +20,7 @@ def name_processor(device: torch.device) -> str:
 
 @contextmanager
 def thread_number(number: int | None) -> Iterator[None]:
-    """Let torch use so many CPU threads, and as many as before at the end; None changes nothing."""
+    """Set torch's number of CPU threads and restore it at the end; None changes nothing."""
     before = torch.get_num_threads()
     if number is not None:
         torch.set_num_threads(number)
@@ -31,7 +31,7 @@ def thread_number(number: int | None) -> Iterator[None]:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a device has done what it was asked to; a CPU always has."""
+    """Wait until a device has finished its work; a CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

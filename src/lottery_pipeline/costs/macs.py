@@ -1,6 +1,6 @@
 """MACs: multiply-accumulates of convolution and linear layers, forward, for one image.
 
-FLOPs are 2 per MAC. What training takes is counted in ``training_flops``.
+FLOPs are 2 per MAC. The work of training is counted in ``training_flops``.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str,
 
     One black image goes through the model in evaluation mode, on the model's own device; on ``meta`` no
     arithmetic is done. A layer that is called twice counts twice, one that is never called counts zero. In
-    torch's attention layer only the output projection is counted: it alone is a linear layer.
+    torch's attention layer only the output projection is counted, because only it is a linear layer.
 
     Args:
-        model: left as it was: parameters, buffers, modes.
+        model: left unchanged: parameters, buffers, modes.
         image_shape: channels, height, width.
 
     Returns:

@@ -17,16 +17,16 @@ from lottery_pipeline.costs.sizes import count_bytes
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Bytes in use at the worst moment.
+    """Bytes in use at the peak.
 
     Attributes:
-        peak_bytes: weights, buffers, images, and all that is alive beside them.
+        peak_bytes: weights, buffers, images, and everything else alive at that moment.
         model_bytes: of these, weights and buffers.
-        kind: ``measured`` by CUDA's allocator, workspaces of kernels included; ``modelled`` elsewhere: bytes
-            of all live tensors, followed from the operation that returns one until nothing holds it. The
-            same in every run, but a lower bound, blind to workspaces inside operations: weights and
-            buffers aside, the CPU's allocator peaks 2 % higher in training ResNet-20 (batch 16), and 49 %
-            in a forward pass of VGG-16.
+        kind: ``measured`` by CUDA's allocator, including the workspaces of kernels; ``modelled`` elsewhere,
+            as the bytes of all live tensors, each followed from the operation that returns it until nothing
+            holds it. The modelled number is the same in every run, but it is a lower bound, because it does
+            not see workspaces inside operations: weights and buffers aside, the CPU's allocator peaks 2 %
+            higher when training ResNet-20 (batch 16), and 49 % higher in a forward pass of VGG-16.
     """
 
     peak_bytes: int
@@ -40,7 +40,7 @@ def forward_memory(model: nn.Module, image_shape: tuple[int, int, int], batch_si
     The pass is done on a copy on the model's own device; on ``meta`` no arithmetic is done.
 
     Args:
-        model: stays as it is.
+        model: left unchanged.
         image_shape: channels, height, width.
         batch_size: images at once.
     """
@@ -53,9 +53,10 @@ def forward_memory(model: nn.Module, image_shape: tuple[int, int, int], batch_si
 
 
 def training_memory(model: nn.Module, image_shape: tuple[int, int, int], batch_size: int) -> PeakMemory:
-    """Return the peak memory of forward, cross-entropy and backward in training mode; else as forward.
+    """Return the peak memory of forward, cross-entropy and backward in training mode.
 
-    Gradients count; the state of an optimiser (of SGD with momentum the bytes of the parameters) does not.
+    Otherwise as ``forward_memory``. Gradients count; the state of an optimiser does not (for SGD with
+    momentum, as many bytes as the parameters).
     """
 
     def run(copied: nn.Module, images: Tensor) -> None:
@@ -94,7 +95,7 @@ class _LiveTensors(TorchDispatchMode):
     """Follows the storages that operations return for as long as anything holds them.
 
     Args:
-        model: its own storages were there before and do not count.
+        model: its own storages existed before and do not count.
     """
 
     def __init__(self, model: nn.Module) -> None:

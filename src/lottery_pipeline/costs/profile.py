@@ -1,8 +1,8 @@
 """The cost profile of a ticket: arithmetic, parameters and bytes beside those of the full network.
 
-Three kinds of numbers that are never merged: *dense* is the full network, *executed* what the ticket's
-network runs (a mask saves nothing, a removed block all of itself), *theoretical* what it would run if every
-pruned weight could be skipped. What a pass really takes is measured (``latency``), not computed.
+Three kinds of numbers that are never merged: *dense* is the full network; *executed* is what the ticket's
+network runs (a mask saves nothing, a removed block saves all of itself); *theoretical* is what it would run
+if every pruned weight could be skipped. The real time of a pass is measured (``latency``), not computed.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def profile_costs(
 
     Returns:
         Of one image, forward: ``macs_dense``, ``macs_theoretical``, ``macs_executed`` (multiply-adds of
-        convolutions and linear layers) and ``flops_*`` of 2 per MAC. ``parameters_dense``,
+        convolutions and linear layers) and ``flops_*``, 2 per MAC. ``parameters_dense``,
         ``parameters_executed`` (trainable) and ``parameters_kept`` (of these, not masked); ``filters_*``;
         ``bytes_*`` of the state dict, uncompressed. ``layers``: a row for each layer of the full network with
         ``layer``, ``macs_dense``, ``macs`` (executed), ``density`` and ``macs_theoretical``; a removed layer

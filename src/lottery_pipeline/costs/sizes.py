@@ -1,11 +1,11 @@
-"""Parameters and filters: what a network consists of, as tables of papers count it."""
+"""Parameters and filters: what a network consists of, counted as in the tables of papers."""
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of trainable parameters, biases and batch norm included, buffers not.
+    """Return the number of trainable parameters, including biases and batch norm, but not buffers.
 
     A parameter that two layers share counts once.
     """
@@ -15,7 +15,7 @@ def count_parameters(model: nn.Module) -> int:
 def parameters_by_layer(model: nn.Module) -> dict[str, int]:
     """Return the number of trainable parameters of each module that has some of its own, in module order.
 
-    A parameter that two layers share counts at the first. On a network of built-in name the keys are
+    A parameter that two layers share counts for the first. For a built-in network the keys are
     ``network.conv1``, ``network.layer1.0.bn1``, ...; the counts sum to ``count_parameters``.
     """
     counts: dict[str, int] = {}
@@ -29,13 +29,14 @@ def parameters_by_layer(model: nn.Module) -> dict[str, int]:
 def count_filters(model: nn.Module) -> int:
     """Return the number of filters: output channels of all convolutions, stem and 1x1 shortcuts included.
 
-    So counted ResNet-32 has 1,232 and ResNet-56 2,128. Jordao et al. (arXiv 2301.10835, section on filter
-    pruning) quote 1,200 filters for ResNet-32 without one block of its first stage, which fits this count.
+    Counted this way, ResNet-32 has 1,232 and ResNet-56 has 2,128. Jordao et al. (arXiv 2301.10835, section on
+    filter pruning) quote 1,200 filters for ResNet-32 without one block of its first stage, which fits this
+    count.
     """
     return sum(module.out_channels for module in model.modules() if isinstance(module, _ConvNd))
 
 
 def count_bytes(model: nn.Module) -> int:
-    """Return the bytes of the state dict, uncompressed: parameters and buffers, tensors in common once."""
+    """Return the bytes of the state dict, uncompressed: parameters and buffers, shared tensors once."""
     storages = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
     return sum(tensor.numel() * tensor.element_size() for tensor in storages.values())

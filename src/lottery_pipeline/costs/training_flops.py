@@ -1,7 +1,7 @@
-"""Training FLOPs: counted around one forward and backward pass, never taken for three forward passes.
+"""Training FLOPs: counted over one forward and backward pass, never assumed to be three forward passes.
 
-The first layer needs no gradient of its images and a frozen weight none of its own, so a training costs less
-than three forward passes, and how much less depends on the network.
+The first layer needs no gradient of its images, and a frozen weight needs none of its own. So training costs
+less than three forward passes; how much less depends on the network.
 """
 
 import copy
@@ -18,11 +18,11 @@ def count_training_flops(model: nn.Module, image_shape: tuple[int, int, int], ba
     """Count the FLOPs of one step in training mode: forward, cross-entropy, backward; without the optimiser.
 
     Counted by torch's ``FlopCounterMode``: 2 per multiply-add of convolutions, matrix products and attention,
-    by shapes alone, so zeros count as work; biases, norms and activations count nothing. The pass is done on
+    from shapes alone, so zeros count as work; biases, norms and activations do not count. The pass is done on
     a copy on the model's own device; on ``meta`` no arithmetic is done.
 
     Args:
-        model: images [N, C, H, W] to logits [N, classes, ...]; stays as it is.
+        model: images [N, C, H, W] to logits [N, classes, ...]; left unchanged.
         image_shape: channels, height, width.
         batch_size: N.
 

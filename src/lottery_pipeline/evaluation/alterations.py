@@ -1,77 +1,40 @@
-"""Altered tickets: what each sanity check changes (specs/extraction.md 4.5)."""
+"""Altered tickets: what each sanity check changes.
+
+Shuffled masks and fresh weights are those of Frankle et al. (ICLR 2021), corrupted and halved images those of
+Su et al. (NeurIPS 2020). Inversion keeps as many weights as before, but those of lowest score.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 
-from lottery_pipeline import __version__
 from lottery_pipeline.evaluation.corruption import corrupt_images, halve_images
-from lottery_pipeline.evaluation.inversion import invert_masks
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import SanityCheck
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
-from lottery_pipeline.reproducibility.seeds import derive_seed
-from lottery_pipeline.search.extraction import Extraction
-from lottery_pipeline.sparsity.masks import Masks
-from lottery_pipeline.sparsity.selection import keep_top_k
+from lottery_pipeline.reproducibility.seeds import derive_seed, make_generator
+from lottery_pipeline.search.extraction import Extraction, Search
+from lottery_pipeline.sparsity.masks import Masks, count_kept
+from lottery_pipeline.sparsity.selection import Scores, keep_top_k
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 from lottery_pipeline.training.dense import DenseRun, pretrain
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord, OnRecord, State
+from lottery_pipeline.training.result import OnRecord, State
+
+Find = Callable[..., Extraction]  # find(search, **changes of the options)
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is checked, and how; nothing here changes. The fields are arguments of ``check_sanity``."""
-
-    method: str
-    extract: Callable[..., Extraction]
-    options: Any
-    images: ImageSplits
-    dense: DenseRun
-    recipe: Recipe
-    device: str
-    checkpoints: Checkpoints | None
-    on_record: OnLabelledRecord | None
-    allow_factory: str | None
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the file of rows."""
-        record = {"computation": "sanity", "version": __version__, "images": self.images.fingerprint}
-        return fingerprint(record | {"recipe": self.recipe.record()})
-
-    def identify(self, name: str) -> str:
-        """Return the fingerprint of one row in that file."""
-        record = {"dense": self.dense.fingerprint, "method": self.method, "row": name}
-        return fingerprint(record | {"options": self.options.model_dump(mode="json")})
-
-    def search(self, images: ImageSplits, dense: DenseRun, **changes: Any) -> Extraction:
-        """Search for a ticket, with changes to the options."""
-        return self.extract(
-            images,
-            dense,
-            self.recipe,
-            seed=self.dense.seed,
-            options=self.options.model_copy(update=changes),
-            device=self.device,
-            checkpoints=self.checkpoints,
-            allow_factory=self.allow_factory,
-        )
-
-
-def alter_ticket(subject: Subject, found: Extraction, check: SanityCheck) -> tuple[Ticket, int]:
+def alter_ticket(search: Search, find: Find, found: Extraction, check: SanityCheck) -> tuple[Ticket, int]:
     """Change a ticket as a check wants it.
 
     Args:
-        subject: what is checked.
-        found: its ticket.
+        search: what the ticket was found with.
+        find: the method; called as ``find(search, **changes)`` with changes to its options.
+        found: what it found.
         check: which change.
 
     Returns:
@@ -82,30 +45,30 @@ def alter_ticket(subject: Subject, found: Extraction, check: SanityCheck) -> tup
         TicketError: nothing of the ticket itself can be changed; the same mask from other images is a result.
     """
     ticket = found.ticket
-    seed = derive_seed(subject.dense.seed, "sanity", check)
+    seed = derive_seed(search.seed, "sanity", check)
     masks, step = ticket.masks, ticket.header.rewind_step
     if check == "reinitialise":
-        model = build_model(ticket.header.spec, seed=seed, allow_factory=subject.allow_factory)
+        model = build_model(ticket.header.spec, seed=seed, allow_factory=search.allow_factory)
         state, step = model.state_dict(), 0
     else:
-        state = _unmask(subject, ticket)
+        state = _unmask(search, find, ticket)
     if check == "shuffle":
         masks = shuffle_masks(ticket.masks, seed=seed, how="layer")
     elif check == "inversion":
-        masks = _invert(subject, found, seed)
+        masks = _invert(search, found, seed)
     elif check == "corrupted_data":
-        masks = _search_elsewhere(subject, found, corrupt_images(subject.images, seed=seed))
+        masks = _search_elsewhere(search, find, found, corrupt_images(search.images, seed=seed))
     elif check == "half_data":
-        masks = _search_elsewhere(subject, found, halve_images(subject.images, seed=seed))
+        masks = _search_elsewhere(search, find, found, halve_images(search.images, seed=seed))
     changed = make_ticket(
-        method=subject.method,
+        method=ticket.method,
         spec=ticket.header.spec,
         masks=masks,
         state=state,
         seed=ticket.header.seed,
         rewind_step=step,
         parents=ticket.header.parents,
-        allow_factory=subject.allow_factory,
+        allow_factory=search.allow_factory,
     )
     count = count_moved(ticket.masks, masks)
     if check == "reinitialise":
@@ -118,39 +81,39 @@ def alter_ticket(subject: Subject, found: Extraction, check: SanityCheck) -> tup
     return changed, count
 
 
-def _unmask(subject: Subject, ticket: Ticket) -> State:
+def _unmask(search: Search, find: Find, ticket: Ticket) -> State:
     """Return the start weights of the ticket without its mask."""
-    dense = subject.dense
+    dense = search.dense
     start = dense.rewind if ticket.header.rewind_step else dense.initial
     if all(torch.equal(start[name][mask], ticket.state[name][mask]) for name, mask in ticket.masks.items()):
         return {**ticket.state, **{name: start[name] for name in ticket.masks}}
     # A method may start from weights of its own making: the ticket of density 1 has them all.
-    return subject.search(subject.images, dense, density=1.0).ticket.state
+    return find(search, density=1.0).ticket.state
 
 
-def _invert(subject: Subject, found: Extraction, seed: int) -> Masks:
+def _invert(search: Search, found: Extraction, seed: int) -> Masks:
     if found.scores is not None:
         return invert_masks(found.ticket.masks, found.scores, seed=seed)
     # IMP ranks anew in every round: these are the weights that its first round removes first.
-    scores = {name: subject.dense.final[name].abs() for name in found.ticket.masks}
+    scores = {name: search.dense.final[name].abs() for name in found.ticket.masks}
     return invert_masks(keep_top_k(scores, found.ticket.kept), scores, seed=seed)
 
 
-def _search_elsewhere(subject: Subject, found: Extraction, other: ImageSplits) -> Masks:
+def _search_elsewhere(search: Search, find: Find, found: Extraction, other: ImageSplits) -> Masks:
     """Return the mask that the method finds on other images, from the same theta_0."""
     if found.ladder is not None:  # the search trains, and so has the dense run behind it
         dense = pretrain_again(
-            subject.dense,
-            subject.images,
+            search.dense,
+            search.images,
             other=other,
-            device=subject.device,
-            checkpoints=subject.checkpoints,
-            allow_factory=subject.allow_factory,
+            device=search.device,
+            checkpoints=search.checkpoints,
+            allow_factory=search.allow_factory,
         )
     else:
-        own = fingerprint({"dense": subject.dense.fingerprint, "images": other.fingerprint})
-        dense = replace(subject.dense, images_fingerprint=other.fingerprint, fingerprint=own)
-    return subject.search(other, dense).ticket.masks
+        own = fingerprint({"dense": search.dense.fingerprint, "images": other.fingerprint})
+        dense = replace(search.dense, images_fingerprint=other.fingerprint, fingerprint=own)
+    return find(replace(search, images=other, dense=dense)).ticket.masks
 
 
 def pretrain_again(
@@ -187,3 +150,30 @@ def pretrain_again(
         on_record=on_record,
         allow_factory=allow_factory,
     )
+
+
+def invert_masks(masks: Masks, scores: Scores, *, seed: int) -> Masks:
+    """Keep the weights of lowest score: over all layers or inside each, as the masks were made.
+
+    Args:
+        masks: made from the scores; left as they are.
+        scores: higher = keep; on the CPU.
+        seed: of the order of equal scores. The lowest score, 0 or -inf, is often shared by many: taken by
+            index, all weights would be of the first layers.
+
+    Returns:
+        Masks that keep as many weights, and the same ones only where half are kept or more, or scores are
+        equal.
+    """
+    kept = count_kept(masks)
+    flat = torch.cat([score.reshape(-1) for score in scores.values()])
+    order = torch.randperm(len(flat), generator=make_generator(seed, "ties"))
+    order = order[flat[order].argsort(stable=True)]  # lowest score first
+    ranks = torch.empty_like(order)
+    ranks[order] = torch.arange(len(flat), 0, -1)
+    parts = ranks.split([score.numel() for score in scores.values()])
+    inverted = {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
+    if count_moved(masks, keep_top_k(scores, kept)):
+        counts = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
+        return keep_top_k(inverted, counts, scope="layer")
+    return keep_top_k(inverted, kept)

@@ -16,7 +16,7 @@ from lottery_pipeline.options import ControlKind
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.reproducibility.seeds import derive_seed
-from lottery_pipeline.search.extraction import check_dense_run, check_spec
+from lottery_pipeline.search.parents import check_dense_run, check_spec
 from lottery_pipeline.sparsity.masks import Masks, count_kept, count_prunable
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.tickets.errors import TicketError

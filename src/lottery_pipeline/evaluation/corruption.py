@@ -1,4 +1,4 @@
-"""Other training images for a search: corrupted, or half of them (specs/extraction.md 4.5).
+"""Other training images for a search: corrupted, or half of them (Su et al., NeurIPS 2020).
 
 Validation and test part, class names, mean and standard deviation stay, so the network is the same one.
 """

@@ -6,13 +6,15 @@ from typing import Any
 from lottery_pipeline.evaluation.price import Work, price_ticket
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.options import CostOptions
-from lottery_pipeline.search.extraction import check_ticket, least_validation_loss
+from lottery_pipeline.reproducibility.measured import MEASURED
+from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.sparsity.tables import dead_layers, density_table
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import evaluate, recompute_batchnorm_
+from lottery_pipeline.training.history import least_validation_loss
 
 
 def evaluate_ticket(
@@ -50,6 +52,7 @@ def evaluate_ticket(
     Returns:
         The method metrics; accuracies are fractions, and ``density``, ``kept`` and ``prunable`` are those of
         the dense parent: a layer ticket keeps what its blocks leave. Costs are those of ``price_ticket``.
+        What clocks and meters gave is in ``measured``; all else is the same in every run.
 
     Raises:
         TicketError: the four do not belong together.
@@ -78,6 +81,8 @@ def evaluate_ticket(
         *(("search", part["name"], part["epochs"], part["seconds"]) for part in parts),
         ("training", "retraining", train_epochs, train_seconds),
     ]
+    price = price_ticket(trained, dense, images, work, costs, device=place)
+    clock = {"search_seconds": search_seconds, "train_seconds": train_seconds}
     return {
         "method": ticket.method,
         "seed": trained.header.seed,
@@ -93,14 +98,13 @@ def evaluate_ticket(
         "early_stop_validation_loss": least_validation_loss(history),
         "search_epochs": search_epochs,
         "train_epochs": train_epochs,
-        "search_seconds": search_seconds,
-        "train_seconds": train_seconds,
-        **price_ticket(trained, dense, images, work, costs, device=place),
+        **price,
         "ticket_bytes": len(ticket.to_bytes()),
         "dead_layers": dead_layers(trained.masks),
         "layers": density_table(trained.masks),
         "fingerprint": trained.fingerprint,
         "dense_fingerprint": dense.fingerprint,
+        MEASURED: clock | price[MEASURED],
     }
 
 

@@ -2,11 +2,12 @@
 
 Three kinds of arithmetic are never merged: *dense* is the full network, *theoretical* what would be left if
 every pruned weight could be skipped, *executed* what really runs: the compacted network, which lacks what the
-masks have made dead. Times are measured, carbon is modelled unless a meter gave the power.
+masks have made dead. Times are measured, carbon is modelled unless a meter gave the power. What is measured,
+and what is computed from it, stands apart in ``measured``: all else is the same in every run.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,12 @@ from lottery_pipeline.costs.training_flops import count_training_macs
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import CostOptions
+from lottery_pipeline.reproducibility.measured import set_apart
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.surgery.compact import compact_ticket
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.history import CLOCK_COLUMNS
 
 Work = Sequence[tuple[Stage, str, float, float]]
 
@@ -55,10 +58,11 @@ def price_ticket(
 
     Returns:
         ``macs_*``, ``parameters_*`` and ``bytes_*`` of ``profile_costs``; ``layer_costs``, its table;
-        ``search_macs`` and ``train_macs`` with ``ledger``, the rows that they are sums of; and, with options,
-        ``peak_memory_bytes`` at the largest batch, ``latency`` (rows and environment), ``latency_ms_<batch>``
-        and ``speedup_<batch>`` against the dense network, ``co2_grams`` of search and training with
-        ``carbon``, which says how it came about.
+        ``search_macs`` and ``train_macs`` with ``ledger``, the rows that they are sums of; and ``measured``
+        with the seconds of these rows and, with options, ``latency`` (rows and environment),
+        ``latency_ms_<batch>`` and ``speedup_<batch>`` against the dense network, ``co2_grams`` of search and
+        training with ``carbon``, which says how it came about. ``peak_memory_bytes`` at the largest batch
+        stands there where an allocator gave it, and among the computed numbers where it is modelled.
     """
     shape = (images.channels, *images.image_size)
     compacted = compact_ticket(trained)
@@ -88,14 +92,18 @@ def price_ticket(
         ],
         "ledger": ledger.record(),
     }
-    if options is None:
-        return price
-    if options.latency:
-        price |= _time(full, shipped, shape, dense, options, device)
-    if options.reports_carbon:
+    measured: dict[str, Any] = {}
+    if options is not None and options.latency:
+        networks = {"dense": full.to(device), "ticket": shipped.to(device)}
+        measured |= _time(networks, shape, dense, options)
+        largest = max(options.batch_sizes)
+        for key, network in (("peak_memory_bytes", shipped), ("peak_memory_bytes_dense", full)):
+            peak = forward_memory(network, shape, largest)
+            (measured if peak.kind == "measured" else price)[key] = peak.peak_bytes
+    if options is not None and options.reports_carbon:
         carbon = _estimate_carbon(ledger.total().seconds, own.to(device), shape, options)
-        price |= {"co2_grams": carbon.grams, "carbon": carbon.record()}
-    return price
+        measured |= {"co2_grams": carbon.grams, "carbon": carbon.record()}
+    return set_apart(price | measured, {*measured, *CLOCK_COLUMNS})
 
 
 def _build_dense(dense: DenseRun, allow_factory: str | None) -> nn.Module:
@@ -128,26 +136,16 @@ def _work(model: nn.Module, images: Tensor) -> None:
 
 
 def _time(
-    full: nn.Module,
-    shipped: nn.Module,
-    shape: tuple[int, int, int],
-    dense: DenseRun,
-    options: CostOptions,
-    device: torch.device,
+    networks: Mapping[str, nn.Module], shape: tuple[int, int, int], dense: DenseRun, options: CostOptions
 ) -> dict[str, Any]:
     report = measure_latency(
-        {"dense": full.to(device), "ticket": shipped.to(device)},
+        networks,
         shape,
         batch_sizes=options.batch_sizes,
         repeats=options.repeats,
         seed=derive_seed(dense.seed, "latency"),
     )
-    largest = max(options.batch_sizes)
-    found: dict[str, Any] = {
-        "latency": report.record(),
-        "peak_memory_bytes": forward_memory(shipped, shape, largest).peak_bytes,
-        "peak_memory_bytes_dense": forward_memory(full, shape, largest).peak_bytes,
-    }
+    found: dict[str, Any] = {"latency": report.record()}
     for row in report.rows:
         if row.model == "ticket":
             found[f"latency_ms_{row.batch_size}"] = 1000 * row.median_seconds

@@ -7,7 +7,7 @@ from typing import Any
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
-from lottery_pipeline.search.extraction import check_ticket
+from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 from lottery_pipeline.training.loop import train

@@ -9,22 +9,20 @@ on the true images, with the recipe, the seed and so the data order of the ticke
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from lottery_pipeline.evaluation.alterations import Subject, alter_ticket, pretrain_again
+from lottery_pipeline import __version__
+from lottery_pipeline.evaluation.alterations import Find, alter_ticket, pretrain_again
 from lottery_pipeline.evaluation.retraining import retrain_ticket
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.options import SanityCheck
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.search.extraction import Extraction, check_dense_run
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import evaluate
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 __all__ = ["CHECKS", "check_sanity", "pretrain_again"]
 
@@ -36,33 +34,23 @@ Row = dict[str, Any]
 
 
 def check_sanity(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
+    search: Search,
     *,
     method: str,
-    extract: Callable[..., Extraction],
+    extract: Callable[[Search, Any], Extraction],
     options: Any,
     checks: Sequence[SanityCheck] = CHECKS,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
 ) -> list[Row]:
     """Check the ticket that a method finds in a dense run. One call is one seed, that of the dense run.
 
     Args:
-        images: of the dense run.
-        dense: its seed is that of all searches and trainings; ``pretrain_again`` gives other seeds.
-        recipe: of the search, of the ticket and of every changed ticket.
+        search: what the method is given; its seed is that of the dense run (``pretrain_again`` gives other
+            seeds), its recipe also that of the ticket and of every changed ticket. ``on_record`` is called
+            as ``on_record("shuffle_seed_3", row)`` with each history row of each retraining.
         method: its name.
         extract: its function, as in ``METHODS``.
         options: of the search.
         checks: which.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        checkpoints: where to save inside searches and trainings, and every finished row.
-        on_record: called as ``on_record("shuffle_seed_3", row)`` with each history row of each retraining.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
 
     Returns:
         One row per check: ``method``, ``check``, ``seed``, ``density``, ``kept``, ``prunable``,
@@ -73,51 +61,67 @@ def check_sanity(
         on other images, ``changed`` is 0, the accuracy is the ticket's, and nothing is trained again.
 
     Raises:
-        TicketError: the dense run is of other images, there is no such check, or the change of a ticket would
-            change nothing: a control that cannot fail.
+        TicketError: a check does not exist, or the change of a ticket would change nothing: a control that
+            cannot fail.
     """
-    check_dense_run(dense, images)
     for check in checks:
         if check not in CHECKS:
             raise TicketError(f"a sanity check is one of {', '.join(CHECKS)}, not {check!r}")
-    work = None
+    checkpoints, work = search.checkpoints, None
     if checkpoints is not None:  # apart from its other files, of which only so many are kept
         folder = checkpoints.folder / FOLDER
         work = Checkpoints(folder, interval_seconds=checkpoints.interval_seconds)
-    subject = Subject(method, extract, options, images, dense, recipe, device, work, on_record, allow_factory)
-    saved = None if checkpoints is None else checkpoints.load(subject.fingerprint)
+
+    def find(given: Search, **changes: Any) -> Extraction:
+        silent = replace(given, checkpoints=work, on_record=None)
+        return extract(silent, options.model_copy(update=changes))
+
+    def identify(name: str) -> str:
+        record = {"dense": search.dense.fingerprint, "method": method, "row": name}
+        return fingerprint(record | {"options": options.model_dump(mode="json")})
+
+    own = fingerprint(
+        {
+            "computation": "sanity",
+            "version": __version__,
+            "images": search.images.fingerprint,
+            "recipe": search.recipe.record(),
+        }
+    )
+    saved = None if checkpoints is None else checkpoints.load(own)
     rows: dict[str, Row] = {} if saved is None else saved[1]["rows"]
-    missing = [check for check in checks if subject.identify(check) not in rows]
-    for name, row in _make_rows(subject, missing, rows.get(subject.identify("original"))):
-        rows[subject.identify(name)] = row
+    missing = [check for check in checks if identify(check) not in rows]
+    inside = replace(search, seed=search.dense.seed, checkpoints=work)
+    for name, row in _make_rows(inside, find, missing, rows.get(identify("original"))):
+        rows[identify(name)] = row
         if checkpoints is not None:
-            checkpoints.save(subject.fingerprint, {}, {"rows": rows, "finished": True})
+            checkpoints.save(own, {}, {"rows": rows, "finished": True})
     if missing and work is not None:
         shutil.rmtree(work.folder, ignore_errors=True)
-    return [rows[subject.identify(check)] for check in checks]
+    return [rows[identify(check)] for check in checks]
 
 
 def _make_rows(
-    subject: Subject, checks: Sequence[SanityCheck], original: Row | None
+    search: Search, find: Find, checks: Sequence[SanityCheck], original: Row | None
 ) -> Iterator[tuple[str, Row]]:
     """Yield the rows of checks by name, and before them that of the ticket where it is not known."""
     if not checks:
         return
-    found = subject.search(subject.images, subject.dense)
+    found = find(search)
     ticket = found.ticket
     for check in checks:
-        changed, count = alter_ticket(subject, found, check)
-        logger.info("%s %s: %d places changed.", subject.method, check, count)
+        changed, count = alter_ticket(search, find, found, check)
+        logger.info("%s %s: %d places changed.", ticket.method, check, count)
         if original is None:
-            original = _train(subject, ticket, "original")
+            original = _train(search, ticket, "original")
             yield "original", original
-        result = _train(subject, changed, check) if count else original | {"epochs": 0.0, "seconds": 0.0}
+        result = _train(search, changed, check) if count else original | {"epochs": 0.0, "seconds": 0.0}
         yield (
             check,
             {
-                "method": subject.method,
+                "method": ticket.method,
                 "check": check,
-                "seed": subject.dense.seed,
+                "seed": search.seed,
                 "density": ticket.density,
                 "kept": ticket.kept,
                 "prunable": ticket.prunable,
@@ -131,18 +135,18 @@ def _make_rows(
         )
 
 
-def _train(subject: Subject, ticket: Ticket, name: str) -> Row:
-    label = f"{name}_seed_{subject.dense.seed}"
+def _train(search: Search, ticket: Ticket, name: str) -> Row:
+    label = f"{name}_seed_{search.seed}"
     trained = retrain_ticket(
         ticket,
-        subject.images,
-        subject.recipe,
-        seed=subject.dense.seed,
-        device=subject.device,
-        checkpoints=subject.checkpoints,
-        on_record=None if subject.on_record is None else partial(subject.on_record, label),
-        label=f"{subject.method} {label}",
+        search.images,
+        search.recipe,
+        seed=search.seed,
+        device=search.device,
+        checkpoints=search.checkpoints,
+        on_record=None if search.on_record is None else partial(search.on_record, label),
+        label=f"{ticket.method} {label}",
     )
-    place = pick_device(subject.device)
-    accuracy = evaluate(trained.ticket.build(place), subject.images.test, device=place)["accuracy"]
+    place = search.place
+    accuracy = evaluate(trained.ticket.build(place), search.images.test, device=place)["accuracy"]
     return {"accuracy": accuracy, "epochs": trained.epochs, "seconds": trained.seconds}

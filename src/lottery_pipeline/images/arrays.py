@@ -56,7 +56,7 @@ def find_arrays(request: ImageRequest) -> Source:
 
 
 def _read_index(path: Path) -> Index:
-    """Read type and shape of each array and hold them against the sizes in the archive."""
+    """Read type and shape of each array and compare them with the sizes in the archive."""
     index: Index = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -97,7 +97,7 @@ def _check_index(path: Path, index: Index) -> tuple[str, ...]:
         for name in (x, y):
             if name not in index:
                 raise ImageError(
-                    f"{path} has no array {name!r}; needed: x, y, and x_test with y_test or neither"
+                    f"{path} has no array {name!r}; needed: x and y, and both of x_test and y_test or neither"
                 )
         (x_shape, x_type), (y_shape, y_type) = index[x], index[y]
         if x_type != np.uint8 and x_type.kind != "f":
@@ -118,7 +118,7 @@ def _check_index(path: Path, index: Index) -> tuple[str, ...]:
 
 
 def _find_channel_axis(what: str, shape: tuple[int, ...]) -> int | None:
-    """Return the axis of the channels; ``None`` where there is no such axis."""
+    """Return the axis of the channels; ``None`` if there is none."""
     if len(shape) == 3 and min(shape[1:]) > 0:
         return None
     if len(shape) == 4 and min(shape[1:]) > 0:
@@ -126,9 +126,7 @@ def _find_channel_axis(what: str, shape: tuple[int, ...]) -> int | None:
         if len(axes) == 1:
             return axes[0]
         if axes:
-            raise ImageError(
-                f"{what} has shape {shape}, which could be NCHW or NHWC: give images of larger sides"
-            )
+            raise ImageError(f"{what} has shape {shape}, which could be NCHW or NHWC: use larger images")
     raise ImageError(f"{what} has shape {shape}; allowed: NHW, NHWC or NCHW with 1 or 3 channels")
 
 
@@ -147,7 +145,7 @@ def _read_labels(path: Path, parts: tuple[str, ...]) -> tuple[np.ndarray, tuple[
         raise ImageError(f"y in {path} has one class only, {present[0].pop()!r}: at least two are needed")
     if len(parts) == 2 and present[0] != present[1]:
         odd = sorted(str(value) for value in present[0] ^ present[1])
-        raise ImageError(f"y and y_test in {path} must have the same classes; in one only: {', '.join(odd)}")
+        raise ImageError(f"y and y_test in {path} must have the same classes; only in one: {', '.join(odd)}")
     classes, labels = np.unique(np.concatenate(values), return_inverse=True)
     return labels.astype(np.int64), tuple(str(value) for value in classes.tolist())
 
@@ -174,7 +172,7 @@ def _read_images(path: Path, name: str) -> "Tensor":
     for start in range(0, len(array), step):
         chunk = array[start : start + step].astype(np.float64)
         low, high = chunk.min(), chunk.max()
-        if not (low >= 0 and high <= 1):  # written so that NaN is refused too
+        if not (low >= 0 and high <= 1):  # so that NaN is refused too
             raise ImageError(
                 f"{name} in {path} holds values from {low:g} to {high:g}; floats must be from 0 to 1"
             )

@@ -1,4 +1,4 @@
-"""Resizing and channel conversion of images that are arrays already; equal to what files get."""
+"""Resizing and channel conversion of images that are already arrays; the result is the same as for files."""
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ def fit_images(images: Tensor, *, image_size: int | None, channels: int | None) 
 
     Args:
         images: uint8 ``[N, C, H, W]`` with C 1 or 3.
-        image_size: side that the centre square is resized to (bilinear, antialiased); ``None``: as it is.
-        channels: 1 or 3; ``None``: as it is.
+        image_size: side that the centre square is resized to (bilinear, antialiased); ``None``: unchanged.
+        channels: 1 or 3; ``None``: unchanged.
 
     Returns:
         uint8 ``[N, channels, image_size, image_size]``, contiguous.

@@ -17,11 +17,11 @@ from lottery_pipeline.images.request import ImageError
 FORMATS = ("JPEG", "PNG")
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
 WIDE_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
-MAX_PIXELS = 89_478_485  # 1/4 GiB at three bytes each; Pillow warns from here and refuses from twice this
+MAX_PIXELS = 89_478_485  # 1/4 GiB at three bytes each; Pillow warns above this and refuses above twice this
 FILES_PER_TASK = 64
-# Below this a file costs more in the interpreter, which has one lock, than in the decoder: on 2 cores two
-# threads took 187 us for a 32-pixel JPEG (1 kB) where one took 124, and 501 for 1000 pixels (57 kB) where one
-# took 865 (Pillow 13.0, Python 3.11).
+# A smaller file costs more time in the interpreter, which has one lock, than in the decoder. On 2 cores, two
+# threads took 187 us for a 32-pixel JPEG (1 kB) and one took 124; for 1000 pixels (57 kB) two threads took
+# 501 and one took 865 (Pillow 13.0, Python 3.11).
 SMALL_FILE_BYTES = 16 * 1024
 FILES_SAMPLED = 64
 
@@ -29,19 +29,20 @@ FILES_SAMPLED = 64
 def decode_files(paths: Sequence[str], *, image_size: int | None, channels: int | None) -> Tensor:
     """Decode files in parallel into one preallocated tensor.
 
-    Threads rather than processes: Pillow decodes and resizes outside the interpreter lock, threads write
-    into the one tensor and cost nothing to start. Small files are left to one thread, which is faster.
+    It uses threads, not processes: Pillow decodes and resizes outside the interpreter lock, and threads write
+    into the same tensor and cost nothing to start. Small files are decoded by one thread, which is faster.
 
     Args:
         paths: JPEG or PNG files, at least one.
         image_size: side to resize to; ``None``: all images must have one size.
-        channels: 1 or 3; ``None``: 1 where every image is grey, else 3.
+        channels: 1 or 3; ``None``: 1 if every image is grey, else 3.
 
     Returns:
         uint8 ``[N, C, H, W]``, contiguous, in the order of ``paths``.
 
     Raises:
-        ImageError: a file is broken, too large or of another size (it is named); all do not fit in memory.
+        ImageError: a file is broken, too large or of another size (it is named), or the images do not fit in
+            memory.
     """
     width, height = decode_file(paths[0], image_size)[0].size
     shape = (len(paths), channels or 3, height, width)
@@ -90,7 +91,7 @@ def decode_file(path: str, image_size: int | None) -> tuple[Image.Image, bool]:
 
     Args:
         path: a JPEG or PNG file.
-        image_size: side that the centre square is resized to (bilinear, antialiased); ``None``: as it is.
+        image_size: side that the centre square is resized to (bilinear, antialiased); ``None``: unchanged.
 
     Returns:
         The image, and whether the file is grey.

@@ -9,7 +9,7 @@ HIGHEST_VALUE = 16
 
 
 def find_digits(request: ImageRequest) -> Source:
-    """Nothing to find: the images are part of an installed package."""
+    """Return the digits; there are no files to find, as they are part of an installed package."""
     return Source("", lambda: _load(request))
 
 

@@ -18,7 +18,7 @@ IGNORED_FOLDERS = frozenset({"__MACOSX"})
 
 
 def find_folder(request: ImageRequest) -> Source:
-    """List the images of ``request.root`` without opening one.
+    """List the images of ``request.root`` without opening any.
 
     Raises:
         ImageError: the folder is missing, empty, has one class only, or train/ and test/ differ.
@@ -61,7 +61,7 @@ def find_folder(request: ImageRequest) -> Source:
 
 
 def _find_parts(root: Path) -> list[Path]:
-    """Return the folders that hold the class folders: of training, then of test where there is one."""
+    """Return the folders that hold the class folders: for training, then for testing if there is one."""
     train, test = root / "train", root / "test"
     # A class may be called "train" (a vehicle): it holds images, a part holds folders.
     has_train, has_test = (part.is_dir() and bool(_list_subfolders(part)) for part in (train, test))

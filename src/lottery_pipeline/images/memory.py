@@ -18,7 +18,7 @@ def check_memory(size_bytes: int, what: str) -> None:
         gib = 2**30
         raise ImageError(
             f"{what} would take {size_bytes / gib:.1f} GiB of the {limit / gib:.1f} GiB of memory: "
-            "set data.image_size or data.train_limit to less"
+            "set data.image_size or data.train_limit to a smaller value"
         )
 
 

@@ -23,9 +23,9 @@ class Partition(NamedTuple):
 def partition_images(images: LabelledImages, request: ImageRequest, *, seed: int) -> Partition:
     """Split by label only, before a pixel is read.
 
-    The source's own test part is kept as it is; where there is none, ``test_fraction`` of all images is
-    set aside first. The validation part is drawn from what is left, ``train_limit`` images from what is
-    left then, so that a limit changes neither of the other two.
+    The source's own test part is kept as it is; if there is none, ``test_fraction`` of all images is set
+    aside first. Then the validation part is drawn from the rest, and ``train_limit`` images from what
+    remains, so a limit changes neither of the other two parts.
 
     Raises:
         ImageError: a class is too small to be in every part.

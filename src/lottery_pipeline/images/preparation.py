@@ -18,12 +18,12 @@ __all__ = ["check_request", "prepare_images"]
 
 logger = logging.getLogger(__name__)
 
-# Raise it when the same request begins to give other pixels or splits.
+# Raise it when the same request would give different pixels or splits.
 PREPARATION_VERSION = 1
 
 
 def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | None = None) -> ImageSplits:
-    """Prepare the images of a request, or return those stored if they are of the same request.
+    """Prepare the images of a request, or return the stored ones if they belong to the same request.
 
     Args:
         request: which images; ``root`` is absolute or relative to the working directory.
@@ -43,11 +43,11 @@ def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | No
         return stored
     images = source.load()
     if request.download:
-        # What was downloaded is part of the key, or the next run would prepare it once more.
+        # Downloaded files are part of the key; otherwise the next run would prepare them again.
         key = _fingerprint_request(request, find_source(request), seed)
     partition = partition_images(images, request, seed=seed)
     indices = np.concatenate(partition)
-    # One reading for all parts, which then are views of one tensor: they agree in size and channels.
+    # All parts are read at once and become views of one tensor: they agree in size and channels.
     pixels = images.read(indices)
     labels = torch.from_numpy(images.labels[indices])
     sizes = [len(part) for part in partition]
@@ -70,7 +70,7 @@ def _fingerprint_request(request: ImageRequest, source: Source, seed: int) -> st
 
 
 def _warn_of_duplicates(train: ImageSet, validation: ImageSet, test: ImageSet) -> None:
-    """Warn of images of one part that are, pixel for pixel, in another: accuracies on them are flattered."""
+    """Warn of test and validation images that are also in a part trained on: they flatter the accuracy."""
     train_hashes, validation_hashes = set(_hash_images(train.images)), set(_hash_images(validation.images))
     counts = {
         "test": sum(h in train_hashes or h in validation_hashes for h in _hash_images(test.images)),
@@ -78,7 +78,7 @@ def _warn_of_duplicates(train: ImageSet, validation: ImageSet, test: ImageSet) -
     }
     for part, count in counts.items():
         if count:
-            logger.warning("images: %d %s images are exact duplicates of images trained on", count, part)
+            logger.warning("images: %d %s images are exact duplicates of training images", count, part)
 
 
 def _hash_images(images: Tensor) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Progress of a long reading: a bar on a terminal, plain lines in a log."""
+"""Progress of a long read: a bar on a terminal, plain lines in a log."""
 
 import logging
 import sys
@@ -13,12 +13,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def report_progress(finished: Iterable[int], *, total: int, label: str) -> None:
-    """Draw ``finished`` to its end and show how far it is.
+    """Consume ``finished`` and show how far it has got.
 
     Args:
-        finished: yields how many more images are done.
+        finished: yields the number of images done since the last time.
         total: how many there are.
-        label: what is going on, e.g. "decoding images".
+        label: what is being done, e.g. "decoding images".
     """
     if sys.stderr.isatty():
         with tqdm(total=total, desc=label, unit="image", unit_scale=True) as bar:

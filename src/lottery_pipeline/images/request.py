@@ -1,4 +1,4 @@
-"""What images a run asks for: the parameter group ``data`` (no torch, so that parameters load fast)."""
+"""The images a run asks for: parameter group ``data`` (imports no torch, so that parameters load fast)."""
 
 from typing import Annotated, Literal, Self
 
@@ -25,8 +25,8 @@ class ImageRequest(BaseModel):
         root: folder of the images or of the downloaded data set (``image_folder``, ``torchvision:``), or
             the npz file (``arrays``); a relative path is read from the working directory.
         download: whether a missing torchvision data set may be downloaded into ``root``.
-        image_size: side in pixels: the centre square of each image is resized to it, antialiased;
-            ``None`` keeps the images' one common size.
+        image_size: side in pixels: the centre square of each image is resized to it, antialiased; ``None``
+            keeps the common size of the images.
         channels: 1 (grey) or 3 (RGB); ``None`` keeps what the source has.
         validation_fraction: part of the training images set aside for validation; 0 gives an empty set.
         test_fraction: part of all images set aside for testing; used only by a source without a test part.

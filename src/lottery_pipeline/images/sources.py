@@ -19,7 +19,7 @@ def find_source(request: ImageRequest) -> Source:
     """Find the files behind a request and check what can be checked without decoding.
 
     Raises:
-        ImageError: they are missing, or cannot be what the request says.
+        ImageError: they are missing or do not fit the request.
     """
     return FINDERS[request.source.partition(":")[0]](request)
 

@@ -48,7 +48,7 @@ class ImageSet:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Self:
-        """Copy to a device; the same object where it is there already."""
+        """Copy to a device; the same object if it is already there."""
         if self.images.device == torch.device(device):
             return self
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
@@ -86,7 +86,7 @@ class ImageSplits:
             part: ImageSet = getattr(self, name)
             if part.images.shape[1:] != shape:
                 found = f"{tuple(part.images.shape[1:])} and {tuple(shape)}"
-                raise ImageError(f"the {name} and train images must have one shape, got {found}")
+                raise ImageError(f"the {name} and train images must have the same shape, got {found}")
             if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < self.num_classes:
                 raise ImageError(f"the {name} labels must be from 0 to {self.num_classes - 1}")
         if not len(self.mean) == len(self.std) == self.channels:
@@ -192,7 +192,7 @@ def load_splits(path: str | Path) -> ImageSplits:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ImageError: the file is not one of prepared images, or is damaged.
+        ImageError: the file does not hold prepared images, or is damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:

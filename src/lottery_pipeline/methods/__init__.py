@@ -1,38 +1,28 @@
 """Methods: one entry for each way to find a ticket, and nothing else.
 
-A method is a pure function (search, options) -> ``Extraction``; every score is "higher = keep".
+A method is a pure function ``extract_<method>(search, options) -> Extraction``. Beside it there may be a
+``check_<method>(spec, options)``, which refuses before anything runs what cannot work; ``spec`` is None where
+the network is not known before its images are. It returns the number of the last rung, for a ladder.
 """
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
-from lottery_pipeline.methods.cts import extract_cts
-from lottery_pipeline.methods.edge_popup import extract_edge_popup
-from lottery_pipeline.methods.filter import extract_filter
-from lottery_pipeline.methods.gem_miner import extract_gem_miner
-from lottery_pipeline.methods.grasp import extract_grasp, grasp_scores
-from lottery_pipeline.methods.imp import extract_lth, extract_ltr
-from lottery_pipeline.methods.layer import extract_layer
-from lottery_pipeline.methods.magnitude import extract_magnitude
-from lottery_pipeline.methods.prospr import extract_prospr
-from lottery_pipeline.methods.random import extract_random
-from lottery_pipeline.methods.snip import extract_snip, snip_scores
-from lottery_pipeline.methods.synflow import extract_synflow, synflow_scores
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.methods.grasp import grasp_scores
+from lottery_pipeline.methods.snip import snip_scores
+from lottery_pipeline.methods.synflow import synflow_scores
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options import METHODS as _TABLE
+from lottery_pipeline.search.extraction import Extraction, Search
 
-METHODS: dict[str, Callable[..., Extraction]] = {
-    "lth": extract_lth,
-    "ltr": extract_ltr,
-    "cts": extract_cts,
-    "snip": extract_snip,
-    "grasp": extract_grasp,
-    "synflow": extract_synflow,
-    "magnitude": extract_magnitude,
-    "random": extract_random,
-    "edge_popup": extract_edge_popup,
-    "gem_miner": extract_gem_miner,
-    "prospr": extract_prospr,
-    "layer": extract_layer,
-    "filter": extract_filter,
+Extract = Callable[[Search, Any], Extraction]
+Check = Callable[[ModelSpec | None, Any], int | None]
+
+_MODULES = {name: import_module(f"{__name__}.{row.module or name}") for name, row in _TABLE.items()}
+METHODS: dict[str, Extract] = {name: getattr(module, f"extract_{name}") for name, module in _MODULES.items()}
+CHECKS: dict[str, Check] = {
+    name: check for name, module in _MODULES.items() if (check := getattr(module, f"check_{name}", None))
 }
 
-__all__ = ["METHODS", "grasp_scores", "snip_scores", "synflow_scores"]
+__all__ = ["CHECKS", "METHODS", "grasp_scores", "snip_scores", "synflow_scores"]

@@ -17,53 +17,28 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.options import FrozenWeightOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.frozen_weights import ScoreLearner, sgd_recipe, weight_change
 from lottery_pipeline.search.gated import GatedNetwork
-from lottery_pipeline.search.mask_search import Plan, search_ticket
+from lottery_pipeline.search.mask_search import search_mask
 from lottery_pipeline.sparsity.allocation import allocate_uniform, kept_count
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 
-def extract_edge_popup(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: FrozenWeightOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
-    """Find a ticket by edge-popup; arguments, result and errors as of ``extract_cts``, scores are |s|."""
-    plan = Plan(
-        method="edge_popup",
-        make_learner=partial(make_learner, options.density),
+def extract_edge_popup(search: Search, options: FrozenWeightOptions) -> Extraction:
+    """Find a ticket by edge-popup; result and errors as of ``search_mask``, scores are |s|."""
+    return search_mask(
+        "edge_popup",
+        partial(make_learner, options.density),
+        search,
+        options,
         recipe=sgd_recipe(options),
         scope="layer",
         change_weights=weight_change(options),
         affine=False,
-    )
-    return search_ticket(
-        plan,
-        images,
-        dense,
-        recipe,
-        seed=seed,
-        options=options,
-        device=device,
-        checkpoints=checkpoints,
-        on_record=on_record,
-        allow_factory=allow_factory,
     )
 
 

@@ -18,55 +18,31 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.options import GemMinerOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.frozen_weights import ScoreLearner, sgd_recipe, weight_change
 from lottery_pipeline.search.gated import GatedNetwork
-from lottery_pipeline.search.mask_search import Plan, search_ticket
+from lottery_pipeline.search.mask_search import search_mask
 from lottery_pipeline.sparsity.schedules import exponential_counts
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord, State
+from lottery_pipeline.training.result import State
 
 
-def extract_gem_miner(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: GemMinerOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
-    """Find a ticket by Gem-Miner; arguments, result and errors as of ``extract_cts``.
+def extract_gem_miner(search: Search, options: GemMinerOptions) -> Extraction:
+    """Find a ticket by Gem-Miner; result and errors as of ``search_mask``.
 
     Scores are the number of prunings a weight survived plus its probability.
     """
-    plan = Plan(
-        method="gem_miner",
-        make_learner=partial(GemLearner, options, len(images.train)),
+    return search_mask(
+        "gem_miner",
+        partial(GemLearner, options, len(search.images.train)),
+        search,
+        options,
         recipe=sgd_recipe(options),
         change_weights=weight_change(options),
         affine=False,
-    )
-    return search_ticket(
-        plan,
-        images,
-        dense,
-        recipe,
-        seed=seed,
-        options=options,
-        device=device,
-        checkpoints=checkpoints,
-        on_record=on_record,
-        allow_factory=allow_factory,
     )
 
 

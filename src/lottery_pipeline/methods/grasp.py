@@ -1,7 +1,5 @@
 """GraSP (Wang, Zhang & Grosse, ICLR 2020): keep the weights that carry the gradient flow."""
 
-# ruff: noqa: ARG001 (every method is called alike)
-
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -9,10 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.options import GraspOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.saliency import extract_by_gradients
 from lottery_pipeline.search.scoring import (
     Loss,
@@ -24,9 +20,6 @@ from lottery_pipeline.search.scoring import (
 )
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 
 def grasp_scores(
@@ -49,25 +42,8 @@ def grasp_scores(
     the authors' code. The first pass sums g over the micro-batches; the second holds it constant and sums
     H g = d<g, dL/dtheta>/dtheta. Deviation from the authors' code: the last layer is not drawn anew before.
 
-    Args:
-        model: pixels in [0, 1] -> logits, twice differentiable; stays as it is.
-        images: [N, C, H, W] on the model's device.
-        labels: int64 [N].
-        masks: theta, g and H are those of the masked network, and masked weights score 0; None is all ones.
-        ignore_layers: patterns of layers that are never pruned.
-        batch_size: images at once; as for SNIP, this bounds the memory alone.
-        batch_statistics: as for SNIP.
-        temperature: logits are divided by it.
-        absolute: score by the magnitude instead.
-        loss: (logits, labels) -> mean over the images it is given.
-
-    Returns:
-        Higher = keep; of either sign, by name of the prunable parameters, on the model's device.
-
-    Raises:
-        TicketError: labels are missing.
-        ModelError: nothing is left to prune.
-        MaskError: the masks are not those of the model.
+    The model must be twice differentiable. Logits are divided by ``temperature``; ``absolute`` scores by the
+    magnitude. Other arguments and the errors are those in ``scoring``; scores are of either sign.
     """
     labels = check_labels("GraSP", images, labels)
     with copied_tensors(model, masks, ignore_layers, by_batch=batch_statistics) as (weights, others):
@@ -88,33 +64,11 @@ def grasp_scores(
     return {name: score.abs() for name, score in scores.items()} if absolute else scores
 
 
-def extract_grasp(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: GraspOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
+def extract_grasp(search: Search, options: GraspOptions) -> Extraction:
     """Find a ticket by GraSP on a few training images of each class, those of SNIP at the same seed.
 
-    Arguments and errors are those of ``extract_snip``; a round costs three passes over the drawn images, the
-    second, differentiated twice, counting double.
+    A round costs three passes over them: the second is differentiated twice and counts double. Errors are
+    those of ``extract_by_scores``.
     """
     score = partial(grasp_scores, temperature=options.temperature, absolute=options.absolute)
-    return extract_by_gradients(
-        "grasp",
-        score,
-        images,
-        dense,
-        options,
-        passes=3,
-        seed=seed,
-        device=device,
-        checkpoints=checkpoints,
-        allow_factory=allow_factory,
-    )
+    return extract_by_gradients("grasp", score, search, options, passes=3)

@@ -1,7 +1,5 @@
 """ProsPr (Alizadeh et al., ICLR 2022): keep the weights that matter for the loss after the first steps."""
 
-# ruff: noqa: ARG001 (every method is called alike)
-
 import math
 from collections.abc import Iterable, Sequence
 
@@ -10,20 +8,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from lottery_pipeline.images.splits import ImageSet, ImageSplits
+from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.options import ProsprOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.search.extraction import Extraction
-from lottery_pipeline.search.saliency import extract_by_scores, take_pixels
+from lottery_pipeline.search.calibration import take_pixels
+from lottery_pipeline.search.extraction import Extraction, Search
+from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.search.scoring import Loss, check_labels, copied_tensors, differentiate
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.errors import TicketError
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.device import pick_device
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 Batch = tuple[Tensor, Tensor | None]
 
@@ -96,51 +90,29 @@ def draw_batches(
     return [take_pixels(images, part, device) for part in order[: count * size].split(size)]
 
 
-def extract_prospr(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: ProsprOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
-    """Find a ticket by ProsPr on batches of training images.
+def extract_prospr(search: Search, options: ProsprOptions) -> Extraction:
+    """Find a ticket by ProsPr on batches of training images; errors are those of ``extract_by_scores``.
 
-    Arguments and errors are those of ``extract_snip``. A step that is differentiated through costs two passes
-    over its batch, a first-order step and the loss one.
+    A step that is differentiated through costs two passes over its batch; a first-order step and the loss
+    cost one each.
     """
     batches = draw_batches(
-        images.train,
+        search.images.train,
         count=options.steps + 1,
         batch_size=options.batch_size,
-        seed=seed,
-        device=pick_device(device),
+        seed=search.seed,
+        device=search.place,
     )
 
-    def score(model: nn.Module, masks: Masks) -> Scores:
+    def score(model: nn.Module, *, ignore_layers: Iterable[str], **_: Masks) -> Scores:
         return prospr_scores(
             model,
             batches,
-            ignore_layers=dense.spec.ignore_layers,
+            ignore_layers=ignore_layers,
             learning_rate=options.learning_rate,
             momentum=options.momentum,
             first_order=options.first_order,
         )
 
     passes = options.steps * (1 if options.first_order else 2) + 1
-    return extract_by_scores(
-        "prospr",
-        score,
-        images,
-        dense,
-        options,
-        images_per_round=passes * len(batches[0][1]),
-        seed=seed,
-        device=device,
-        checkpoints=checkpoints,
-        allow_factory=allow_factory,
-    )
+    return extract_by_scores("prospr", score, search, options, images_per_round=passes * len(batches[0][1]))

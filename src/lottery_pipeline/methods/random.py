@@ -1,20 +1,18 @@
 """Random masks with chosen layer densities (Su et al., NeurIPS 2020; Evci et al., ICML 2020 for ERK)."""
 
-# ruff: noqa: ARG001 (every method is called alike)
-
 import math
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.prunable import prunable_parameters
-from lottery_pipeline.options import RandomOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.saliency import Allocation, RandomOptions
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.sparsity.allocation import (
     allocate_erk,
@@ -24,9 +22,6 @@ from lottery_pipeline.sparsity.allocation import (
 )
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores, keep_top_k
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 
 def random_scores(
@@ -34,7 +29,7 @@ def random_scores(
     k: int,
     *,
     seed: int,
-    allocation: Literal["global", "uniform", "erk", "smart_ratio"] = "erk",
+    allocation: Allocation = "erk",
     vgg: bool = False,
 ) -> Scores:
     """Draw scores of which the k highest are a random mask with the layer densities of an allocation.
@@ -59,47 +54,34 @@ def random_scores(
     }
     if allocation == "global":
         return draws
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if allocation == "uniform":
-        counts = allocate_uniform({name: math.prod(shape) for name, shape in shapes.items()}, k)
-    elif allocation == "erk":
-        counts = allocate_erk(shapes, k)
-    else:
-        counts = allocate_smart_ratio(shapes, k, vgg=vgg)
-    masks = keep_top_k(draws, counts, scope="layer")
+    masks = keep_top_k(draws, allocate(weights, k, allocation, vgg=vgg), scope="layer")
     return {name: draw + masks[name] for name, draw in draws.items()}
 
 
-def extract_random(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: RandomOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
-    """Draw a random ticket; arguments and errors as of ``extract_snip``, the device does not matter."""
+def allocate(weights: Mapping[str, Tensor], k: int, allocation: Allocation, *, vgg: bool) -> dict[str, int]:
+    """Return how many of k weights each layer keeps; arguments and errors as of ``random_scores``."""
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if allocation == "erk":
+        return allocate_erk(shapes, k)
+    if allocation == "smart_ratio":
+        return allocate_smart_ratio(shapes, k, vgg=vgg)
+    return allocate_uniform({name: math.prod(shape) for name, shape in shapes.items()}, k)
 
-    def draw(model: nn.Module, masks: Masks) -> Scores:
-        weights = prunable_parameters(model, dense.spec.ignore_layers)
-        k = kept_count(options.density, sum(weight.numel() for weight in weights.values()))
-        return random_scores(
-            weights, k, seed=seed, allocation=options.allocation, vgg="vgg" in dense.spec.name
-        )
 
-    return extract_by_scores(
-        "random",
-        draw,
-        images,
-        dense,
-        options,
-        images_per_round=0,
-        seed=seed,
-        device="cpu",
-        checkpoints=checkpoints,
-        allow_factory=allow_factory,
-    )
+def extract_random(search: Search, options: RandomOptions) -> Extraction:
+    """Draw a random ticket, on the CPU whatever the device; errors as of ``extract_by_scores``."""
+
+    def draw(model: nn.Module, *, ignore_layers: Iterable[str], **_: Masks) -> Scores:
+        weights, vgg = prunable_parameters(model, ignore_layers), "vgg" in search.dense.spec.name
+        kept = kept_count(options.density, sum(weight.numel() for weight in weights.values()))
+        return random_scores(weights, kept, seed=search.seed, allocation=options.allocation, vgg=vgg)
+
+    return extract_by_scores("random", draw, replace(search, device="cpu"), options)
+
+
+def check_random(spec: ModelSpec | None, options: RandomOptions) -> None:
+    """Refuse a density that the allocation cannot reach in this network; ``DensityError``."""
+    if spec is not None and options.allocation != "global":
+        weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)
+        kept = kept_count(options.density, sum(weight.numel() for weight in weights.values()))
+        allocate(weights, kept, options.allocation, vgg="vgg" in spec.name)

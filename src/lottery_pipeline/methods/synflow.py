@@ -1,8 +1,7 @@
 """SynFlow (Tanaka, Kunin, Yamins & Ganguli, NeurIPS 2020): keep the synaptic flow; no data, many rounds."""
 
-# ruff: noqa: ARG001 (every method is called alike)
-
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -10,25 +9,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.classifier import Normalise
 from lottery_pipeline.options import SynflowOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.search.scoring import copied_tensors, differentiate
 from lottery_pipeline.sparsity.masks import Masks, Weights
 from lottery_pipeline.sparsity.selection import Scores
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.device import pick_device
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 
 def synflow_scores(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor | None = None,
+    labels: Tensor | None = None,  # noqa: ARG001 (score methods are called alike)
     *,
     masks: Masks | None = None,
     ignore_layers: Iterable[str] = (),
@@ -41,20 +34,10 @@ def synflow_scores(
     are changed, so there is no sign to restore. Deviation from the authors' code: that computes in float32
     and with the running statistics, which are 0 and 1 at initialisation alone.
 
-    Args:
-        model: stays as it is.
-        images: only their shape [N, C, H, W] counts.
-        labels: ignored.
-        masks: of the network that is scored, and masked weights score 0; None is all ones.
-        ignore_layers: patterns of layers that are never pruned.
+    Arguments and errors are those in ``scoring``; of the images only the shape counts, labels are ignored.
 
     Returns:
-        Higher = keep; float64, 0 or more, by name of the prunable parameters, on the model's device, or on
-        the CPU where that device (mps) has no float64.
-
-    Raises:
-        ModelError: nothing is left to prune.
-        MaskError: the masks are not those of the model.
+        float64, 0 or more; on the CPU where the model's device (mps) has no float64.
     """
     with copied_tensors(model, masks, ignore_layers, by_batch=False) as (weights, others):
         device = next(iter(weights.values())).device
@@ -86,36 +69,15 @@ def _unit_statistics(model: nn.Module) -> Weights:
     return units
 
 
-def extract_synflow(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: SynflowOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
+def extract_synflow(search: Search, options: SynflowOptions) -> Extraction:
     """Find a ticket by SynFlow: after round r of n a density of density**(r / n) is left.
 
-    Arguments and errors are those of ``extract_snip``; nothing is random, and a round costs one image.
-    Deviation from the authors' code: that keeps one weight more in every round (ceil for floor), so its masks
-    drift apart from ours over many rounds; with equal counts they are the same.
+    Nothing is random, and a round costs one image. Errors are those of ``extract_by_scores``. Deviation: the
+    authors' code keeps one weight more in every round (ceil for floor), so its masks drift apart from ours
+    over many rounds; with equal counts they are the same.
     """
-    chosen = pick_device(device)
-    pixels = torch.empty(1, images.channels, *images.image_size)
-    return extract_by_scores(
-        "synflow",
-        partial(synflow_scores, images=pixels, ignore_layers=dense.spec.ignore_layers),
-        images,
-        dense,
-        options,
-        rounds=options.rounds,
-        images_per_round=1,
-        seed=seed,
-        device="cpu" if chosen.type == "mps" else str(chosen),
-        checkpoints=checkpoints,
-        allow_factory=allow_factory,
-    )
+    images = torch.empty(1, search.images.channels, *search.images.image_size)
+    if search.place.type == "mps":  # it has no float64
+        search = replace(search, device="cpu")
+    score = partial(synflow_scores, images=images)
+    return extract_by_scores("synflow", score, search, options, rounds=options.rounds, images_per_round=1)

@@ -1,9 +1,9 @@
-"""Residual blocks: which a network has, and which of them can be taken out without changing a shape.
+"""Residual blocks: which ones a network has, and which can be removed without changing a shape.
 
-The rule is that of the code of Jordao's group (later papers), which differs from the prose of arXiv
-2301.10835: a block is a candidate where its output has the shape of the previous block's output. So the
-first block of every stage is out: those of later stages have a projection, that of the first stage has no
-previous block. The block just before a down-sampling one is in.
+The rule follows the code of Jordao's group (later papers), not the prose of arXiv 2301.10835: a block is a
+candidate if its output has the shape of the previous block's output. So the first block of every stage is
+excluded: in later stages it has a projection, and in the first stage it has no previous block. The block just
+before a down-sampling one is included.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ class Block:
 
     Attributes:
         name: of the module (``network.layer1.3``).
-        stage: name of the ``nn.Sequential`` it stands in.
+        stage: name of the ``nn.Sequential`` it is in.
         identity: whether its shortcut is the identity, so that it can be left out.
         first: whether it is the first of its stage.
     """
@@ -38,9 +38,9 @@ class Block:
 
 
 def list_blocks(model: nn.Module) -> list[Block]:
-    """Return the residual blocks in the order in which images pass them.
+    """Return the residual blocks in the order in which images pass through them.
 
-    Known are the blocks of our own and of torchvision's ResNets; each stands in an ``nn.Sequential``.
+    The blocks of our own and of torchvision's ResNets are known; each is in an ``nn.Sequential``.
     """
     blocks: list[Block] = []
     for stage, sequential in model.named_modules():
@@ -58,8 +58,8 @@ def list_candidates(model: nn.Module, *, with_first_block: bool = False) -> list
 
     Args:
         model: a residual network.
-        with_first_block: the first block of a stage counts, too, where its shortcut is the identity
-            (stage 1 of CIFAR ResNets): the stem takes the place of the previous block.
+        with_first_block: also count the first block of a stage if its shortcut is the identity (stage 1 of
+            CIFAR ResNets); the stem takes the place of the previous block.
 
     Raises:
         ModelError: the network has no block with an identity shortcut, such as a VGG.
@@ -82,6 +82,6 @@ def stage_sizes(model: nn.Module) -> dict[str, int]:
 def most_removable(
     candidates: Iterable[Block], sizes: dict[str, int], least_per_stage: int = LEAST_PER_STAGE
 ) -> int:
-    """Return how many candidates can go while every stage keeps ``least_per_stage`` blocks."""
+    """Return how many candidates can be removed while every stage keeps ``least_per_stage`` blocks."""
     by_stage = Counter(block.stage for block in candidates)
     return sum(max(0, min(count, sizes[stage] - least_per_stage)) for stage, count in by_stage.items())

@@ -1,9 +1,9 @@
-"""Networks of the user's own: ``package.module:factory``.
+"""The user's own networks: ``package.module:factory``.
 
-The factory is called with those of the keyword arguments ``num_classes``, ``channels`` and ``image_size``
-(height, width) that it accepts; ``num_classes`` it must accept. It returns an ``nn.Module`` that maps
-normalised images [N, C, H, W] to logits [N, classes]. For the same network from the same seed it should draw
-its initialisation from torch's random numbers.
+The factory is called with the keyword arguments ``num_classes``, ``channels`` and ``image_size`` (height,
+width), as far as it accepts them; it must accept ``num_classes``. It returns an ``nn.Module`` that maps
+normalised images [N, C, H, W] to logits [N, classes]. It should draw its initialisation from torch's random
+numbers, so that the same seed gives the same network.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The two initialisations of the built-in networks; both draw from the generator in force."""
+"""The two initialisations of the built-in networks; both draw from torch's current generator."""
 
 from torch import nn
 
@@ -15,8 +15,8 @@ def initialise_glorot_(network: nn.Module) -> None:
 def initialise_kaiming_(network: nn.Module) -> None:
     """Kaiming normal conv and linear weights, BN weights U(0, 1), all biases zero.
 
-    The choice of the open_lth and Concrete Ticket Search experiments for CIFAR ResNets and VGGs; they do not
-    speak of the bias of the last linear layer, which starts at zero here like every other bias.
+    The open_lth and Concrete Ticket Search experiments use it for CIFAR ResNets and VGGs. They do not mention
+    the bias of the last linear layer, which starts at zero here like every other bias.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

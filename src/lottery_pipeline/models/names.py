@@ -1,4 +1,4 @@
-"""Names of models: what ``model.name`` may say. Imports no torch, so a bad name costs nothing to refuse."""
+"""Model names: what ``model.name`` may be. Imports no torch, so refusing a bad name costs nothing."""
 
 import difflib
 import re
@@ -35,7 +35,7 @@ def is_factory(name: str) -> bool:
 
 
 def check_model_name(name: str) -> None:
-    """Check the form of a model name; imports nothing, so the thing named need not exist.
+    """Check the form of a model name; imports nothing, so what it names need not exist.
 
     Args:
         name: a built-in, ``torchvision:<name>`` or ``package.module:factory``.

@@ -14,8 +14,8 @@ PREFIX = "network."
 def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> dict[str, nn.Parameter]:
     """Return the weights of convolution and linear layers, last layer and shortcuts included.
 
-    Never biases, never batch norm. The input projection of torch's attention layer is not a linear layer and
-    does not count either. A weight that two layers share appears once, under its first name.
+    Biases and batch norm are never included. The input projection of torch's attention layer is not a linear
+    layer, so it does not count either. A weight that two layers share appears once, under its first name.
 
     Args:
         model: usually what ``build_model`` returned.

@@ -14,7 +14,7 @@ Width = tuple[str, int, int]
 
 
 def remove_blocks_(model: nn.Module, names: Iterable[str]) -> None:
-    """Take residual blocks out of a network.
+    """Remove residual blocks from a network.
 
     Args:
         model: changed.
@@ -26,28 +26,31 @@ def remove_blocks_(model: nn.Module, names: Iterable[str]) -> None:
     removable = {block.name for block in list_blocks(model) if block.identity}
     for name in names:
         if name not in removable:
-            raise ModelError(f"{name!a} is not a residual block with an identity shortcut, and cannot go")
+            raise ModelError(
+                f"{name!a} is not a residual block with an identity shortcut, so it cannot be removed"
+            )
         stage, _, child = name.rpartition(".")
-        # Not `del stage[i]`: that would number the blocks behind it anew, and change the names of tensors.
+        # Not `del stage[i]`: that would renumber the blocks after it, and so change the names of tensors.
         model.get_submodule(stage)._modules.pop(child)
         removable.discard(name)
 
 
 def narrow_layers_(model: nn.Module, widths: Iterable[Width]) -> None:
-    """Replace layers by narrower ones with weights of their own; shapes must fit one another afterwards.
+    """Replace layers by narrower ones with their own weights; afterwards the shapes must fit together.
 
     Args:
         model: changed.
-        widths: layer name (``network.layer1.0.conv1``), channels in and out; batch norm has them equal.
+        widths: layer name (``network.layer1.0.conv1``), channels in and out; for batch norm the two are
+            equal.
 
     Raises:
-        ModelError: no such layer, one of a kind that cannot be narrowed, or a width it does not have.
+        ModelError: there is no such layer, its kind cannot be narrowed, or it has fewer channels.
     """
     layers = dict(model.named_modules())
     for name, before, after in widths:
         layer = layers.get(name)
         if layer is None:
-            raise ModelError(f"{name!a} is no layer of the network, and cannot be narrowed")
+            raise ModelError(f"{name!a} is not a layer of the network, so it cannot be narrowed")
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, _narrow(layer, name, before, after))
 

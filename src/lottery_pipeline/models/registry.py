@@ -50,14 +50,14 @@ def build_model(
     """Build the classifier of a specification with fresh weights.
 
     The weights are drawn on the CPU, so they are the same on every device; the random state of the process is
-    left as it was.
+    unchanged.
 
     Args:
         spec: what to build.
         seed: of the initialisation.
         device: where the model goes; on ``meta`` nothing is allocated (a factory's network is, for a moment).
-        allow_factory: the one ``package.module:factory`` that may be imported. A specification out of a file
-            can therefore never choose which code runs.
+        allow_factory: the one ``package.module:factory`` that may be imported. So a specification from a file
+            can never choose which code runs.
 
     Returns:
         Normalisation and network, in training mode: pixels in [0, 1], [N, C, H, W], to logits.
@@ -85,10 +85,10 @@ def build_model(
 
 
 def ensure_buildable(name: str) -> None:
-    """Check that a model name leads to something: looks it up in torchvision or imports the user's factory.
+    """Check that a named model exists: look it up in torchvision or import the user's factory.
 
     Raises:
-        ModelError: it does not; one sentence, with close matches.
+        ModelError: it does not exist; one sentence, with close matches.
     """
     check_model_name(name)
     if name.startswith(TORCHVISION_PREFIX):

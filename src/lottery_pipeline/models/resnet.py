@@ -9,7 +9,7 @@ WIDTHS = (16, 32, 64)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm around a shortcut; ``downsample`` where the shape changes."""
+    """Two 3x3 convolutions with batch norm and a shortcut; it has a ``downsample`` if the shape changes."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()

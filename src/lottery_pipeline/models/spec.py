@@ -24,8 +24,8 @@ Pattern = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LENGTH)
 class ModelSpec(BaseModel):
     """What a network is built from; part of every fingerprint and of every ticket file.
 
-    Each field is bounded, because a specification may come from a file somebody sent. A sound specification
-    can still describe a large network: build it on the ``meta`` device first where that matters.
+    Each field is bounded, because a specification may come from a file that somebody sent. A valid
+    specification can still describe a large network: build it on the ``meta`` device first if that matters.
 
     Attributes:
         name: a built-in, ``torchvision:<name>`` or ``package.module:factory``.

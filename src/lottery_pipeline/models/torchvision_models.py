@@ -28,8 +28,8 @@ def check_torchvision_name(name: str) -> None:
 def build_torchvision(spec: ModelSpec, name: str) -> nn.Module:
     """Build ``torchvision.models.<name>`` with its own initialisation and a head of ``spec.num_classes``.
 
-    No weights are downloaded. Auxiliary heads are left out, transformers are given the image size, and where
-    images do not have three channels the first convolution is replaced (Kaiming normal, fan out).
+    No weights are downloaded. Auxiliary heads are left out, transformers are given the image size, and the
+    first convolution is replaced if images do not have three channels (Kaiming normal, fan out).
     """
     check_torchvision_name(name)
     height, width = spec.image_size

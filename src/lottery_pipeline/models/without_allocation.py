@@ -1,4 +1,4 @@
-"""Building a network without its memory: parameters are made on the ``meta`` device."""
+"""Building a network without allocating its memory: parameters are made on the ``meta`` device."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ class WithoutAllocation(TorchFunctionMode):
     """Inside this context tensors of a given shape are made on ``meta``: shapes without memory.
 
     Unlike ``torch.device("meta")`` it leaves ``torch.tensor`` and ``torch.arange`` alone: some torchvision
-    constructors (RegNet) compute their widths with them. Those small tensors are for the caller to move.
+    constructors (RegNet) compute their widths with them. The caller must move those small tensors.
     """
 
     def __torch_function__(

@@ -16,12 +16,7 @@ from lottery_pipeline.options.mask_search import (
     MaskSearchOptions,
     Objective,
 )
-from lottery_pipeline.options.methods import (
-    COMPOSED_OPTIONS,
-    MASK_OPTIONS,
-    METHOD_OPTIONS,
-    STRUCTURE_OPTIONS,
-)
+from lottery_pipeline.options.methods import COMPOSITIONS, MASK_OPTIONS, METHOD_OPTIONS, METHODS, Method
 from lottery_pipeline.options.saliency import (
     GraspOptions,
     ProsprOptions,
@@ -32,12 +27,12 @@ from lottery_pipeline.options.saliency import (
 from lottery_pipeline.options.start import Density, Start, StartOptions
 
 __all__ = [
-    "COMPOSED_OPTIONS",
+    "COMPOSITIONS",
     "MASK_OPTIONS",
     "MAX_ROUNDS",
+    "METHODS",
     "METHOD_OPTIONS",
     "SEARCH_LENGTHS",
-    "STRUCTURE_OPTIONS",
     "ControlKind",
     "ControlOptions",
     "CostOptions",
@@ -50,6 +45,7 @@ __all__ = [
     "ImpOptions",
     "LayerOptions",
     "MaskSearchOptions",
+    "Method",
     "Objective",
     "ProsprOptions",
     "RandomOptions",

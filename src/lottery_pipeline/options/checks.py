@@ -1,4 +1,4 @@
-"""Options of what tickets are compared with: controls of a ladder, and sanity checks."""
+"""Options of the comparisons with tickets: controls of a ladder, and sanity checks."""
 
 from typing import Annotated, Literal, get_args
 
@@ -30,7 +30,7 @@ class ControlOptions(BaseModel):
 
 
 class SanityOptions(BaseModel):
-    """Which methods are checked for what, and with which seeds.
+    """Which methods to check, how, and with which seeds.
 
     Attributes:
         methods: names of extraction methods.
@@ -57,5 +57,7 @@ class SanityOptions(BaseModel):
     def _check_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [method for method in methods if method not in MASK_OPTIONS]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no method; allowed are {', '.join(MASK_OPTIONS)}")
+            raise ValueError(
+                f"{unknown[0]!r} is not a method that can be checked; allowed are {', '.join(MASK_OPTIONS)}"
+            )
         return methods

@@ -22,31 +22,32 @@ def check_country(country: str) -> str:
     """Return a country code whose carbon intensity is known.
 
     Raises:
-        ValueError: it is not; one sentence.
+        ValueError: it is not known; one sentence.
     """
     if country not in CARBON_INTENSITIES:
         raise ValueError(
-            f"{country!r} is no country of known carbon intensity; known are "
-            f"{', '.join(CARBON_INTENSITIES)}, and carbon_intensity takes a number (g CO2e/kWh) for any other"
+            f"{country!r} is not a country with a known carbon intensity; known are "
+            f"{', '.join(CARBON_INTENSITIES)}, and for any other carbon_intensity takes a number (g CO2e/kWh)"
         )
     return country
 
 
 class CostOptions(BaseModel):
-    """What of a ticket's costs is measured, and what its carbon is computed from.
+    """Which costs of a ticket are measured, and what its carbon is computed from.
 
-    Carbon is reported where ``country`` or ``carbon_intensity`` is given.
+    Carbon is reported if ``country`` or ``carbon_intensity`` is given.
 
     Attributes:
         latency: whether forward passes are timed.
         batch_sizes: of the timed passes, each at most 4,096 images.
         repeats: timed passes of each network and batch size.
-        power_watts: mean power, W; the estimate needs it. For codecarbon it replaces what it would take for
-            processor and memory, and may be left out.
+        power_watts: mean power, W. The estimate needs it. For codecarbon it is optional, and replaces
+            codecarbon's own figures for processor and memory.
         country: three-letter code, or WORLD, to look the carbon intensity up by.
         carbon_intensity: g CO2e/kWh, in place of a country.
         pue: power usage effectiveness of the data centre, 1 or more.
-        tracker: of the power; ``estimate`` takes the given one, ``codecarbon`` asks the package of that name.
+        tracker: source of the power: ``estimate`` takes the given one, ``codecarbon`` asks the package of
+            that name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -14,18 +14,18 @@ class FilterOptions(BaseModel):
     """Remove the least important filters from the network, physically.
 
     Attributes:
-        criterion: what a channel is worth: the sum over its filter of the ``snip`` or ``grasp`` scores of the
-            weights, of their magnitudes (``l1``), or a ``random`` number.
+        criterion: what a channel is worth: the ``snip`` or ``grasp`` scores of its filter's weights, summed;
+            the sum of their magnitudes (``l1``); or a ``random`` number.
         state: weights that are scored: ``initial`` theta_0, ``rewind`` theta_k, ``final`` theta_T.
         start: weights that the ticket starts from: theta_0 or theta_k.
-        matching: what is to be left as much of as the layer ticket has: ``filters`` (the paper's), ``macs``
-            or ``parameters``.
-        mac_budget: share of the dense network's MACs that is to be left, as nearly as can be; given, it takes
-            the place of the layer ticket.
+        matching: what must match the layer ticket: the number of ``filters`` (as in the paper), ``macs`` or
+            ``parameters``.
+        mac_budget: share of the dense network's MACs to leave, as nearly as possible; if given, it replaces
+            the layer ticket as the target.
         scope: ``inner`` removes channels inside residual blocks, or between the layers of a plain network;
-            ``all`` those as well that shortcuts couple over a whole stage (needs torch-pruning).
-        min_channels: that every layer keeps.
-        images_per_class: training images drawn of each class (``snip``, ``grasp``).
+            ``all`` also removes channels that shortcuts couple over a whole stage (needs torch-pruning).
+        min_channels: least number of channels that every layer keeps.
+        images_per_class: training images drawn from each class (``snip``, ``grasp``).
         batch_size: images at once, as for SNIP.
         batch_statistics: batch norm normalises by the batch, as for SNIP.
     """

@@ -9,15 +9,16 @@ MAX_ROUNDS = 255  # survival is counted in one byte per weight
 
 
 class ImpOptions(BaseModel):
-    """Iterative magnitude pruning: how far, how fast, and over which weights together.
+    """Iterative magnitude pruning: how far, how fast, and which weights are ranked together.
 
     Attributes:
         density: target kept / prunable in (0, 1]; the number of rounds follows from ``rate``.
-        rounds: number of rounds; the density follows from the rates. Exactly one of the two is given.
+        rounds: number of rounds; the density follows from the rates. Exactly one of ``density`` and
+            ``rounds`` is given.
         rate: share of the surviving weights removed in each round.
         scope: ``global`` ranks all prunable weights together, ``layer`` ranks each layer by itself.
         layer_rates: rates of single layers (scope ``layer``), by fnmatch pattern on the layer name with or
-            without ``network.``; the first matching pattern counts, ``rate`` holds for the others.
+            without ``network.``; the first matching pattern counts; ``rate`` applies to the other layers.
             LeNet of the 2018 paper: ``{"fc3": 0.1}``, half the rate for the output layer.
         one_shot: prune once, to the density at which the rounds would have ended.
     """
@@ -43,7 +44,7 @@ class ImpOptions(BaseModel):
             fastest = max([self.rate, *self.layer_rates.values()])
             if fastest == 0:
                 raise ValueError("a density below 1 needs a rate above 0")
-            # One layer at the fastest rate is the least any schedule can reach.
+            # No schedule can go lower than one layer at the fastest rate.
             if Fraction(1 - fastest) ** MAX_ROUNDS > Fraction(self.density):
                 raise ValueError(
                     f"density {self.density} is out of reach at rate {fastest} in {MAX_ROUNDS} rounds; "

@@ -1,4 +1,4 @@
-"""Options of layer tickets: which residual blocks go, and from which weights the others start."""
+"""Options of layer tickets: which residual blocks are removed, and from which weights the others start."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,30 +13,33 @@ OUTPUT_CRITERIA = ("kl", "cka", "expectabs", "hrank")  # compare outputs, which 
 
 
 class LayerOptions(BaseModel):
-    """Layer tickets: how blocks are ranked, how many go, and where the rest starts.
+    """Layer tickets: how blocks are ranked, how many are removed, and where the rest starts.
 
     Attributes:
-        criterion: what blocks are ranked by; of several, ranks are added up. ``grasp_text`` is the paper's
-            wording, theta g summed over a block: with batch norm 0 but for rounding, so a comparison only.
-        removed: number of blocks to remove; 0 leaves the network whole, also one without residual blocks.
-        mac_budget: share of the dense network's multiply-accumulates that may remain; blocks go, the
-            least important first, until it is met. Exactly one of the two is given.
-        state: weights that scores are taken at: theta_0, theta_k or theta_T. ``by_criterion`` takes theta_T
-            for kl, cka, expectabs and hrank, and for all if the search is iterative; else theta_0.
-        aggregation: of the scores of weights in a block (snip, grasp): ``mean`` is per weight.
-        rewinding: ``weights``: the kept weights of the start point, trained from there;
-            ``learning_rate``: those the search ended with (theta_T, or fine-tuned), through the whole
-            schedule again; ``reinit``: fresh ones.
-        start: theta_0 or theta_k; for ``rewinding: weights`` alone.
-        iterative: remove one block, fine-tune, score anew, and so on; else all go at once, as in the paper.
-        fine_tuning_epochs: after each removal but the last, behind which retraining comes.
+        criterion: what blocks are ranked by; the ranks of several criteria are added up. ``grasp_text``
+            follows the paper's wording, theta g summed over a block. With batch norm that is 0 except for
+            rounding, so it is only for comparison.
+        removed: number of blocks to remove; 0 leaves the network whole, even one without residual blocks.
+        mac_budget: share of the dense network's multiply-accumulates that may remain; the least important
+            blocks are removed until it is met. Exactly one of ``removed`` and ``mac_budget`` is given.
+        state: weights at which scores are taken: theta_0, theta_k or theta_T. ``by_criterion`` takes theta_T
+            for kl, cka, expectabs and hrank, and for every criterion if the search is iterative; otherwise
+            theta_0.
+        aggregation: how the scores of a block's weights are combined (snip, grasp); ``mean`` is per weight.
+        rewinding: what the ticket is trained from. ``weights``: the kept weights of the start point, trained
+            on from there. ``learning_rate``: the weights at the end of the search (theta_T, or fine-tuned),
+            trained through the whole schedule again. ``reinit``: fresh weights.
+        start: theta_0 or theta_k; only for ``rewinding: weights``.
+        iterative: remove one block, fine-tune, score again, and so on; otherwise remove all at once, as in
+            the paper.
+        fine_tuning_epochs: after each removal but the last, which is followed by retraining.
         fine_tuning_rate: learning rate of the fine-tuning, constant.
-        min_blocks_per_stage: fewer are never left; the next least important block goes instead.
-        allow_first_block_of_stage1: let it go where its shortcut is the identity.
-        images_per_class: training images drawn of each class.
+        min_blocks_per_stage: no stage keeps fewer; the next least important block is removed instead.
+        allow_first_block_of_stage1: whether it may be removed if its shortcut is the identity.
+        images_per_class: training images drawn from each class.
         batch_size: images at once.
-        batch_statistics: batch norm normalises by the batch. Criteria of outputs do so only where there are
-            no running averages yet: before training.
+        batch_statistics: batch norm normalises by the batch. Criteria that compare outputs do so only before
+            training, when there are no running averages yet.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -58,7 +61,7 @@ class LayerOptions(BaseModel):
     batch_statistics: bool = True
 
     def state_of(self, criterion: Criterion) -> ScoredState:
-        """Return at which weights of the dense run a criterion is taken."""
+        """Return the weights of the dense run at which a criterion is taken."""
         if self.state != "by_criterion":
             return self.state
         return "final" if self.iterative or criterion in OUTPUT_CRITERIA else "initial"

@@ -1,4 +1,4 @@
-"""Options that are lists: how they are written on a command line, and that they repeat nothing."""
+"""Options that are lists: how to write them on a command line; repeats are refused."""
 
 import re
 from typing import TypeVar
@@ -10,7 +10,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,19}")
 
 
 def split_words(value: object) -> object:
-    """Take "cts snip" or 3 for a list: on the command line a comma ends a parameter."""
+    """Read "cts snip" or 3 as a list: on the command line a comma ends a parameter."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value,)
     if isinstance(value, str):
@@ -19,10 +19,10 @@ def split_words(value: object) -> object:
 
 
 def refuse_repeats(values: tuple[T, ...], info: ValidationInfo) -> tuple[T, ...]:
-    """Return a list that names nothing twice.
+    """Return a list if it names nothing twice.
 
     Raises:
-        ValueError: it does; one sentence.
+        ValueError: it names a value twice; one sentence.
     """
     if len(set(values)) != len(values):
         raise ValueError(f"{info.field_name} must not name the same value twice, but is {list(values)}")

@@ -19,13 +19,13 @@ SEARCH_LENGTHS = {"short": 0.125, "half": 0.5, "long": 1.0}  # of the training
 
 
 class MaskSearchOptions(StartOptions):
-    """A mask that is learnt over epochs while the weights stand still.
+    """A mask that is learnt over epochs while the weights are frozen.
 
     Attributes:
         length: of the search: ``short``, ``half`` and ``long`` are 1/8, 1/2 and all of the training; or a
             number of epochs.
         learning_rate: of what is learnt.
-        batch_size: images of each step; None takes the training's.
+        batch_size: images of each step; None uses the batch size of the training.
         precision: of the network; what is learnt and its noise are float32.
     """
 
@@ -42,7 +42,7 @@ class MaskSearchOptions(StartOptions):
         if type(length) is int and 1 <= length <= 1_000_000:
             return length
         raise ValueError(
-            f"{length!r} is no length of a search; allowed are short, half, long, or a number of epochs"
+            f"{length!r} is not a valid search length; allowed are short, half, long, or a number of epochs"
         )
 
 
@@ -50,7 +50,7 @@ class CtsOptions(MaskSearchOptions):
     """Concrete Ticket Search.
 
     Attributes:
-        objective: what the sparse network is asked for.
+        objective: what the search optimises in the sparse network.
         constraint: how the density is held: ``gradbalance``, or a ``lagrange`` multiplier.
         concrete_form: ``tlab``: gate = sigmoid(logit + noise / temperature), as in the authors' code;
             ``standard``: sigmoid((logit + noise) / temperature), as in the textbook.
@@ -70,8 +70,8 @@ class FrozenWeightOptions(MaskSearchOptions):
     Attributes:
         momentum: of SGD.
         weight_decay: of SGD, on what is learnt.
-        weights: ``start`` leaves the weights as they are; ``signed_constant`` gives each the magnitude
-            sqrt(2 / fan_in) and leaves it its sign. The ticket starts from these weights.
+        weights: ``start`` leaves the weights as they are; ``signed_constant`` gives each the magnitude sqrt(2
+            / fan_in) and keeps its sign. The ticket starts from these weights.
     """
 
     length: int | str = "long"

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from lottery_pipeline.options.start import StartOptions
 
+Allocation = Literal["global", "uniform", "erk", "smart_ratio"]
+
 
 class RandomOptions(StartOptions):
     """A random mask.
@@ -15,7 +17,7 @@ class RandomOptions(StartOptions):
             density, ``erk`` favours small layers, ``smart_ratio`` favours early convolutions.
     """
 
-    allocation: Literal["global", "uniform", "erk", "smart_ratio"] = "erk"
+    allocation: Allocation = "erk"
 
 
 class SynflowOptions(StartOptions):
@@ -33,9 +35,9 @@ class SaliencyOptions(StartOptions):
 
     Attributes:
         rounds: as for SynFlow; 1 is the published method.
-        images_per_class: training images drawn of each class.
-        batch_size: images at once; gradients are summed over all images before anything is made of them.
-        batch_statistics: batch norm normalises by the batch (as in training) and not by its running averages.
+        images_per_class: training images drawn from each class.
+        batch_size: images at once; gradients are summed over all images before they are used.
+        batch_statistics: batch norm normalises by the batch (as in training), not by its running averages.
     """
 
     rounds: int = Field(default=1, ge=1, le=10_000, strict=True)
@@ -48,7 +50,7 @@ class GraspOptions(SaliencyOptions):
     """GraSP.
 
     Attributes:
-        temperature: by which logits are divided.
+        temperature: logits are divided by it.
         absolute: rank by the magnitude of the score.
     """
 
@@ -64,7 +66,7 @@ class ProsprOptions(StartOptions):
         learning_rate: of these steps.
         momentum: of these steps.
         batch_size: images of each step, and of the loss.
-        first_order: treat the gradient of every step as a constant: cheaper, another ranking.
+        first_order: treat the gradient of every step as a constant: cheaper, but a different ranking.
     """
 
     steps: int = Field(default=3, ge=1, le=1000, strict=True)

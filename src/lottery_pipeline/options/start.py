@@ -1,4 +1,4 @@
-"""Options that all methods share which find their mask at the start point."""
+"""Options shared by all methods that find their mask at the start point."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ Start = Literal["initial", "rewind"]
 
 
 class StartOptions(BaseModel):
-    """What every method that finds its mask at the start point is asked.
+    """Options of every method that finds its mask at the start point.
 
     Attributes:
         density: kept / prunable, in (0, 1].

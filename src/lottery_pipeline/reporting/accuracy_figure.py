@@ -15,6 +15,7 @@ from lottery_pipeline.reporting.palette import (
     look_of,
     ticket_marker,
 )
+from lottery_pipeline.reproducibility.measured import flatten_record
 
 Records = Mapping[str, dict[str, Any] | None]
 Tables = Mapping[str, list[dict[str, Any]] | None]
@@ -23,7 +24,7 @@ Tables = Mapping[str, list[dict[str, Any]] | None]
 def draw_accuracy_against_density(
     dense_metrics: Mapping[str, Any] | None, metrics: Records, ladders: Tables, controls: Tables
 ) -> go.Figure:
-    """Draw test accuracy over the weights that remain, fewer to the right, on a logarithmic axis.
+    """Draw test accuracy over the remaining weights, fewer to the right, on a logarithmic axis.
 
     Args:
         dense_metrics: metrics of the dense run: the dashed line; None leaves it out.
@@ -34,8 +35,8 @@ def draw_accuracy_against_density(
     Returns:
         A figure with a trace for the dense run, each ladder, each kind of control and each final point.
     """
-    figure = start_figure("Test accuracy against the weights that remain", height=520)
-    finals = {run: record for run, record in metrics.items() if record is not None}
+    figure = start_figure("Test accuracy against remaining weights", height=520)
+    finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
     methods = {run: str(record["method"]) for run, record in finals.items()}
     rows = [*finals.values(), *_flatten(ladders), *_flatten(controls)]
     densities = [float(row["density"]) for row in rows]
@@ -52,7 +53,7 @@ def draw_accuracy_against_density(
             figure.add_trace(_control_trace(run, methods.get(run, run), kind, chosen))
     for run, record in finals.items():
         figure.add_trace(_final_trace(run, record, in_legend=not ladders.get(run)))
-    figure.update_xaxes(density_axis("Weights that remain (density)", densities, decreasing=True))
+    figure.update_xaxes(density_axis("Remaining weights (density)", densities, decreasing=True))
     figure.update_yaxes(axis("Test accuracy", tickformat=".1~%", nticks=7))
     return figure
 

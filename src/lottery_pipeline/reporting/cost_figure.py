@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import axis, column, start_figure
 from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
+from lottery_pipeline.reproducibility.measured import flatten_record
 
 Records = Mapping[str, dict[str, Any] | None]
 DECADES = tuple(float(f"{mantissa}e{decade}") for decade in range(-3, 6) for mantissa in (1, 2, 5))
@@ -30,17 +31,18 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
     Args:
         dense_metrics: metrics of the dense run: an open circle at the cost of its training; None leaves it
             out.
-        metrics: final metrics by run: a marker at search and training together, and a bar to it from a small
-            tick at training alone. A cost of 0 has no place on the axis and is left out.
+        metrics: final metrics by run: a marker at the cost of search and training together, and a bar to it
+            from a small tick at the cost of training alone. A cost of 0 has no place on the axis and is left
+            out.
 
     Returns:
         A figure with two panels that share the accuracy axis.
     """
     figure = start_figure("Test accuracy against cost", height=480)
     figure.set_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.03)
-    finals = {run: record for run, record in metrics.items() if record is not None}
+    finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
     for panel, unit in enumerate(TITLES, start=1):
-        traces = [] if dense_metrics is None else [_dense_trace(dense_metrics, unit)]
+        traces = [] if dense_metrics is None else [_dense_trace(flatten_record(dense_metrics), unit)]
         for run, record in finals.items():
             traces += [_search_trace(run, record, unit), _final_trace(run, record, unit)]
         costs = [cost for trace in traces for cost in trace.x if cost is not None]

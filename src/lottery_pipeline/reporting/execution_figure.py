@@ -1,4 +1,4 @@
-"""Accuracy against what a ticket takes to run and to train, and where in the network the arithmetic is."""
+"""Accuracy against the cost of running and training a ticket, and where in the network the arithmetic is."""
 
 from collections.abc import Mapping
 from html import escape
@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import MARGIN_BOTTOM, MARGIN_TOP, axis, column, start_figure
 from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
+from lottery_pipeline.reproducibility.measured import flatten_record
 
 Records = Mapping[str, dict[str, Any] | None]
 
@@ -26,19 +27,19 @@ def draw_accuracy_against_execution(dense_metrics: Mapping[str, Any] | None, met
 
     Args:
         dense_metrics: metrics of the dense run: an open circle; None leaves it out.
-        metrics: final metrics by run. A mask alone moves nothing here: only what is physically gone does.
+        metrics: final metrics by run. A mask alone changes nothing here: only physical removal does.
 
     Returns:
-        A figure with three panels that share the accuracy axis; the middle one is empty where no latency was
+        A figure with three panels that share the accuracy axis; the middle one is empty if no latency was
         measured.
     """
-    figure = start_figure("Test accuracy against what runs", height=460)
+    figure = start_figure("Test accuracy against execution cost", height=460)
     figure.set_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03)
-    finals = {run: record for run, record in metrics.items() if record is not None}
+    finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
     for number, panel in enumerate(_choose_panels(finals), start=1):
         traces = [_ticket_trace(run, record, panel) for run, record in finals.items()]
         if dense_metrics is not None and finals:
-            traces.append(_dense_trace(dense_metrics, next(iter(finals.values())), panel))
+            traces.append(_dense_trace(flatten_record(dense_metrics), next(iter(finals.values())), panel))
         for trace in traces:
             trace.showlegend = number == 1
             figure.add_trace(trace, row=1, col=number)
@@ -75,7 +76,7 @@ def draw_layer_macs(metrics: Records) -> go.Figure:
         theoretical = {_short(row): row["macs_theoretical"] for row in record["layer_costs"]}
         figure.add_trace(_bars(theoretical, label, look_of(str(record["method"])).colour))
     figure.update_layout(barmode="group", bargap=0.25)
-    figure.update_xaxes(axis("Multiply-accumulates of one image, pruned weights skipped", tickformat="~s"))
+    figure.update_xaxes(axis("Multiply-accumulates for one image, pruned weights skipped", tickformat="~s"))
     order = {"categoryorder": "array", "categoryarray": names, "autorange": "reversed"}
     figure.update_yaxes(axis("", type="category", **order))
     return figure
@@ -83,10 +84,10 @@ def draw_layer_macs(metrics: Records) -> go.Figure:
 
 def _choose_panels(finals: Mapping[str, Mapping[str, Any]]) -> tuple[Panel, ...]:
     sizes = {row["batch_size"] for record in finals.values() for row in _latency_rows(record)}
-    # Times of different moments do not compare; each was measured in turns with the dense network.
+    # Times from different moments are not comparable; each was measured in turns with the dense network.
     latency = f"Latency at batch {max(sizes, default=1)}, dense = 1"
     return (
-        Panel("MACs that are executed", "macs_executed", "macs_dense"),
+        Panel("Executed MACs", "macs_executed", "macs_dense"),
         Panel(latency, "relative_latency", "relative_latency"),
         Panel("Seconds of training", "train_seconds", "seconds"),
     )

@@ -1,4 +1,4 @@
-"""What a run shows, in words: computed sentences that claim no more than one run can carry."""
+"""What a run shows, in words: computed sentences that claim no more than one run can support."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ class Findings:
 
     Attributes:
         headline: one sentence.
-        best: the row of the leaderboard it speaks of, with its ``label``; None where no method was run.
-        sentences: what else there is to say.
+        best: the row of the leaderboard it is about, with its ``label``; None if no method was run.
+        sentences: further findings.
     """
 
     headline: str
@@ -44,8 +44,8 @@ def find(
 ) -> Findings:
     """Say what the leaderboard, the ladders and the controls show.
 
-    The headline speaks of the most accurate ticket at the density most runs share (the sparsest of equals),
-    because accuracies compare only at equal density.
+    The headline is about the most accurate ticket at the density that most runs share (the lowest in a tie),
+    because accuracies are comparable only at equal density.
 
     Args:
         leaderboard: as ``build_leaderboard`` makes it.
@@ -111,16 +111,16 @@ def _compare_with_controls(
         control = sum(scores) / len(scores)
         difference = ticket - control
         tone = judge(difference, ticket, control, test_images)
-        verdict = "Above" if difference > 0 else "Below" if difference < 0 else "Level with"
+        verdict = "above" if difference > 0 else "below" if difference < 0 else "level with"
         mean = f", mean of {len(scores)}" if len(scores) > 1 else ""
         margin = describe_margin(difference, ticket, control, test_images)
         sentence = (
-            f"{verdict} its control, {label_control(kind)}, at the same density "
+            f"{_label(best)} is {verdict} its control, {label_control(kind)}, at the same density "
             f"({fmt.percent(control)}{mean}): {fmt.points(difference)} points{margin}."
         )
         found.append(Finding(tone, sentence))
     return found or [
-        Finding("note", f"No control was trained beside the {_label(best)} ticket at this density.")
+        Finding("note", f"No control was trained for the {_label(best)} ticket at this density.")
     ]
 
 
@@ -134,7 +134,7 @@ def _read_ladder(best: Mapping[str, Any], ladder: Sequence[Mapping[str, Any]]) -
     if not sparse:
         return []
     if not near:
-        return [Finding("note", "Down the ladder, already the first rung loses more than one point.")]
+        return [Finding("note", "On the ladder, even the first rung loses more than one point.")]
     last = near[-1]
     where = (
         "every rung, down to" if len(near) == len(sparse) else f"{len(near)} of {len(sparse)} rungs, down to"
@@ -159,7 +159,7 @@ def _compare_with_rivals(
     return [
         Finding(
             "note",
-            f"Next at this density: {_label(second)} with {fmt.percent(second['test_accuracy'])}, "
+            f"Next at this density is {_label(second)}: {fmt.percent(second['test_accuracy'])}, "
             f"{fmt.points(difference)[1:]} points behind{margin}.",
         )
     ]
@@ -170,7 +170,7 @@ def _name_dead_layers(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
         Finding(
             "bad",
             f"{_label(row)} has {row['dead_layers']} dead layer{'s' if row['dead_layers'] > 1 else ''}: "
-            "no weight is left there, so its output no longer depends on the image.",
+            "no weight is left there, so the output no longer depends on the image.",
         )
         for row in rows
         if row["dead_layers"]
@@ -195,7 +195,7 @@ def _state_cost(best: Mapping[str, Any]) -> Finding:
         )
     search = f"{fmt.epochs(best['search_epochs'])} epochs ({fmt.duration(best['search_seconds'])})"
     retraining = f"{fmt.epochs(best['train_epochs'])} ({fmt.duration(best['train_seconds'])})"
-    return Finding("note", f"The search took {search}, retraining {retraining}.{arithmetic}")
+    return Finding("note", f"The search took {search}, retraining took {retraining}.{arithmetic}")
 
 
 def _share(part: Any, of_all: Any) -> float | None:

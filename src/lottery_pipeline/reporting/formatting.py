@@ -1,4 +1,4 @@
-"""Numbers as people read them. Every function takes None and NaN and prints a dash for them."""
+"""Numbers as people read them. Every function accepts None and NaN and prints a dash for them."""
 
 import math
 from typing import Any
@@ -24,7 +24,7 @@ def percent(fraction: Any, digits: int = 1) -> str:
 
 
 def density(fraction: Any) -> str:
-    """Print a density with three significant digits, without zeros that say nothing: 0.0073 -> '0.73%'."""
+    """Print a density with three significant digits, without trailing zeros: 0.0073 -> '0.73%'."""
     if is_missing(fraction):
         return DASH
     shown = 100 * float(fraction)

@@ -44,7 +44,7 @@ def draw_layer_densities(metrics: Records) -> go.Figure:
     if dead.x:
         figure.add_trace(dead)
     span = [least / 2 if dead.x else least]
-    figure.update_xaxes(density_axis("Weights that remain in the layer", span, decreasing=False))
+    figure.update_xaxes(density_axis("Remaining weights in the layer", span, decreasing=False))
     order = {"categoryorder": "array", "categoryarray": names, "autorange": "reversed"}
     figure.update_yaxes(axis("", type="category", **order))
     return figure

@@ -1,4 +1,4 @@
-"""What all figures share: a plain layout that reads on any background, small JSON, axes with people's units.
+"""What all figures share: a plain layout readable on any background, small JSON, axes in familiar units.
 
 The figures are drawn by three programs: the report (the plotly.js of the installed plotly), kedro-viz
 (plotly.js 2.35) and MLflow (an html file). So they use old features only, plain lists instead of binary
@@ -51,7 +51,7 @@ def start_figure(title: str, *, height: int) -> go.Figure:
 
 
 def axis(title: str, **options: Any) -> dict[str, Any]:
-    """Describe an axis with the common grid; ``options`` are plotly's and win."""
+    """Describe an axis with the common grid; ``options`` are plotly's and take precedence."""
     return {
         "title": {"text": title, "standoff": 10},
         "gridcolor": GRID,
@@ -65,7 +65,7 @@ def axis(title: str, **options: Any) -> dict[str, Any]:
 
 
 def density_axis(title: str, densities: Sequence[float], *, decreasing: bool) -> dict[str, Any]:
-    """Describe a logarithmic axis of densities with ticks in percent of the weights that remain.
+    """Describe a logarithmic axis of densities with ticks in percent of the remaining weights.
 
     Args:
         title: of the axis.

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from lottery_pipeline.reproducibility.measured import flatten_record
+
 logger = logging.getLogger(__name__)
 
 CONTRACT_COLUMNS = (
@@ -54,11 +56,12 @@ class ReportError(ValueError):
 def build_leaderboard(metrics: Mapping[str, dict[str, Any] | None]) -> pd.DataFrame:
     """Put the metrics of all methods into one table.
 
-    Rows stand by density, densest first, and within one density by test accuracy, best first: accuracies are
-    comparable only at equal density. Equal accuracies stand by search epochs, the cheaper first, then by run.
+    Rows are sorted by density, densest first, and within one density by test accuracy, best first, because
+    accuracies are comparable only at equal density. Equal accuracies are sorted by search epochs, cheapest
+    first, then by run.
 
     Args:
-        metrics: metrics by run (the namespace, as a rule the method's name); None where a method was not run.
+        metrics: metrics by run (the namespace, as a rule the method's name); None if a method was not run.
 
     Returns:
         A row per run. Columns: the contract's, in its order; further metrics; ``dead_layers`` (their number);
@@ -68,7 +71,7 @@ def build_leaderboard(metrics: Mapping[str, dict[str, Any] | None]) -> pd.DataFr
     Raises:
         ReportError: a record lacks a column of the contract.
     """
-    rows = [_make_row(run, record) for run, record in metrics.items() if record is not None]
+    rows = [_make_row(run, flatten_record(record)) for run, record in metrics.items() if record is not None]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     if table.empty:
         return table
@@ -83,7 +86,7 @@ def build_leaderboard(metrics: Mapping[str, dict[str, Any] | None]) -> pd.DataFr
 
 
 def list_rows(leaderboard: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give the rows of a leaderboard as records, also of one read from CSV (an empty note is NaN there)."""
+    """Return the rows of a leaderboard as records; one read from CSV has NaN for empty notes."""
     rows = [{str(key): value for key, value in row.items()} for row in leaderboard.to_dict("records")]
     return [row | {"note": row["note"] if isinstance(row["note"], str) else ""} for row in rows]
 
@@ -101,7 +104,7 @@ def _make_row(run: str, record: dict[str, Any]) -> dict[str, Any]:
 
 def _note_strangers(table: pd.DataFrame) -> list[str]:
     parents = [_describe_parent(row) for row in table.to_dict("records")]
-    # Counter keeps the order of first sight: among equally common parents the first row's is the reference.
+    # Counter keeps insertion order: among equally common parents, the first row's is the reference.
     reference = Counter(parents).most_common(1)[0][0]
     notes = [
         "" if parent == reference else f"not comparable: its dense parent is {parent}" for parent in parents
@@ -109,8 +112,8 @@ def _note_strangers(table: pd.DataFrame) -> list[str]:
     strangers = [run for run, note in zip(table["run"], notes, strict=True) if note]
     if strangers:
         logger.warning(
-            "Leaderboard rows %s have other dense parents than the rest and cannot be compared with them; "
-            "run these methods again on the present dense run.",
+            "Leaderboard rows %s have a different dense parent from the rest and cannot be compared with "
+            "them; run these methods again on the current dense run.",
             ", ".join(strangers),
         )
     return notes

@@ -1,4 +1,4 @@
-"""The report: one html file with everything in it, for a person to read, now or in years, with no network."""
+"""The report: one html file with everything in it, for people to read, now or years later, offline."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,12 @@ import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from lottery_pipeline.options import METHODS, Method
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.findings import find
 from lottery_pipeline.reporting.leaderboard import list_rows
 from lottery_pipeline.reporting.palette import label_control, label_run, look_of
+from lottery_pipeline.reproducibility.measured import flatten_record
 
 Tables = Mapping[str, list[dict[str, Any]] | None]
 
@@ -28,39 +30,40 @@ FIGURE_TEXTS = {
     "accuracy_against_cost": (
         "Accuracy against cost",
         (
-            "Each marker stands at what search and training cost together. The bar to it begins at a small "
+            "Each marker shows the cost of search and training together. The bar to it starts at a small "
             "tick, the cost of training alone: the bar is the search. The open circle is the dense network."
         ),
     ),
     "accuracy_against_execution": (
-        "Accuracy against what runs",
+        "Accuracy against execution cost",
         (
-            "Only what is physically gone makes a network faster: a masked ticket runs at full size, except "
-            "for channels and blocks in which no weight is left. Latency: median of passes in turns with the "
-            "dense network, on the machine of this run."
+            "Only physical removal makes a network faster: a masked ticket runs at full size, except for "
+            "channels and blocks with no weights left. Latency is the median of passes taken in turns with "
+            "the dense network, on the machine of this run."
         ),
     ),
     "training_curves": (
         "Training curves",
         (
             "The dense run and the retraining of each ticket. Solid lines: validation images. Dotted lines: "
-            "training images, as augmented."
+            "augmented training images."
         ),
     ),
     "layer_densities": (
         "Density of every layer",
-        "How the weights that remain are spread over the network, input to output.",
+        "How the remaining weights are spread over the network, from input to output.",
     ),
     "layer_macs": (
         "Multiply-accumulates of every layer",
-        "Of one image, if every pruned weight could be skipped. Equal densities can differ in arithmetic.",
+        "For one image, if every pruned weight could be skipped. Equal densities can differ in arithmetic.",
     ),
     "sanity_checks": (
         "Sanity checks",
         (
-            "Tickets changed and trained again. One that owes its accuracy to its mask and its weights loses "
-            "by every change, except perhaps by a search on half of the images. Marker and bar: mean and 95% "
-            "interval over seeds. Open dots: single seeds. An arrow: the mean is beyond the edge."
+            "Each ticket was changed and trained again. One that owes its accuracy to its mask and weights "
+            "loses accuracy by every change, except perhaps by a search on half of the images. Marker and "
+            "bar: mean and 95% interval over seeds. Open dots: single seeds. An arrow: the mean is beyond "
+            "the edge."
         ),
     ),
     "data_samples": ("Sample images", "As the network sees them, before augmentation."),
@@ -83,19 +86,20 @@ def render_report(
     """Write the report as one self-contained html page.
 
     Equal arguments give an equal page. Everything that comes from outside (class folders, layer names, paths)
-    is escaped, and the page's own policy forbids it to load anything.
+    is escaped, and the page's own policy prevents it from loading anything.
 
     Args:
         leaderboard: as ``build_leaderboard`` makes it.
-        figures: by name, None where there is none; the names of ``FIGURE_TEXTS`` get heading and explanation,
-            others keep their title.
+        figures: by name, None if there is none; the names of ``FIGURE_TEXTS`` get a heading and an
+            explanation, others keep their title.
         data_profile: any table about the images; None leaves the section out.
-        dense_metrics: metrics of the dense run; None where there is none.
+        dense_metrics: metrics of the dense run; None if there is none.
         ladders: rungs by run, None for methods without a ladder.
         controls: control rows by run, None for methods without controls.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
             ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``test_images`` (int) lets
-            the report say what chance explains; ``parameters`` and ``versions`` are dicts, nested at will.
+            the report say what chance explains; ``parameters`` and ``versions`` are dicts, nested to any
+            depth.
 
     Returns:
         The html text.
@@ -128,7 +132,7 @@ def render_report(
         command=context.get("command"),
         facts=_list_facts(context, dense_metrics, rows),
         findings=findings,
-        dense=dense_metrics,
+        dense=None if dense_metrics is None else flatten_record(dense_metrics),
         dense_fingerprint=_find_dense_fingerprint(rows, dense_metrics),
         rows=rows,
         stale=_find_stale(rows, dense_metrics),
@@ -136,6 +140,7 @@ def render_report(
         controls=_control_rows(controls, ladders, rows),
         figures=[figure for figure in drawn if figure["name"] not in DATA_FIGURES],
         data_figures=[figure for figure in drawn if figure["name"] in DATA_FIGURES],
+        glossary=_list_methods(rows),
         profile=None if data_profile is None else _profile_table(data_profile),
         parameters=flatten(context.get("parameters") or {}),
         versions=flatten(context.get("versions") or {}),
@@ -162,7 +167,7 @@ def _order(figures: Mapping[str, go.Figure | None]) -> list[tuple[str, go.Figure
 
 
 def _describe_figure(name: str, figure: go.Figure) -> dict[str, Any]:
-    # The heading above the figure is text of the page; the same title inside would say it twice.
+    # The page shows the title as a heading above the figure; inside the figure it would appear twice.
     content = json.loads(figure.to_json())
     own_title = content["layout"].pop("title", {}).get("text") or name.replace("_", " ").capitalize()
     heading, caption = FIGURE_TEXTS.get(name, (own_title, ""))
@@ -207,7 +212,7 @@ def _list_facts(
 
 
 def _find_stale(rows: Sequence[Mapping[str, Any]], dense: Mapping[str, Any] | None) -> list[str]:
-    """Name the runs whose dense parent is not the dense run at hand (it was trained anew since)."""
+    """Name the runs whose dense parent is not the current dense run (it was trained again since)."""
     if dense is None:
         return []
     return [row["label"] for row in rows if row["dense_accuracy"] != dense["test_accuracy"]]
@@ -217,6 +222,12 @@ def _find_dense_fingerprint(rows: Sequence[Mapping[str, Any]], dense: Mapping[st
     known = {row["dense_fingerprint"] for row in rows if isinstance(row["dense_fingerprint"], str)}
     single = known.pop() if len(known) == 1 and not _find_stale(rows, dense) else None
     return (dense or {}).get("fingerprint", single)
+
+
+def _list_methods(rows: Sequence[Mapping[str, Any]]) -> list[Method]:
+    """List the methods of the leaderboard, those of a chain (``layer>cts``) one by one."""
+    shown = {name for row in rows for name in str(row["method"]).split(">")}
+    return [method for name, method in METHODS.items() if name in shown]
 
 
 def _ladder_table(
@@ -236,7 +247,7 @@ def _ladder_table(
 def _control_rows(
     controls: Tables, ladders: Tables, rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Put every control beside the ticket of the same run with as many weights."""
+    """Put every control beside the ticket of the same run with the same number of weights."""
     described = []
     for run, table in controls.items():
         tickets = {row["kept"]: row["test_accuracy"] for row in ladders.get(run) or ()}
@@ -262,7 +273,7 @@ def _profile_table(profile: pd.DataFrame) -> dict[str, Any]:
     return {
         "columns": [str(column).replace("_", " ") for column in named.columns],
         "rows": [
-            # The first column names the row, even where the names are digits.
+            # The first column names the row, even if the names are digits.
             [(str(first), False), *(_cell(value) for value in rest)]
             for first, *rest in named.itertuples(index=False, name=None)
         ],
@@ -270,7 +281,7 @@ def _profile_table(profile: pd.DataFrame) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> tuple[str, bool]:
-    """Print a value of an unknown table; the flag says whether it is a number (and stands to the right)."""
+    """Print a value of an unknown table; the flag says whether it is a number (which is aligned right)."""
     if fmt.is_missing(value):
         return fmt.DASH, True
     if isinstance(value, str):

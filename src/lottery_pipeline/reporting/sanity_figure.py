@@ -26,9 +26,9 @@ def draw_sanity_checks(summary: Rows, rows: Rows) -> go.Figure:
     """Draw the change of test accuracy in points, its interval over seeds, and every seed.
 
     Args:
-        summary: as ``summarise_sanity`` makes it: a line each, in this order from the top, its verdict on the
-            right.
-        rows: as ``check_sanity`` makes them: a small open dot each.
+        summary: as ``summarise_sanity`` makes it: one line each, in this order from the top, with the verdict
+            on the right.
+        rows: as ``check_sanity`` makes them: one small open dot each.
 
     Returns:
         A figure with two traces per method (means and seeds) and a line at no change; without a summary, an
@@ -70,7 +70,7 @@ def _label_line(row: Mapping[str, Any]) -> str:
 
 
 def _span(rows: Rows) -> list[float]:
-    """Return the ends of the axis: all that was measured, but nothing below the edge."""
+    """Return the ends of the axis: they span everything measured, but nothing below the edge."""
     keys = ("difference", "low", "high")
     values = [_points(row[key]) for row in rows for key in keys if row.get(key) is not None]
     low, high = max(EDGE, min([-1.0, *values])), max([1.0, *values])

@@ -11,7 +11,8 @@ from typing import Any
 
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.search.extraction import Extraction, check_ticket
+from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.sparsity.masks import count_kept, count_prunable
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket

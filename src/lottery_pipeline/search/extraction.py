@@ -1,20 +1,143 @@
-"""What every extraction method returns, and the guards that stop it from mixing data sets and models."""
+"""What every method is given (``Search``) and what it returns (``Extraction``)."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from lottery_pipeline import __version__
 from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import Start
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
+from lottery_pipeline.reproducibility.measured import set_apart
+from lottery_pipeline.search.parents import check_dense_run
+from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores
-from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ladder import Ladder
-from lottery_pipeline.tickets.ticket import Ticket
+from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.device import pick_device
+from lottery_pipeline.training.history import CLOCK_COLUMNS
+from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import OnLabelledRecord, State
+
+
+class StartPoint(NamedTuple):
+    """Where a search and its ticket start: a step of the dense run, its weights and buffers."""
+
+    step: int
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search for a ticket is given, the same for every method. Nothing here changes.
+
+    Attributes:
+        images: those the dense run was trained on; searches see the training part.
+        dense: the dense run: theta_0, theta_k, theta_T and the model they belong to.
+        recipe: of the trainings inside a search, and of the retraining after it.
+        seed: of the run; every draw of the search is derived from it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        checkpoints: where unfinished work is saved and resumed from; None saves nothing.
+        on_record: called as ``on_record(part, row)`` while the search runs, for example with ``"round_03"``
+            and a history row; after a resume the rows from before come again, in order.
+        allow_factory: the trusted ``package.module:factory``, where the model is one.
+        match: the network of a ticket whose size the one to be found shall have.
+
+    Raises:
+        TicketError: the dense run is of other images.
+    """
+
+    images: ImageSplits
+    dense: DenseRun
+    recipe: Recipe
+    seed: int
+    device: str = "auto"
+    checkpoints: Checkpoints | None = None
+    on_record: OnLabelledRecord | None = None
+    allow_factory: str | None = None
+    match: ModelSpec | None = None
+
+    def __post_init__(self) -> None:
+        check_dense_run(self.dense, self.images)
+
+    @property
+    def place(self) -> torch.device:
+        """The device, chosen."""
+        return pick_device(self.device)
+
+    def start(self, start: Start) -> StartPoint:
+        """Return a start point of the dense run: theta_0 (``initial``) or theta_k (``rewind``)."""
+        dense = self.dense
+        return (
+            StartPoint(0, dense.initial)
+            if start == "initial"
+            else StartPoint(dense.rewind_step, dense.rewind)
+        )
+
+    def build(self, state: Mapping[str, Tensor], spec: ModelSpec | None = None) -> nn.Module:
+        """Build the network of the dense run, or another one, with these weights and buffers; on the CPU."""
+        model = build_model(spec or self.dense.spec, seed=0, allow_factory=self.allow_factory)
+        model.load_state_dict(state)
+        return model
+
+    def fingerprint(self, computation: str, **determinants: Any) -> str:
+        """Return the fingerprint of a computation on these images and this dense run.
+
+        Args:
+            computation: its name.
+            **determinants: plain JSON of all else that determines it: options, recipe, start weights.
+        """
+        return fingerprint(
+            {
+                "computation": computation,
+                "version": __version__,
+                "dense": self.dense.fingerprint,
+                "images": self.images.fingerprint,
+                "seed": self.seed,
+                **determinants,
+            }
+        )
+
+    def make_ticket(
+        self,
+        method: str,
+        masks: Masks,
+        start: StartPoint,
+        spec: ModelSpec | None = None,
+    ) -> Ticket:
+        """Make the ticket that was found, with the dense run and the images as its parents.
+
+        Args:
+            method: its name.
+            masks: bool by prunable parameter name.
+            start: where the ticket starts from.
+            spec: its network, where that is not the dense one.
+
+        Raises:
+            TicketError: masks or weights do not fit the network, or no weight is kept.
+        """
+        return make_ticket(
+            method=method,
+            spec=spec or self.dense.spec,
+            masks=masks,
+            state=start.state,
+            seed=self.seed,
+            rewind_step=start.step,
+            parents=self.parents,
+            allow_factory=self.allow_factory,
+        )
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """Fingerprints of what a ticket found here comes from."""
+        return {"dense": self.dense.fingerprint, "images": self.images.fingerprint}
 
 
 @dataclass(frozen=True)
@@ -47,71 +170,6 @@ class Extraction:
         costs = {"search_epochs": self.search_epochs, "search_seconds": self.search_seconds}
         return {**costs, "search_parts": self.parts} if self.parts else costs
 
-
-def start_point(dense: DenseRun, start: Start) -> tuple[int, dict[str, Tensor]]:
-    """Return the step of a start point and its state: theta_0 or theta_k of the dense run."""
-    return (0, dense.initial) if start == "initial" else (dense.rewind_step, dense.rewind)
-
-
-def check_dense_run(dense: DenseRun, images: ImageSplits) -> None:
-    """Refuse a dense run of other images.
-
-    Raises:
-        TicketError: it was trained on another data set; computing on would give nonsense.
-    """
-    if dense.images_fingerprint != images.fingerprint:
-        raise TicketError(
-            f"the dense run was trained on other images ({dense.images_fingerprint[:12]}) than these "
-            f"({images.fingerprint[:12]}); run dense_pretraining again or choose the variant it belongs to"
-        )
-    check_spec(dense.spec, images, "the dense run")
-
-
-def check_ticket(ticket: Ticket, images: ImageSplits, dense: DenseRun | None = None) -> None:
-    """Refuse a ticket of other images, or of another dense run than the one at hand.
-
-    Raises:
-        TicketError: they do not belong together.
-    """
-    found = ticket.header.parents.get("images", images.fingerprint)
-    if found != images.fingerprint:
-        raise TicketError(
-            f"the {ticket.method} ticket was made from other images ({found[:12]}) than these "
-            f"({images.fingerprint[:12]}); extract it again for these images"
-        )
-    check_spec(ticket.header.spec, images, f"the {ticket.method} ticket")
-    if dense is None:
-        return
-    check_dense_run(dense, images)
-    if dense.spec.restored() != ticket.header.spec.restored():
-        raise TicketError(
-            f"the {ticket.method} ticket is a {ticket.header.spec.name}, but the dense run is another model "
-            f"({dense.spec.name}); extract the ticket again from this dense run"
-        )
-    parent = ticket.header.parents.get("dense", dense.fingerprint)
-    if parent != dense.fingerprint:
-        raise TicketError(
-            f"the {ticket.method} ticket comes from another dense run ({parent[:12]}) than this one "
-            f"({dense.fingerprint[:12]}); extract it again"
-        )
-
-
-def check_spec(spec: ModelSpec, images: ImageSplits, owner: str) -> None:
-    """Refuse a model that was built for images of another kind.
-
-    Raises:
-        TicketError: one of classes, channels, size and statistics differs.
-    """
-    for name in ("num_classes", "channels", "image_size", "mean", "std"):
-        has, wanted = getattr(spec, name), getattr(images, name)
-        if has != wanted:
-            raise TicketError(f"{owner} was made for images with {name} {has}, but these have {wanted}")
-
-
-def least_validation_loss(history: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the least validation loss of a history; None where there were no validation images.
-
-    A history out of a table has NaN where a value is missing.
-    """
-    losses = [row.get("validation_loss") for row in history]
-    return min((loss for loss in losses if loss is not None and math.isfinite(loss)), default=None)
+    def record(self) -> dict[str, Any]:
+        """Return the costs as they are stored, the seconds apart in ``measured``."""
+        return set_apart(self.costs, ("search_seconds", *CLOCK_COLUMNS))

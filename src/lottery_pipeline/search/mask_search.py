@@ -1,111 +1,93 @@
 """From the options of a mask search to its ticket: what CTS, edge-popup and Gem-Miner have in common."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from lottery_pipeline import __version__
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.prunable import prunable_parameters
-from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import SEARCH_LENGTHS, MaskSearchOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
+from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
-from lottery_pipeline.search.extraction import Extraction, check_dense_run, start_point
+from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.scoring import batch_statistics
 from lottery_pipeline.search.search_loop import Learner, SearchLoop
 from lottery_pipeline.sparsity.allocation import allocate_uniform, kept_count
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.tickets.ticket import make_ticket
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.device import fastest_convolutions, keep_freed_memory, pick_device
+from lottery_pipeline.training.device import fastest_convolutions, keep_freed_memory
 from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord, State
+from lottery_pipeline.training.result import State
 
 _TRAINING_PASSES = 3.0  # forward passes that a training step is worth
 _DROP_AT = 0.88
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a method adds to the common search.
+def search_mask(
+    method: str,
+    make_learner: Callable[[GatedNetwork, Recipe, int], Learner],
+    search: Search,
+    options: MaskSearchOptions,
+    *,
+    recipe: Mapping[str, Any],
+    passes: float = _TRAINING_PASSES,
+    scope: Literal["global", "layer"] = "global",
+    change_weights: Callable[[Tensor], Tensor] = torch.clone,
+    affine: bool = True,
+) -> Extraction:
+    """Learn a mask on frozen weights.
 
-    Attributes:
+    Batch norm normalises by the batch, and its running statistics stay as they are. At density 1 there is
+    nothing to search.
+
+    Args:
         method: its name.
         make_learner: called as ``make_learner(network, recipe of the search, seed)``.
+        search: what the search is given.
+        options: of the method.
         recipe: optimiser, schedule and so on of what is learnt.
         passes: cost of a step in forward passes; a training step has three.
         scope: over which weights scores are ranked at the end.
         change_weights: what becomes of the prunable start weights before the search; the ticket has these.
         affine: whether batch norm keeps its weight and bias during the search.
-    """
-
-    method: str
-    make_learner: Callable[[GatedNetwork, Recipe, int], Learner]
-    recipe: Mapping[str, Any]
-    passes: float = _TRAINING_PASSES
-    scope: Literal["global", "layer"] = "global"
-    change_weights: Callable[[Tensor], Tensor] = field(default=lambda weight: weight)
-    affine: bool = True
-
-
-def search_ticket(
-    plan: Plan,
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: MaskSearchOptions,
-    device: str,
-    checkpoints: Checkpoints | None,
-    on_record: OnLabelledRecord | None,
-    allow_factory: str | None,
-) -> Extraction:
-    """Learn a mask on frozen weights; the arguments are those of every method.
-
-    Batch norm normalises by the batch, and its running statistics stay as they are. At density 1 there is
-    nothing to search.
 
     Raises:
-        TicketError: the dense run is of other images.
         DensityError: the density keeps no weight.
         DivergenceError: the search has left the finite numbers.
     """
-    check_dense_run(dense, images)
-    place = pick_device(device)
-    step, start = start_point(dense, options.start)
-    model = build_model(dense.spec, seed=0, allow_factory=allow_factory)
-    model.load_state_dict(start)
+    images, ignored, place = search.images, search.dense.spec.ignore_layers, search.place
+    start = search.start(options.start)
+    model = search.build(start.state)
     with torch.no_grad():
-        for weight in prunable_parameters(model, dense.spec.ignore_layers).values():
-            weight.copy_(plan.change_weights(weight))
+        for weight in prunable_parameters(model, ignored).values():
+            weight.copy_(change_weights(weight))
     state: State = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.to(place)
-    network = GatedNetwork(model, dense.spec.ignore_layers, options.precision, affine=plan.affine)
+    network = GatedNetwork(model, ignored, options.precision, affine=affine)
     kept = kept_count(options.density, len(network.weights))
     masks = full_masks(network.split(network.weights))
     scores, trace, cost, seconds = None, [], 0.0, 0.0
     if options.density < 1:
-        search = search_recipe(options, recipe, len(images.train), plan.recipe)
-        learner = plan.make_learner(network, search, derive_seed(seed, plan.method))
+        own = search_recipe(options, search.recipe, len(images.train), recipe)
+        learner = make_learner(network, own, derive_seed(search.seed, method))
         loop = SearchLoop(
             learner,
             images,
-            search,
-            seed=derive_seed(seed, plan.method, "order"),
+            own,
+            seed=derive_seed(search.seed, method, "order"),
             device=place,
             normalise=network.normalise,
-            fingerprint=_identify(plan, images, dense, search, options, seed, state),
-            checkpoints=checkpoints,
-            on_record=on_record,
-            label=f"{plan.method} search",
+            fingerprint=search.fingerprint(
+                method,
+                state=fingerprint_tensors(state),
+                recipe=own.record(),
+                options=options.model_dump(mode="json"),
+            ),
+            checkpoints=search.checkpoints,
+            on_record=search.on_record,
+            label=f"{method} search",
         )
         if place.type == "cpu":
             keep_freed_memory()
@@ -113,20 +95,11 @@ def search_ticket(
             found = loop.to_the_end()
         scores = {name: part.detach().cpu() for name, part in network.split(learner.scores).items()}
         sizes = {name: part.numel() for name, part in scores.items()}
-        counts = kept if plan.scope == "global" else allocate_uniform(sizes, kept)
-        masks = keep_top_k(scores, counts, scope=plan.scope)
+        counts = kept if scope == "global" else allocate_uniform(sizes, kept)
+        masks = keep_top_k(scores, counts, scope=scope)
         trace, seconds = found.trace, found.seconds
-        cost = found.epochs * plan.passes / _TRAINING_PASSES
-    ticket = make_ticket(
-        method=plan.method,
-        spec=dense.spec,
-        masks=masks,
-        state=state,
-        seed=seed,
-        rewind_step=step,
-        parents={"dense": dense.fingerprint, "images": images.fingerprint},
-        allow_factory=allow_factory,
-    )
+        cost = found.epochs * passes / _TRAINING_PASSES
+    ticket = search.make_ticket(method, masks, StartPoint(start.step, state))
     return Extraction(ticket, search_epochs=cost, search_seconds=seconds, trace=trace, scores=scores)
 
 
@@ -160,26 +133,3 @@ def search_recipe(
         inside = 0 < drop * per_epoch < steps
         values["milestones"] = (drop if inside else _DROP_AT * steps / per_epoch,)
     return Recipe(**values)
-
-
-def _identify(
-    plan: Plan,
-    images: ImageSplits,
-    dense: DenseRun,
-    search: Recipe,
-    options: MaskSearchOptions,
-    seed: int,
-    state: State,
-) -> str:
-    return fingerprint(
-        {
-            "computation": plan.method,
-            "version": __version__,
-            "dense": dense.fingerprint,
-            "images": images.fingerprint,
-            "state": fingerprint_tensors(state),
-            "recipe": search.record(),
-            "options": options.model_dump(mode="json"),
-            "seed": seed,
-        }
-    )

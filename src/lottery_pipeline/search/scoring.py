@@ -3,6 +3,26 @@
 A score function is pure: (model, images, labels, ...) -> ``Scores``, higher = keep. It computes with copies
 of the model's tensors, so that parameters, buffers, modes, ``requires_grad``, gradients and the default
 random generators are afterwards as they were, also after an error.
+
+Arguments that score functions share:
+    model: pixels in [0, 1] -> logits; stays as it is.
+    images: [N, C, H, W] on the model's device.
+    labels: int64 [N].
+    masks: what is scored is the masked network, and masked weights score 0; None is all ones.
+    ignore_layers: patterns of layers that are never pruned.
+    batch_size: images at once. Sums over micro-batches are exact, so this bounds the memory alone, batch
+        statistics aside.
+    batch_statistics: batch norm normalises by each micro-batch, as in training, without a trace in its
+        buffers; else by its running averages. All else is in evaluation mode.
+    loss: (logits, labels) -> mean over the images it is given.
+
+Returns:
+    Scores by name of the prunable parameters, on the model's device.
+
+Raises:
+    TicketError: labels are missing.
+    ModelError: nothing is left to prune.
+    MaskError: the masks are not those of the model.
 """
 
 import math

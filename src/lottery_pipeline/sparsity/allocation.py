@@ -1,4 +1,4 @@
-"""Allocation: how many weights each layer keeps. Every total is exact; fractions, not floats, decide."""
+"""Allocation: how many weights each layer keeps. Totals are exact: computed with fractions, not floats."""
 
 import math
 from bisect import bisect_left
@@ -7,7 +7,7 @@ from fractions import Fraction
 
 
 class DensityError(ValueError):
-    """A density, rate or count that cannot be kept."""
+    """A density, rate or count that cannot be met."""
 
 
 def kept_count(density: float, prunable: int) -> int:
@@ -31,10 +31,10 @@ def kept_count(density: float, prunable: int) -> int:
 
 
 def exact_fraction(value: float, name: str) -> Fraction:
-    """Return the fraction that the decimal digits of ``value`` write.
+    """Return the fraction that the decimal digits of ``value`` spell out.
 
     Raises:
-        DensityError: not a number in (0, 1]; the sentence names it ``name``.
+        DensityError: not a number in (0, 1]; the sentence calls it ``name``.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise DensityError(f"{name} must be a number in (0, 1], got {value!r}")
@@ -85,7 +85,7 @@ def allocate_erk(shapes: Mapping[str, Sequence[int]], k: int) -> dict[str, int]:
     def quotas(scale: Fraction) -> dict[str, Fraction]:
         return {name: min(max(scale * sums[name], Fraction(least)), Fraction(sizes[name])) for name in sizes}
 
-    # The total grows piecewise linearly with the scale; its bends are where a layer leaves a bound.
+    # The total grows piecewise linearly with the scale; it bends where a layer leaves a bound.
     bends = sorted({Fraction(bound, sums[name]) for name in sizes for bound in (least, sizes[name])})
     after = bisect_left(bends, Fraction(k), key=lambda scale: sum(quotas(scale).values(), Fraction(0)))
     if after == 0:
@@ -98,9 +98,9 @@ def allocate_erk(shapes: Mapping[str, Sequence[int]], k: int) -> dict[str, int]:
 def allocate_smart_ratio(shapes: Mapping[str, Sequence[int]], k: int, *, vgg: bool = False) -> dict[str, int]:
     """Allocate by smart ratios (Su et al. 2020, Sanity-Checking Pruning Methods).
 
-    Linear layers keep 0.3 of their weights. The density of a convolution, layer i of n, is proportional to
-    (n - i + 1)^2 + (n - i + 1), for VGG divided by i^2; what a layer cannot hold goes to the layers after it.
-    As in the authors' code, i and n count convolutions and linear layers alike.
+    Linear layers keep 0.3 of their weights. The density of a convolution, layer i of n, is proportional to (n
+    - i + 1)^2 + (n - i + 1), divided by i^2 for VGG; what a layer cannot hold is passed to the layers after
+    it. As in the authors' code, i and n count convolutions and linear layers alike.
 
     Args:
         shapes: weight shape per layer, in forward order; a convolution has more than two dimensions.
@@ -132,7 +132,7 @@ def allocate_smart_ratio(shapes: Mapping[str, Sequence[int]], k: int, *, vgg: bo
         )
     scale = Fraction(k - least) / sum(ratio * sizes[name] for name, ratio in ratios.items())
     quotas, excess = {}, Fraction(0)
-    for name, ratio in ratios.items():  # falling, so that full layers come first and the excess finds room
+    for name, ratio in ratios.items():  # falling: full layers come first and the excess finds room
         wanted = scale * ratio * sizes[name] + excess
         quotas[name] = min(wanted, Fraction(sizes[name]))
         excess = wanted - quotas[name]
@@ -146,7 +146,7 @@ def _check_total(k: int, total: int) -> None:
 
 
 def _round_to_total(quotas: Mapping[str, Fraction], total: int) -> dict[str, int]:
-    """Round quotas that sum to ``total`` by the largest remainder; sorting is stable, so ties go by order."""
+    """Round quotas that sum to ``total`` by the largest remainder; stable sorting keeps ties in order."""
     counts = {name: math.floor(quota) for name, quota in quotas.items()}
     by_remainder = sorted(quotas, key=lambda name: counts[name] - quotas[name])
     for name in by_remainder[: total - sum(counts.values())]:

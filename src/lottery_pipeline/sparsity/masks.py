@@ -23,7 +23,7 @@ def check_masks(masks: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> N
     """Check that masks fit the prunable weights: same names, same shapes, dtype bool.
 
     Raises:
-        MaskError: they do not; the first difference is named.
+        MaskError: they do not fit; the first difference is named.
     """
     if masks.keys() != weights.keys():
         missing = [name for name in weights if name not in masks]
@@ -36,10 +36,10 @@ def check_masks(masks: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> N
 
 @torch.no_grad()
 def apply_masks_(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """Set pruned weights to +0.0, in place; whatever was there, NaN and infinities included.
+    """Set pruned weights to +0.0, in place, whatever they were, NaN and infinities included.
 
     Args:
-        weights: at least the masked ones by name; parameters without a mask are left alone.
+        weights: by name, at least every masked one; parameters without a mask are left alone.
         masks: on any device.
 
     Raises:
@@ -50,7 +50,7 @@ def apply_masks_(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> 
         raise MaskError(f"no weight for the masks {foreign[:3]}")
     _check_shapes(masks, weights)
     for name, mask in masks.items():
-        # A product would leave -0.0 behind negative weights and NaN behind NaN.
+        # A product would turn negative weights into -0.0 and leave NaN as NaN.
         weights[name].masked_fill_(~mask.to(weights[name].device), 0.0)
 
 
@@ -88,7 +88,7 @@ def are_nested(inner: Mapping[str, Tensor], outer: Mapping[str, Tensor]) -> bool
 def _check_shapes(masks: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
     for name, mask in masks.items():
         if mask.dtype != torch.bool:
-            raise MaskError(f"the mask of {name} has dtype {mask.dtype}, it must be torch.bool")
+            raise MaskError(f"the mask of {name} has dtype {mask.dtype}, but must be torch.bool")
         if mask.shape != weights[name].shape:
             raise MaskError(
                 f"the mask of {name} has shape {tuple(mask.shape)}, its weight {tuple(weights[name].shape)}"

@@ -41,7 +41,7 @@ def round_counts(prunable: int, *, rate: float, rounds: int) -> list[int]:
         rounds: number of rounds.
 
     Raises:
-        DensityError: rate out of range, negative rounds, or nothing would be kept.
+        DensityError: the rate is out of range, rounds are negative, or nothing would be kept.
     """
     keep = _kept_fraction(rate)
     _check_rounds(rounds)
@@ -61,10 +61,11 @@ def layer_counts(
         rounds: number of rounds.
 
     Returns:
-        One dict per round. A small layer may come down to nothing; all of them together may not.
+        One dict per round. A small layer may lose all its weights; all layers together may not.
 
     Raises:
-        DensityError: other layers in rates, a rate out of range, negative rounds, or nothing would be kept.
+        DensityError: rates name other layers, a rate is out of range, rounds are negative, or nothing would
+            be kept.
     """
     if rates.keys() != sizes.keys():
         raise DensityError(f"rates must name the same layers as sizes: {sorted(rates.keys() ^ sizes.keys())}")
@@ -96,7 +97,7 @@ def exponential_counts(prunable: int, *, density: float, rounds: int) -> list[in
     _check_rounds(rounds, least=1)
     with localcontext(prec=60):
         base, nearly_one = Decimal(str(density)), 1 + Decimal("1e-40")
-        # A root that is a whole number may come out a digit in the 60th place too low.
+        # A root that is a whole number may come out too low in the 60th digit.
         powers = [base ** (Decimal(number) / rounds) * nearly_one for number in range(1, rounds)]
         return [math.floor(power * prunable) for power in powers] + [last]
 

@@ -1,7 +1,8 @@
 """Selection: from scores to masks that keep exactly k weights (specs: exact k, ties by index).
 
-Released codes threshold with ``>`` or ``>=`` and keep one weight too few or too many, more with ties. Here
-the k-th score is found first, everything above it is kept, and what equals it fills up in index order.
+Published code thresholds with ``>`` or ``>=`` and so keeps one weight too few or too many, or more with ties.
+Here the k-th score is found first. Everything above it is kept, and weights equal to it fill the rest in
+index order.
 """
 
 from collections.abc import Mapping
@@ -26,14 +27,14 @@ def keep_top_k(
     scope: Literal["global", "layer"] = "global",
     within: Mapping[str, Tensor] | None = None,
 ) -> Masks:
-    """Keep the k weights of highest score; of equal scores the first by (layer order, flat index).
+    """Keep the k weights with the highest scores; ties go to the first by (layer order, flat index).
 
     Args:
         scores: by parameter name, higher = keep; real, infinities allowed, all on one device.
         k: how many weights survive, at least one; for scope ``layer`` how many per layer, zero allowed.
         scope: ``global`` ranks all weights together, ``layer`` each layer by itself.
-        within: masks of the weights that may be kept; the others are pruned whatever their score. Handing in
-            the previous round's masks is what makes rounds nested.
+        within: masks of the weights that may be kept; the others are pruned whatever their score. Passing the
+            previous round's masks makes rounds nested.
 
     Returns:
         Masks on the scores' device; exactly k entries are True.
@@ -76,7 +77,7 @@ def _keep_per_layer(
 def _flat_scores(name: str, score: Tensor) -> Tensor:
     flat = score.detach().reshape(-1)
     if flat.is_complex():
-        raise SelectionError(f"the scores of {name} are complex, they must be real")
+        raise SelectionError(f"the scores of {name} are complex, but must be real")
     # Widening to float32 or float64 is exact, so neither order nor ties change.
     if flat.dtype != torch.float64:
         flat = flat.to(torch.float32 if flat.is_floating_point() else torch.float64)

@@ -1,6 +1,6 @@
 """Shuffled masks: the control that a method's masks must beat (specs: sanity checks).
 
-A shuffle that changes nothing would be a control that cannot fail, so masks that can change do.
+A shuffle that changes nothing would be a control that cannot fail, so every mask that can change does.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from lottery_pipeline.sparsity.masks import MaskError, Masks, check_masks, count
 def shuffle_masks(
     masks: Mapping[str, Tensor], *, seed: int, how: Literal["layer", "global", "even"] = "layer"
 ) -> Masks:
-    """Move kept positions at random; the total stays.
+    """Move kept positions at random; the total stays the same.
 
-    Drawn uniformly from all arrangements but the present one. Only where there is no other (``layer`` on a
-    layer of density 0 or 1) is the result the same: report ``count_moved``.
+    The new arrangement is drawn uniformly from all but the present one. The result is the same only if there
+    is no other (``layer`` on a layer of density 0 or 1): report ``count_moved``.
 
     Args:
-        masks: left as they are.
+        masks: left unchanged.
         seed: of the arrangement.
         how: ``layer`` permutes inside each layer and keeps its count; ``global`` permutes over all layers;
             ``even`` gives every layer the same density (largest remainder), at random positions.
@@ -32,7 +32,7 @@ def shuffle_masks(
         New masks on the devices of the old.
 
     Raises:
-        MaskError: ``how`` is something else.
+        MaskError: ``how`` is none of these.
     """
     if how == "layer":
         return {
@@ -61,13 +61,13 @@ def count_moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> in
 
 
 def _rearrange(mask: Tensor, kept: int, generator: torch.Generator) -> Tensor:
-    """Return a mask of the same shape with ``kept`` random positions, another one where there is another."""
+    """Return a mask of the same shape with ``kept`` random positions, unlike the old one if possible."""
     size = mask.numel()
     fresh = torch.zeros(size, dtype=torch.bool)
     before = mask.reshape(-1).cpu()
     while True:
         fresh[torch.randperm(size, generator=generator)[:kept]] = True
-        # Each draw repeats the old arrangement with probability 1/2 at most: the loop ends.
+        # Each draw repeats the old arrangement with probability 1/2 at most, so the loop ends.
         if kept in (0, size) or not torch.equal(fresh, before):
             return fresh.reshape(mask.shape).to(mask.device)
         fresh.zero_()

@@ -1,10 +1,10 @@
-"""Channels that can go only together.
+"""Channels that can only be removed together.
 
 A channel between two layers is a filter of the first, an entry of the batch norm behind it and, in every
-filter of the second, the columns that read it. Inner channels, which a single layer writes and a single layer
-reads, are found here without any library: in the residual blocks that ``list_blocks`` knows, and in networks
-that are one chain of layers. Channels that shortcuts couple over a whole stage are found by torch-pruning
-(Fang et al., CVPR 2023).
+filter of the second, the columns that read it. Inner channels are written by a single layer and read by a
+single layer. They are found here without any library: in the residual blocks that ``list_blocks`` knows, and
+in networks that are one chain of layers. Channels that shortcuts couple over a whole stage are found by
+torch-pruning (Fang et al., CVPR 2023).
 """
 
 import importlib
@@ -26,7 +26,7 @@ from lottery_pipeline.models.reduction import layer_widths
 from lottery_pipeline.models.vgg import CifarVGG
 from lottery_pipeline.tickets.errors import TicketError
 
-# Every layer but the last is followed by ReLU, and registered in the order in which images pass.
+# Every layer but the last is followed by ReLU; layers are registered in the order images pass through them.
 _CHAINS = (AlexNet, CifarVGG, ConvNet, LeNet300100, VGG)
 _LETTERS: dict[type[nn.Module], str] = {
     nn.Conv2d: "c",
@@ -42,13 +42,13 @@ _CHAIN = re.compile(r"p*(cb?rp*)*fp*(lrp*)*l")
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that several layers share; channel i of one layer can go only with channel i of all.
+    """Channels that several layers share; channel i of one can only be removed with channel i of all.
 
     Attributes:
         size: number of channels.
         outputs: convolutions or linear layers that write them.
         norms: batch norms that scale them.
-        inputs: layers that read them, and how many columns of each belong to one channel (pixels, where the
+        inputs: layers that read them, and how many columns of each belong to one channel (its pixels if the
             channel was flattened; else 1).
     """
 
@@ -64,7 +64,7 @@ class ChannelGroup:
 
 
 def find_inner_groups(model: nn.Module) -> list[ChannelGroup]:
-    """Return the groups of one writer and one reader with ReLU between them, in the order images pass them.
+    """Return the groups of one writer and one reader with ReLU between them, in the order of the network.
 
     Args:
         model: a ``Classifier``, on any device; grouped convolutions are left out.
@@ -82,9 +82,9 @@ def find_inner_groups(model: nn.Module) -> list[ChannelGroup]:
 
 
 def find_coupled_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> list[ChannelGroup]:
-    """Return all groups, those of whole stages included, as torch-pruning's dependency graph has them.
+    """Return all groups, those of whole stages included, from torch-pruning's dependency graph.
 
-    Groups are left out whose channels change their numbers on the way (concatenation), belong to layers that
+    A group is left out if its channels change their numbers on the way (concatenation), belong to layers that
     cannot be narrowed (grouped convolutions, layer norm), or are the logits.
 
     Args:
@@ -152,7 +152,7 @@ def _is_chain(network: nn.Module) -> bool:
 def _translate(
     members: Iterable[tuple[Any, list[int]]], names: Mapping[nn.Module, str], order: Mapping[str, int]
 ) -> ChannelGroup | None:
-    """Return one of torch-pruning's groups as ours; None where we cannot narrow it."""
+    """Return one of torch-pruning's groups as ours; None if we cannot narrow it."""
     size = 0
     outputs: set[str] = set()
     norms: set[str] = set()

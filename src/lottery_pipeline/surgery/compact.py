@@ -1,16 +1,16 @@
-"""Compaction: what can physically go from a masked network without changing what it computes.
+"""Compaction: physically removing parts of a masked network without changing what it computes.
 
-Three things go, over and over until nothing changes:
+Three things are removed, over and over until nothing changes:
 
 1. an inner channel that nothing reads any more;
 2. an inner channel whose filter is empty and whose constant, after batch norm and ReLU, is 0;
-3. a residual block whose branch is exactly 0, where the shortcut is the identity and the input, behind a
-   ReLU, is not negative: relu(0 + x) = x.
+3. a residual block whose branch is exactly 0, if the shortcut is the identity and the input comes from a
+   ReLU, so that it is not negative: relu(0 + x) = x.
 
-An empty filter still emits a constant, with batch norm beta - gamma mean / sqrt(var + eps). Where that is
-above 0 the channel stays: behind it zero padding makes the border differ from the middle, and no bias can
-stand for it. Readers without padding (1x1, linear) could take it into a bias; their channels stay all the
-same, so that every tensor of a compacted network is a slice of the masked one's, bit for bit.
+An empty filter still emits a constant; with batch norm it is beta - gamma mean / sqrt(var + eps). If that is
+above 0 the channel stays: zero padding in the next layer makes the border differ from the middle, and no bias
+can replace it. Readers without padding (1x1, linear) could absorb it into a bias. Their channels stay too, so
+that every tensor of a compacted network is a slice of the masked network's, bit for bit.
 """
 
 import math
@@ -41,19 +41,19 @@ def compact(
     *,
     allow_factory: str | None = None,
 ) -> Compacted:
-    """Remove channels and blocks that the masks have made dead; in evaluation mode the outputs stay.
+    """Remove channels and blocks that the masks have made dead; in evaluation mode the outputs stay the same.
 
-    In training mode they do not: a channel of constant 0 could have come back to life. At least one channel
-    stays in every layer, the one with the most weights.
+    In training mode they do not: a channel of constant 0 could have come back to life. Every layer keeps at
+    least one channel, the one with the most weights.
 
     Args:
         spec: of the network; may be reduced already.
-        state: a full state dict of any float dtype, masked or not; left as it is.
+        state: a full state dict of any float dtype, masked or not; left unchanged.
         masks: bool by prunable parameter name, on the CPU.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
+        allow_factory: the trusted ``package.module:factory``, if the model is one.
 
     Returns:
-        The smaller network and copies of its tensors; the same network where its structure is unknown (see
+        The smaller network and copies of its tensors; the same network if its structure is unknown (see
         ``find_inner_groups``).
 
     Raises:
@@ -88,12 +88,12 @@ def compact(
 def compact_ticket(ticket: Ticket) -> Ticket:
     """Return a ticket of the compacted network; its file is smaller, its outputs are the same.
 
-    Meant for trained tickets, whose batch-norm statistics are those they are used with. Kind, seed and
-    metrics stay, density and D become those of the smaller network. A ticket of which nothing would go, or
-    no weight would stay, is returned as it is.
+    Meant for trained tickets, which are used with the batch-norm statistics they have. Kind, seed and metrics
+    stay; density and D become those of the smaller network. A ticket is returned unchanged if nothing would
+    be removed or no weight would stay.
 
     Args:
-        ticket: stays as it is; its fingerprint becomes the parent ``ticket`` of the new one.
+        ticket: left unchanged; its fingerprint becomes the parent ``ticket`` of the new one.
     """
     header = ticket.header
     found = compact(header.spec, ticket.state, ticket.masks, allow_factory=ticket.allow_factory)
@@ -167,10 +167,10 @@ def _find_dead_blocks(
 
 
 def _constants(model: nn.Module, layer: str, norms: tuple[str, ...], state: Mapping[str, Tensor]) -> Tensor:
-    """Return what empty filters emit behind batch norm in evaluation mode.
+    """Return what empty filters emit after batch norm in evaluation mode.
 
     Returns:
-        Float64 [channels]; NaN, which compares as false, where batch norm has no running averages.
+        Float64 [channels]; NaN, which compares as false, if batch norm has no running averages.
     """
     weight = state[f"{layer}.weight"]
     constants = state.get(f"{layer}.bias", weight.new_zeros(len(weight))).double()

@@ -31,9 +31,9 @@ def narrow_spec(
 
     Args:
         spec: of the model; may be narrowed already.
-        model: what was built from it, on any device.
+        model: built from it, on any device.
         groups: of the model.
-        counts: channels that stay, by name of the group; others stay whole.
+        counts: number of channels that stay, by name of the group; other groups stay whole.
     """
     full = {name: widths for name, module in model.named_modules() if (widths := layer_widths(module))}
     before = {name: widths[0] for name, widths in full.items()}
@@ -64,21 +64,21 @@ def narrow(
     groups: Iterable[ChannelGroup],
     allow_factory: str | None = None,
 ) -> Narrowed:
-    """Take channels out of a network, and check on the meta device that what is left fits together.
+    """Remove channels from a network, and check on the meta device that what is left fits together.
 
     Args:
         spec: of the network; may be reduced already.
-        state: a full state dict, of any dtype; left as it is.
+        state: a full state dict, of any dtype; left unchanged.
         masks: bool by prunable parameter name.
         kept: bool [size] by name of the group; groups without an entry stay whole.
         groups: of the network.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
+        allow_factory: the trusted ``package.module:factory``, if the model is one.
 
     Returns:
         The smaller network; tensors are copies.
 
     Raises:
-        TicketError: nothing of a group is kept, or state and masks are not those of the network.
+        TicketError: a group keeps no channel, or state and masks are not those of the network.
     """
     touched = [group for group in groups if group.name in kept]
     rows: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Tickets: what one is, and the files it travels in. Files from other people are checked before use."""
+"""Tickets: what they are, and the files they travel in. Files from other people are checked before use."""
 
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ladder import Ladder

@@ -1,4 +1,4 @@
-"""What the model of a ticket looks like, learnt on the meta device before any memory is taken."""
+"""What the model of a ticket looks like, found on the meta device before any memory is taken."""
 
 import math
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Blueprint:
     state: dict[str, tuple[torch.dtype, tuple[int, ...]]]
 
     def check_state(self, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-        """Compare one state tensor with the model; 16-bit floats may stand for wider ones."""
+        """Compare one state tensor with the model; 16-bit floats may stand in for wider ones."""
         wanted = self.state[name][1]
         self.check_dtype(name, dtype)
         if shape != wanted:

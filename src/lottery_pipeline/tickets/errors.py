@@ -1,5 +1,5 @@
-"""The error of this room and of all that works on tickets."""
+"""The error of this package and of all code that works on tickets."""
 
 
 class TicketError(ValueError):
-    """A ticket, a ladder, or what is to be done with one, is at fault; one sentence says how."""
+    """Something is wrong with a ticket, a ladder or what is asked of one; one sentence says what."""

@@ -1,8 +1,8 @@
-"""A ticket to take along: a folder with its weights and a page that says what they are.
+"""Exporting a ticket: a folder with its weights and a file that says what they are.
 
 Folder, format version 1. ``weights.safetensors``: the full state dict under the names of the model, pruned
 weights exactly 0; every safetensors reader opens it. ``architecture.json``: an ``Architecture``, with the
-SHA-256 of the weights file, so that half of one export and half of another are refused.
+SHA-256 of the weights file, so that a mixture of two exports is refused.
 """
 
 import hashlib
@@ -91,12 +91,12 @@ class Architecture(BaseModel):
 
 
 def export_ticket(ticket: Ticket, folder: str | Path) -> tuple[Path, Path]:
-    """Write a ticket as a folder that ``load_exported`` makes a module of; each file is written atomically.
+    """Write a ticket as a folder that ``load_exported`` turns into a module; each file is written atomically.
 
     Args:
-        ticket: usually a trained one; what it is, the page says as ``kind``. A ticket that is not trained
-            gives the module of its start weights.
-        folder: is made; an older export in it is replaced.
+        ticket: usually a trained one; ``kind`` in the architecture file says which it is. An untrained ticket
+            gives the module with its start weights.
+        folder: created if needed; an older export in it is replaced.
 
     Returns:
         The paths of weights and architecture.
@@ -139,7 +139,7 @@ def load_exported(folder: str | Path, allow_factory: str | None = None) -> nn.Mo
         A module in eval mode, on the CPU: pixels in [0, 1], [N, C, H, W], to logits [N, classes].
 
     Raises:
-        TicketError: the folder is not a sound export; one sentence that names the file.
+        TicketError: the folder is not a valid export; one sentence that names the file.
     """
     architecture, blueprint = _read_architecture(Path(folder) / ARCHITECTURE_FILE, allow_factory)
     path = Path(folder) / WEIGHTS_FILE
@@ -148,7 +148,7 @@ def load_exported(folder: str | Path, allow_factory: str | None = None) -> nn.Mo
         with path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() != architecture.weights_sha256:
                 raise TicketError(
-                    f"its SHA-256 is not the one in {ARCHITECTURE_FILE}: it is damaged or of another export"
+                    f"its SHA-256 is not the one in {ARCHITECTURE_FILE}: it is damaged or from another export"
                 )
         _check_tensors(file, blueprint, architecture.kept)
         state = {name: file.read(name) for name in blueprint.state}
@@ -163,7 +163,7 @@ def _shapes(spec: ModelSpec) -> tuple[int, int, int, int]:
 
 def _read_architecture(path: Path, allow_factory: str | None) -> tuple[Architecture, Blueprint]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
             raise TicketError("it is not a regular file")
         with path.open("rb") as stream:
             content = stream.read(MAX_TABLE_BYTES + 1)
@@ -197,11 +197,11 @@ def _check_layout(file: TensorFile, blueprint: Blueprint) -> None:
 
 
 def _check_tensors(file: TensorFile, blueprint: Blueprint, kept: int) -> None:
-    """Check every value, piece by piece; only afterwards is memory taken."""
+    """Check every value, piece by piece; memory is taken only afterwards."""
     found = 0
     for name in blueprint.state:
         for chunk in file.chunks(name):
             check_values(name, chunk)
             found += int(chunk.count_nonzero()) if name in blueprint.prunable else 0
-    if found > kept:  # fewer can be: a kept weight may be 0
+    if found > kept:  # there can be fewer: a kept weight may be 0
         raise TicketError(f"{found} prunable weights are not 0, but {ARCHITECTURE_FILE} says {kept} are kept")

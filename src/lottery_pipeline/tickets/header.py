@@ -69,12 +69,12 @@ class TicketHeader(BaseModel):
         kept: number of surviving weights, k.
         prunable: number of prunable weights, D.
         rewind_step: the step of the dense run at which the start weights were taken.
-        fingerprint: SHA-256 over all of this page but ``versions``, and over the tensors.
+        fingerprint: SHA-256 over this header without ``versions``, and over the tensors.
         parents: fingerprints of what the ticket was made from, by role (``dense``, ``images``, ``parent``,
             ``ticket``).
         versions: versions of the libraries that made it.
         layers: the prunable layers in model order.
-        metrics: results of the training (``kind="trained"``); nothing that depends on the clock.
+        metrics: results of the training (``kind="trained"``); nothing that depends on time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -110,7 +110,7 @@ class TicketHeader(BaseModel):
 
 
 class LadderRow(BaseModel):
-    """What is known of one trained rung.
+    """What is known about one trained rung.
 
     Attributes:
         rung: 0 is the dense network.
@@ -157,7 +157,7 @@ class LadderHeader(BaseModel):
 
 
 def read_header(path: str | Path) -> TicketHeader:
-    """Read and check the header of a ticket file alone; no tensor is read and no model is built.
+    """Read and check only the header of a ticket file; no tensor is read and no model is built.
 
     Raises:
         TicketError: the file is not a ticket; one sentence that names it.
@@ -186,7 +186,7 @@ def parse_header(file: TensorFile, model: type[HeaderModel]) -> HeaderModel:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what determines a result's last bits."""
+    """Return the versions of what determines a result's last bits."""
     return {
         "lottery_pipeline": lottery_pipeline.__version__,
         "python": platform.python_version(),
@@ -195,7 +195,7 @@ def library_versions() -> dict[str, str]:
 
 
 def identify(header: Mapping[str, Any], tensors: str) -> str:
-    """Fingerprint of an artefact: its header without versions and clock, and the sum of its tensors."""
+    """Fingerprint an artefact: its header without versions and times, and the checksum of its tensors."""
     record = {key: value for key, value in header.items() if key not in ("fingerprint", "versions")}
     if "rows" in record:
         record["rows"] = [{key: row[key] for key in row if key != "seconds"} for row in record["rows"]]

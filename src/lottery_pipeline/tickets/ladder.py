@@ -2,7 +2,7 @@
 
 One byte per weight says how many rounds it survived; the mask of rung r is ``survived >= r``. Rung 0 is the
 dense network, the last rung is the ticket. File: safetensors with ``survived/<name>`` (uint8) and
-``state/<name>`` (the start weights), read with the same suspicion as a ticket.
+``state/<name>`` (the start weights), checked like a ticket when it is read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,7 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import MAX_ROUNDS
 from lottery_pipeline.reproducibility.files import write_atomically
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
+from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.sparsity.masks import Masks, count_prunable
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
 from lottery_pipeline.tickets.errors import TicketError
@@ -35,7 +36,7 @@ class Ladder:
         header: provenance, counts and rows.
         survived: uint8 by prunable parameter name: the number of rounds each weight survived.
         state: the full state dict of the start point, unmasked.
-        allow_factory: the one ``package.module:factory`` this process lets tickets be built with.
+        allow_factory: the one ``package.module:factory`` with which this process may build tickets.
     """
 
     header: LadderHeader
@@ -98,7 +99,7 @@ class Ladder:
         """Read a ladder's file, trusting nothing in it.
 
         Raises:
-            TicketError: the file is not a sound ladder; one sentence that names it.
+            TicketError: the file is not a valid ladder; one sentence that names it.
         """
         with open_tensor_file(path, key=LADDER_KEY) as file:
             header = parse_header(file, LadderHeader)
@@ -117,7 +118,7 @@ class Ladder:
 
 
 def read_ladder_header(path: str | Path) -> LadderHeader:
-    """Read and check the header of a ladder file alone.
+    """Read and check only the header of a ladder file.
 
     Raises:
         TicketError: the file is not a ladder; one sentence that names it.
@@ -165,7 +166,7 @@ def make_ladder(
 
 
 def complete_rows(ladder: Ladder, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of all rungs: the last one from the metrics of the retrained ticket.
+    """Return the rows of all rungs; the last one comes from the metrics of the retrained ticket.
 
     Args:
         ladder: its ``rows`` end before the last rung, which the search does not train.
@@ -174,6 +175,7 @@ def complete_rows(ladder: Ladder, metrics: Mapping[str, Any]) -> list[dict[str, 
     Raises:
         TicketError: the metrics are of another ticket.
     """
+    metrics = flatten_record(metrics)
     prunable = count_prunable(ladder.masks(0))
     if (metrics["kept"], metrics["prunable"]) != (ladder.header.counts[-1], prunable):
         raise TicketError(

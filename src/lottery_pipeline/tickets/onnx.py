@@ -1,6 +1,6 @@
 """A ticket as an ONNX file, for programs without Python; needs the packages of the extra ``onnx``.
 
-ONNX runs zeros as it runs other numbers: only a ticket without blocks, or with narrower layers, gets faster.
+ONNX computes zeros like other numbers: only a ticket with removed blocks or narrower layers gets faster.
 """
 
 import importlib
@@ -15,8 +15,8 @@ from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
 
 INPUT, OUTPUT = "images", "logits"
-OPSET, OPSETS = 20, range(18, 25)  # torch writes 18 and newer; below it asks a converter that may not answer
-MAX_BYTES = 2**31 - 2**24  # a protobuf message ends at 2 GiB; the rest is for the graph
+OPSET, OPSETS = 20, range(18, 25)  # torch writes 18 and newer; below, it calls a converter that may fail
+MAX_BYTES = 2**31 - 2**24  # a protobuf message holds at most 2 GiB; the rest is for the graph
 TOLERANCE = 1e-4
 
 
@@ -25,11 +25,11 @@ def export_onnx(ticket: Ticket, path: str | Path, *, opset: int = OPSET) -> Path
 
     The file maps ``images``, float32 [batch, C, H, W] in [0, 1], to ``logits`` [batch, classes]; the batch
     axis is free, normalisation is inside. torch's exporter may fold batch norm into the convolution before
-    it: then weights are not the ticket's, but zeros stay zeros. Its notes on the graph are left out, as they
-    name folders of this machine; method, density and fingerprint of the ticket stand in their place.
+    it. Then the weights are not the ticket's, but zeros stay zeros. Its notes on the graph are left out, as
+    they name folders of this machine; they are replaced by the method, density and fingerprint of the ticket.
 
     Args:
-        ticket: usually a trained one; another gives the network of its start weights.
+        ticket: usually a trained one; an untrained one gives the network with its start weights.
         path: of the file.
         opset: version of ONNX's operators, 18 to 24.
 
@@ -37,8 +37,8 @@ def export_onnx(ticket: Ticket, path: str | Path, *, opset: int = OPSET) -> Path
         The path.
 
     Raises:
-        TicketError: the extra ``onnx`` is not installed, the opset is not among those, the weights exceed the
-            2 GiB of an ONNX file, or torch cannot write this model.
+        TicketError: the extra ``onnx`` is not installed, the opset is not one of these, the weights exceed
+            the 2 GiB of an ONNX file, or torch cannot write this model.
     """
     if opset not in OPSETS:
         raise TicketError(f"opset must be {OPSETS.start} to {OPSETS.stop - 1}, not {opset}")
@@ -46,7 +46,9 @@ def export_onnx(ticket: Ticket, path: str | Path, *, opset: int = OPSET) -> Path
     model = ticket.build().eval()
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     if size > MAX_BYTES:
-        raise TicketError(f"an ONNX file holds at most {MAX_BYTES} bytes of weights, this model has {size}")
+        raise TicketError(
+            f"an ONNX file holds at most {MAX_BYTES} bytes of weights, but this model has {size}"
+        )
     program = _trace(model, torch.zeros(2, *_image_shape(ticket)), ticket.header.spec.name, opset)
     passes.ClearMetadataAndDocStringPass()(program.model)
     for value in program.model.graph.inputs:
@@ -64,16 +66,16 @@ def check_onnx(ticket: Ticket, path: str | Path, images: Tensor, *, tolerance: f
 
     Args:
         ticket: what was exported.
-        path: what ``export_onnx`` wrote. Not for files of others: onnxruntime reads it unchecked.
+        path: what ``export_onnx`` wrote. Not for other people's files: onnxruntime reads it unchecked.
         images: float32 [N, C, H, W] in [0, 1], N at least 1.
-        tolerance: greatest absolute difference of a logit that passes.
+        tolerance: greatest absolute difference of a logit that is allowed.
 
     Returns:
         The greatest absolute difference.
 
     Raises:
-        TicketError: it is above the tolerance or not a number, the images are not those of the model, or the
-            extra ``onnx`` is not installed.
+        TicketError: the difference is above the tolerance or not a number, the images do not fit the model,
+            or the extra ``onnx`` is not installed.
     """
     shape = _image_shape(ticket)
     if images.dtype != torch.float32 or images.shape[1:] != shape or len(images) == 0:
@@ -116,7 +118,7 @@ def _trace(model: nn.Module, images: Tensor, name: str, opset: int) -> Any:
         raise TicketError(f"torch cannot write {name} as ONNX: {fault}") from error
     written = program.model.opset_imports[""]
     if written != opset:
-        raise TicketError(f"torch cannot write {name} in opset {opset}, it wrote {written}; choose that one")
+        raise TicketError(f"torch cannot write {name} in opset {opset}: it wrote {written}; choose that one")
     return program
 
 

@@ -1,8 +1,8 @@
 """Safetensors files from strangers: every size is checked against the file before a tensor is allocated.
 
 The container is the safetensors format: eight bytes with the little-endian length of a JSON table, the table,
-then the bytes of the tensors. Our own JSON record lies as one string under one key of its ``__metadata__``
-(with several keys the library writes them in random order, and equal tickets would be unequal files).
+then the bytes of the tensors. Our own JSON record is one string under one key of its ``__metadata__``. (With
+several keys, the library would write them in random order, and equal tickets would give different files.)
 """
 
 import hashlib
@@ -84,7 +84,7 @@ class TensorFile:
     def check_content(self) -> str:
         """Compare the header and the tensors with the SHA-256 stored beside them, in constant memory.
 
-        This finds damage, not forgery: whoever writes a file can write a fitting sum.
+        This finds damage, not forgery: whoever writes a file can write a matching checksum.
 
         Returns:
             ``fingerprint_tensors`` of the tensors.
@@ -109,7 +109,7 @@ class TensorFile:
 
 
 def tensor_file_bytes(tensors: Mapping[str, Tensor], header: dict[str, Any], *, key: str) -> bytes:
-    """Serialise tensors and a JSON header into one safetensors file with a content sum.
+    """Serialise tensors and a JSON header into one safetensors file with a checksum.
 
     Args:
         tensors: contiguous CPU tensors by name.
@@ -117,7 +117,7 @@ def tensor_file_bytes(tensors: Mapping[str, Tensor], header: dict[str, Any], *, 
         key: name of the format, the only key of the safetensors metadata.
 
     Raises:
-        TicketError: the table is larger than what would be read again.
+        TicketError: the table is too large to be read back.
     """
     record = {"header": header, "sha256": _checksum(header, fingerprint_tensors(tensors))}
     content = safetensors.torch.save(dict(tensors), metadata={key: canonical(record)})
@@ -131,12 +131,12 @@ def open_tensor_file(path: str | Path, *, key: str) -> Iterator[TensorFile]:
     """Open a file and check its table; every TicketError raised in the block names the file.
 
     Raises:
-        TicketError: the file is missing, unreadable, not a safetensors file of format ``key``, or lies about
-            its sizes.
+        TicketError: the file is missing, unreadable, not a safetensors file of format ``key``, or gives false
+            sizes.
     """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
             raise TicketError("it is not a regular file")
         with path.open("rb") as stream:
             yield _read_table(stream, os.fstat(stream.fileno()).st_size, key)
@@ -171,7 +171,7 @@ def _check_entries(table: dict[str, Any], *, start: int, size: int) -> dict[str,
     entries = {}
     for name, row in table.items():
         if not NAME.fullmatch(name):
-            raise TicketError("a tensor has a name outside 1 to 256 printable ASCII characters")
+            raise TicketError("a tensor has a name that is not 1 to 256 printable ASCII characters")
         if not isinstance(row, dict) or set(row) != {"dtype", "shape", "data_offsets"}:
             raise TicketError(f"tensor {name} must have exactly dtype, shape and data_offsets")
         dtype = DTYPES.get(row["dtype"]) if isinstance(row["dtype"], str) else None

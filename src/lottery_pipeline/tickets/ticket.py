@@ -38,13 +38,13 @@ __all__ = ["LayerHeader", "Ticket", "TicketError", "TicketHeader", "make_ticket"
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """A subnetwork and the weights it starts (or, once trained, ended) with; made by ``make_ticket``.
+    """A subnetwork and its start weights (or, once trained, its final weights); made by ``make_ticket``.
 
     Attributes:
         header: provenance, counts and the model specification.
         masks: bool by name of the prunable parameters, in model order; CPU.
         state: the full state dict, exactly 0 where the masks are off; CPU.
-        allow_factory: the one ``package.module:factory`` this process lets the ticket be built with.
+        allow_factory: the one ``package.module:factory`` with which this process may build the ticket.
     """
 
     header: TicketHeader
@@ -81,11 +81,11 @@ class Ticket:
         """Build the model with the masked weights, in train mode, sharing no memory with the ticket.
 
         Args:
-            device: where the model shall be.
+            device: where the model is put.
 
         Returns:
             A module from pixels in [0, 1], [N, C, H, W], to logits. Its buffers are those of the rewind
-            point: before measuring an untrained ticket recompute the batch-norm statistics.
+            point: before measuring an untrained ticket, recompute the batch-norm statistics.
         """
         model = build_model(self.header.spec, seed=0, allow_factory=self.allow_factory)
         model.load_state_dict(self.state)
@@ -111,7 +111,7 @@ class Ticket:
                 other import path in the file is refused.
 
         Raises:
-            TicketError: the file is not a sound ticket; one sentence that names it.
+            TicketError: the file is not a valid ticket; one sentence that names it.
         """
         with open_tensor_file(path, key=TICKET_KEY) as file:
             header = parse_header(file, TicketHeader)
@@ -145,11 +145,11 @@ def make_ticket(
         masks: bool by prunable parameter name.
         state: start weights (``kind="ticket"``) or final weights (``kind="trained"``), and buffers.
         seed: seed of the run.
-        rewind_step: step of the dense run the start weights belong to.
+        rewind_step: step of the dense run that the start weights come from.
         parents: fingerprints by role.
         kind: ``ticket`` or ``trained``.
         metrics: results to keep in a trained ticket's header.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
+        allow_factory: the trusted ``package.module:factory``, if the model is one.
 
     Raises:
         TicketError: masks or state do not fit the model, or no weight is kept.
@@ -223,7 +223,7 @@ def _check_layout(file: TensorFile, header: TicketHeader, blueprint: Blueprint) 
 
 
 def _check_tensors(file: TensorFile, header: TicketHeader, blueprint: Blueprint) -> None:
-    """Check every bit and value, piece by piece; only afterwards is memory taken."""
+    """Check every bit and value, piece by piece; memory is taken only afterwards."""
     for layer in header.layers:
         kept = 0
         for chunk in file.chunks(f"mask/{layer.name}"):

@@ -11,6 +11,7 @@ from kedro.framework.hooks import hook_impl
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.parameters import to_plain
+from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking import current
 from lottery_pipeline.tracking.store import TrackingSettings, artifact_folder
 
@@ -103,7 +104,7 @@ class TrackingHooks:
             return
         self._mirrored.add(name)
         if _matches(name, self._settings.metrics) and isinstance(data, Mapping):
-            current().log_metrics(name.removesuffix("metrics").rstrip("._"), data)
+            current().log_metrics(name.removesuffix("metrics").rstrip("._"), flatten_record(data))
         if _matches(name, self._settings.histories) and isinstance(data, list):
             current().log_history(name.replace("_history", ".history"), data)
         if _matches(name, self._settings.figures):

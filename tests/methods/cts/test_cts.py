@@ -11,6 +11,7 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import CtsOptions
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.sparsity.allocation import DensityError
 from lottery_pipeline.sparsity.selection import keep_top_k
@@ -32,15 +33,17 @@ def dense(images):
 
 def extract(images, dense, recipe=RECIPE, *, seed=0, checkpoints=None, on_record=None, **options):
     return extract_cts(
-        images,
-        dense,
-        recipe,
-        seed=seed,
-        options=CtsOptions(**{"density": 0.1, "length": 4, **options}),
-        device="cpu",
-        checkpoints=checkpoints,
-        on_record=on_record,
-        allow_factory=OWN_MODEL,
+        Search(
+            images,
+            dense,
+            recipe,
+            seed=seed,
+            device="cpu",
+            checkpoints=checkpoints,
+            on_record=on_record,
+            allow_factory=OWN_MODEL,
+        ),
+        CtsOptions(**{"density": 0.1, "length": 4, **options}),
     )
 
 

@@ -11,8 +11,9 @@ from lottery_pipeline.methods.filter.selection import count_size, order_removals
 from lottery_pipeline.methods.snip import snip_scores
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options.filter import FilterOptions
-from lottery_pipeline.search.extraction import check_ticket
-from lottery_pipeline.search.saliency import draw_calibration
+from lottery_pipeline.search.calibration import draw_calibration
+from lottery_pipeline.search.extraction import Search
+from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
@@ -44,13 +45,8 @@ def dense(images):
 def extract(images, dense, *, match=GONE, seed=0, **options):
     reduced = dense.spec.model_copy(update={"removed_blocks": match}) if match else None
     return extract_filter(
-        images,
-        dense,
-        RECIPE,
-        seed=seed,
-        options=FilterOptions(**{"criterion": "l1", "images_per_class": 2, **options}),
-        device="cpu",
-        match=reduced,
+        Search(images, dense, RECIPE, seed=seed, device="cpu", match=reduced),
+        FilterOptions(**{"criterion": "l1", "images_per_class": 2, **options}),
     )
 
 
@@ -211,7 +207,7 @@ def test_without_a_target_nothing_is_computed(images, dense):
 def test_another_network_cannot_be_matched(images, dense):
     with pytest.raises(TicketError, match="given a resnet32 to match, but the dense run is of a resnet20"):
         extract_filter(
-            images, dense, RECIPE, seed=0, options=FilterOptions(), match=spec_for(images, "resnet32")
+            Search(images, dense, RECIPE, seed=0, match=spec_for(images, "resnet32")), FilterOptions()
         )
 
 
@@ -262,6 +258,6 @@ def test_bad_options_are_refused():
 def test_the_size_of_the_whole_network_leaves_any_network_whole(images):
     dense = untrained(images, "lenet_300_100")
     options = FilterOptions(criterion="snip")
-    found = extract_filter(images, dense, RECIPE, seed=0, options=options, device="cpu", match=dense.spec)
+    found = extract_filter(Search(images, dense, RECIPE, seed=0, device="cpu", match=dense.spec), options)
     assert found.ticket.header.spec == dense.spec
     assert (found.trace, found.search_epochs) == ([], 0)

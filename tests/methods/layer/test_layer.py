@@ -15,6 +15,7 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options.layer import LayerOptions
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
 from tests.methods.layer.networks import RECIPE, untrained_run
@@ -36,7 +37,7 @@ def dense(images):
 
 def extract(images, dense, *, seed=0, **options):
     options = LayerOptions(**{"criterion": "random", "images_per_class": 2, **options})
-    return extract_layer(images, dense, RECIPE, seed=seed, options=options, device="cpu")
+    return extract_layer(Search(images, dense, RECIPE, seed=seed, device="cpu"), options)
 
 
 def removed(found):

@@ -7,6 +7,7 @@ from lottery_pipeline.methods.layer.layer import extract_layer
 from lottery_pipeline.options.layer import LayerOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.training.recipe import Recipe
 from tests.methods.layer.networks import RECIPE, untrained_run
 from tests.tiny import draw_images, must_not_train, same_bits, timeless
@@ -29,14 +30,8 @@ def dense(images):
 def extract(images, dense, *, recipe=RECIPE, checkpoints=None, on_record=None, **options):
     values = {"criterion": "snip", "removed": 3, "iterative": True, "images_per_class": 2, **options}
     return extract_layer(
-        images,
-        dense,
-        recipe,
-        seed=0,
-        options=LayerOptions(**values),
-        device="cpu",
-        checkpoints=checkpoints,
-        on_record=on_record,
+        Search(images, dense, recipe, seed=0, device="cpu", checkpoints=checkpoints, on_record=on_record),
+        LayerOptions(**values),
     )
 
 

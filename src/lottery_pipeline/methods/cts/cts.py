@@ -17,48 +17,28 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.methods.cts.concrete import initial_logit, relax, sample_noise
 from lottery_pipeline.methods.cts.gradbalance import ascend_multiplier, balance_gradients
 from lottery_pipeline.methods.cts.objectives import OBJECTIVES, Batch
 from lottery_pipeline.options import CtsOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
-from lottery_pipeline.search.extraction import Extraction
+from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.gated import GatedNetwork
-from lottery_pipeline.search.mask_search import Plan, search_ticket
-from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.search.mask_search import search_mask
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord, State
+from lottery_pipeline.training.result import State
 
 CONSTRAINTS = {"gradbalance": balance_gradients, "lagrange": ascend_multiplier}
 
 
-def extract_cts(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: CtsOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
+def extract_cts(search: Search, options: CtsOptions) -> Extraction:
     """Find a ticket by Concrete Ticket Search.
 
     Args:
-        images: what the dense run was trained on.
-        dense: gives the frozen weights: theta_k or theta_0, by ``options.start``.
-        recipe: of the training; ``options.length`` may be a part of it.
-        seed: of the run; order of the images and noise are drawn from it.
-        options: objective, constraint, length and so on.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        checkpoints: where to save during the search and to go on from.
-        on_record: called as ``on_record("search", row)`` with a row per epoch.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
+        search: its dense run gives the frozen weights, theta_k or theta_0 by ``options.start``; the order of
+            the images and the noise follow from its seed; ``on_record("search", row)`` gets a row per epoch.
+        options: objective, constraint, length (which may be a part of the training's) and so on.
 
     Returns:
         The ticket, its logits as scores, and a trace with a row per step: ``objective`` (not scaled),
@@ -67,27 +47,16 @@ def extract_cts(
         a teacher is a forward pass, a third of a training step.
 
     Raises:
-        TicketError: the dense run is of other images.
         DensityError: the density keeps no weight.
         DivergenceError: the search has left the finite numbers.
     """
-    plan = Plan(
-        method="cts",
-        make_learner=partial(ConcreteLearner, options),
+    return search_mask(
+        "cts",
+        partial(ConcreteLearner, options),
+        search,
+        options,
         recipe={"optimiser": "adam", "momentum": 0.9, "schedule": "step"},
         passes=OBJECTIVES[options.objective].passes,
-    )
-    return search_ticket(
-        plan,
-        images,
-        dense,
-        recipe,
-        seed=seed,
-        options=options,
-        device=device,
-        checkpoints=checkpoints,
-        on_record=on_record,
-        allow_factory=allow_factory,
     )
 
 

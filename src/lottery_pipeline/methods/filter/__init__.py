@@ -1,5 +1,5 @@
 """Filter tickets: channels are ranked and removed."""
 
-from lottery_pipeline.methods.filter.filter import extract_filter
+from lottery_pipeline.methods.filter.filter import check_filter, extract_filter
 
-__all__ = ["extract_filter"]
+__all__ = ["check_filter", "extract_filter"]

@@ -5,16 +5,14 @@ of a CIFAR ResNet cost the same MACs, but hold more filters and parameters the l
 by one number is no matching by another; all three are offered.
 """
 
-# ruff: noqa: ARG001 (every method is called alike)
-
 import time
 from collections import Counter
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
 
-from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.methods.filter.selection import (
     count_size,
     nearest_count,
@@ -28,36 +26,18 @@ from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.filter import FilterOptions, Scope
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.search.extraction import Extraction, check_dense_run, start_point
-from lottery_pipeline.search.saliency import draw_calibration
+from lottery_pipeline.search.calibration import draw_calibration
+from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.surgery.channels import ChannelGroup, find_coupled_groups, find_inner_groups
 from lottery_pipeline.surgery.narrowing import narrow, narrow_spec
 from lottery_pipeline.tickets.errors import TicketError
-from lottery_pipeline.tickets.ticket import make_ticket
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.device import pick_device
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 _CRITERIA = {"snip": (snip_scores, 1), "grasp": (grasp_scores, 3)}  # passes over the images
 
 
-def extract_filter(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: FilterOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-    match: ModelSpec | None = None,
-) -> Extraction:
+def extract_filter(search: Search, options: FilterOptions) -> Extraction:
     """Remove channels, the least important of all layers first, until as much is left as is wanted.
 
     A channel is worth the sum of the scores of its filter, coupled channels that of all their filters. Every
@@ -66,32 +46,25 @@ def extract_filter(
     sum over a filter is -||g||^2: what goes first has the largest gradients, as with whole blocks.
 
     Args:
-        images: what the dense run was trained on.
-        dense: gives the weights.
-        recipe: not used; like ``checkpoints`` and ``on_record`` it is there for other methods.
-        seed: of the drawn images, those of SNIP at the same seed, and of random scores.
+        search: its dense run gives the weights; from the seed follow the drawn images, those of SNIP at the
+            same seed, and random scores. ``search.match`` is the reduced network of a layer ticket, whose
+            filters, MACs or parameters are to be left; it is ignored where the options have a ``mac_budget``.
         options: criterion, target and scope.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        checkpoints: not used.
-        on_record: not used.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
-        match: the reduced network of a layer ticket, whose filters, MACs or parameters are to be left; not
-            looked at where the options have a ``mac_budget``.
 
     Returns:
         A ticket of the narrower network, all masks on; its trace has a row per group of channels. The cost is
         one pass over the drawn images for SNIP, three for GraSP, else nothing.
 
     Raises:
-        TicketError: the dense run is of other images; there is no target, it is of another network or out of
-            reach; the network has no channels that can go; scores are not finite, or all equal.
+        TicketError: there is no target, it is of another network or out of reach; the network has no channels
+            that can go; scores are not finite, or all equal.
     """
-    check_dense_run(dense, images)
     started = time.perf_counter()
+    images, dense, match = search.images, search.dense, search.match
     spec, shape = dense.spec, (images.channels, *images.image_size)
     matching = options.matching if options.mac_budget is None else "macs"
 
-    model = build_model(spec, seed=0, allow_factory=allow_factory)
+    model = search.build(getattr(dense, options.state))
     if options.mac_budget is not None:
         target = round(options.mac_budget * count_size(model, "macs", shape))
     elif match is None:
@@ -102,16 +75,15 @@ def extract_filter(
     elif match.restored() != spec.restored():
         raise TicketError(f"filter was given a {match.name} to match, but the dense run is of a {spec.name}")
     else:
-        other = build_model(match, seed=0, device="meta", allow_factory=allow_factory)
+        other = build_model(match, seed=0, device="meta", allow_factory=search.allow_factory)
         target = count_size(other, matching, shape)
-    model.load_state_dict(getattr(dense, options.state))
     predict = predict_size(model, matching, shape)
     groups: list[ChannelGroup] = []
     order: list[tuple[str, int]] = []
     cost = 0.0
     if target < count_size(model, matching, shape):  # else nothing is to go, and nothing need be there
         groups = _find_groups(model, options.scope, spec, shape)
-        values, cost = _score_channels(model.to(pick_device(device)), groups, images, spec, options, seed)
+        values, cost = _score_channels(model.to(search.place), groups, search, options)
         order = order_removals(values, options.min_channels)
 
     def size_after(removals: int) -> int:
@@ -122,19 +94,10 @@ def extract_filter(
     kept = {group.name: torch.ones(group.size, dtype=torch.bool) for group in groups}
     for name, channel in order[: nearest_count(size_after, len(order), target)]:
         kept[name][channel] = False
-    step, start = start_point(dense, options.start)
+    step, start = search.start(options.start)
     masks = full_masks({name: start[name] for name in prunable_parameters(model, spec.ignore_layers)})
-    found = narrow(spec, start, masks, kept, groups=groups, allow_factory=allow_factory)
-    ticket = make_ticket(
-        method="filter",
-        spec=found.spec,
-        masks=found.masks,
-        state=found.state,
-        seed=seed,
-        rewind_step=step,
-        parents={"dense": dense.fingerprint, "images": images.fingerprint},
-        allow_factory=allow_factory,
-    )
+    found = narrow(spec, start, masks, kept, groups=groups, allow_factory=search.allow_factory)
+    ticket = search.make_ticket("filter", found.masks, StartPoint(step, found.state), found.spec)
     trace = [
         {"layer": group.name, "channels_before": group.size, "channels_after": int(kept[group.name].sum())}
         for group in groups
@@ -145,6 +108,12 @@ def extract_filter(
         search_seconds=time.perf_counter() - started,
         trace=trace,
     )
+
+
+def check_filter(spec: ModelSpec | None, options: FilterOptions) -> None:  # noqa: ARG001 (checks are called alike)
+    """Refuse, before anything runs, a scope whose package is not installed; ``ValueError``."""
+    if options.scope == "all" and find_spec("torch_pruning") is None:
+        raise ValueError('this needs the extra "compact": pip install "lottery_pipeline[compact]"')
 
 
 def _find_groups(
@@ -164,24 +133,19 @@ def _find_groups(
 
 
 def _score_channels(
-    model: nn.Module,
-    groups: Iterable[ChannelGroup],
-    images: ImageSplits,
-    spec: ModelSpec,
-    options: FilterOptions,
-    seed: int,
+    model: nn.Module, groups: Iterable[ChannelGroup], search: Search, options: FilterOptions
 ) -> tuple[dict[str, Tensor], float]:
     """Return the worth of channels, float64 by group, and its cost in images a training step goes through."""
     cost = 0
     if options.criterion == "random":
-        generator = make_generator(seed, "filter")
+        generator = make_generator(search.seed, "filter")
         return {group.name: torch.rand(group.size, generator=generator).double() for group in groups}, cost
     if options.criterion == "l1":
         scores = {name: weight.detach().abs() for name, weight in prunable_parameters(model).items()}
     else:
         device = next(model.parameters()).device
         pixels, labels = draw_calibration(
-            images, per_class=options.images_per_class, seed=seed, device=device
+            search.images, per_class=options.images_per_class, seed=search.seed, device=device
         )
         score, passes = _CRITERIA[options.criterion]
         cost = passes * len(labels)
@@ -189,7 +153,7 @@ def _score_channels(
             model,
             pixels,
             labels,
-            ignore_layers=spec.ignore_layers,
+            ignore_layers=search.dense.spec.ignore_layers,
             batch_size=options.batch_size,
             batch_statistics=options.batch_statistics,
         )

@@ -1,5 +1,5 @@
 """Layer tickets: residual blocks are ranked and removed."""
 
-from lottery_pipeline.methods.layer.layer import extract_layer
+from lottery_pipeline.methods.layer.layer import check_layer, extract_layer
 
-__all__ = ["extract_layer"]
+__all__ = ["check_layer", "extract_layer"]

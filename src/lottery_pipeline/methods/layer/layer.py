@@ -10,47 +10,33 @@ later papers (``models/blocks.py``); how scores of weights become one of a block
 The iterative search is that of arXiv 2405.17081, the consensus of criteria that of arXiv 2411.14345.
 """
 
-from lottery_pipeline.images.splits import ImageSplits
-from lottery_pipeline.methods.layer.layer_search import LayerSearch, keep_tensors, without_blocks
-from lottery_pipeline.methods.layer.removal import remove_at_once, remove_one_by_one
+from lottery_pipeline.methods.layer.removal import (
+    keep_tensors,
+    remove_at_once,
+    remove_one_by_one,
+    without_blocks,
+)
 from lottery_pipeline.methods.layer.selection import plan_removal
+from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.layer import LayerOptions
-from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
-from lottery_pipeline.search.extraction import Extraction, check_dense_run, start_point
+from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
 from lottery_pipeline.sparsity.masks import full_masks
-from lottery_pipeline.tickets.ticket import make_ticket
-from lottery_pipeline.training.dense import DenseRun
-from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import OnLabelledRecord
 
 
-def extract_layer(
-    images: ImageSplits,
-    dense: DenseRun,
-    recipe: Recipe,
-    *,
-    seed: int,
-    options: LayerOptions,
-    device: str = "auto",
-    checkpoints: Checkpoints | None = None,
-    on_record: OnLabelledRecord | None = None,
-    allow_factory: str | None = None,
-) -> Extraction:
+def extract_layer(search: Search, options: LayerOptions) -> Extraction:
     """Find a ticket by removing residual blocks.
 
     Args:
-        images: what the dense run was trained on; the training part is drawn from, without augmentation.
-        dense: a residual network; it may lack blocks already, as that of an earlier layer ticket does.
-        recipe: of the fine-tuning between removals, but for its length and schedule; else not used.
-        seed: of the drawn images (those of SNIP), of ``random``, of fine-tuning and of fresh weights.
+        search: its dense run is a residual network; it may lack blocks already, as that of an earlier layer
+            ticket does. The recipe is that of the fine-tuning between removals, but for its length and
+            schedule. From the seed follow the drawn images (those of SNIP), ``random``, the fine-tuning and
+            fresh weights. An iterative search saves a checkpoint after every removal and inside fine-tunings,
+            and calls ``on_record("fine_tuning_01", row)``.
         options: criterion, how many blocks, and where the rest starts.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        checkpoints: where an iterative search saves after every removal and inside fine-tunings.
-        on_record: called as ``on_record("fine_tuning_01", row)``; after a resume all rows come again.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
 
     Returns:
         The ticket. Its trace has a row for each candidate of each round: block, stage, scores, rank (1 goes
@@ -58,35 +44,37 @@ def extract_layer(
         and one more, costs a third of a training step's.
 
     Raises:
-        TicketError: the dense run is of other images, more is to go than can, or scores rank nothing.
+        TicketError: more is to go than can, or scores rank nothing.
         ModelError: the network has no residual block with an identity shortcut.
     """
-    check_dense_run(dense, images)
-    full = build_model(dense.spec, seed=0, device="meta", allow_factory=allow_factory)
-    demand = plan_removal(full, options, (images.channels, *images.image_size))
-    search = LayerSearch(images, dense, recipe, options, seed, device, allow_factory)
-    if options.iterative:
-        removal = remove_one_by_one(search, demand, checkpoints, on_record)
-    else:
-        removal = remove_at_once(search, demand)
-    spec = without_blocks(dense.spec, removal.gone, allow_factory)
-    fresh = build_model(
-        spec, seed=derive_seed(seed, "layer", "reinitialisation"), allow_factory=allow_factory
-    )
-    step, state = 0, fresh.state_dict()
+    dense, factory = search.dense, search.allow_factory
+    full = build_model(dense.spec, seed=0, device="meta", allow_factory=factory)
+    demand = plan_removal(full, options, (search.images.channels, *search.images.image_size))
+    remove = remove_one_by_one if options.iterative else remove_at_once
+    removal = remove(search, options, demand)
+    spec = without_blocks(dense.spec, removal.gone, factory)
+    draw = derive_seed(search.seed, "layer", "reinitialisation")
+    fresh = build_model(spec, seed=draw, allow_factory=factory)
+    start = StartPoint(0, fresh.state_dict())
     if options.rewinding == "weights":
-        step, start = start_point(dense, options.start)
-        state = keep_tensors(start, state)
+        step, whole = search.start(options.start)
+        start = StartPoint(step, keep_tensors(whole, start.state))
     elif options.rewinding == "learning_rate":
-        state = keep_tensors(removal.state, state)
-    ticket = make_ticket(
-        method="layer",
-        spec=spec,
-        masks=full_masks(prunable_parameters(fresh, spec.ignore_layers)),
-        state=state,
-        seed=seed,
-        rewind_step=step,
-        parents={"dense": dense.fingerprint, "images": images.fingerprint},
-        allow_factory=allow_factory,
-    )
+        start = StartPoint(0, keep_tensors(removal.state, start.state))
+    masks = full_masks(prunable_parameters(fresh, spec.ignore_layers))
+    ticket = search.make_ticket("layer", masks, start, spec)
     return Extraction(ticket, removal.epochs, removal.seconds, trace=removal.trace)
+
+
+def check_layer(spec: ModelSpec | None, options: LayerOptions) -> None:
+    """Refuse, before anything runs, to remove more blocks than the network can spare.
+
+    Raises:
+        ValueError: there are fewer, or the network has no residual blocks.
+    """
+    if spec is None:
+        return
+    try:
+        plan_removal(build_model(spec, seed=0, device="meta"), options, (spec.channels, *spec.image_size))
+    except ModelError as error:
+        raise ValueError(f"{error}; or set layer.extraction.removed to 0, which leaves it whole") from error

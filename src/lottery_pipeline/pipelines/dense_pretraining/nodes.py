@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters
+from lottery_pipeline.reproducibility.measured import set_apart
 from lottery_pipeline.tracking import current
 
 
@@ -19,6 +20,7 @@ def pretrain_dense(
     """Train the full network, or hand back the stored dense run if it is the one asked for."""
     from lottery_pipeline.models.spec import ModelSpec
     from lottery_pipeline.training.dense import pretrain
+    from lottery_pipeline.training.history import CLOCK_COLUMNS
 
     run = pretrain(
         images,
@@ -40,4 +42,4 @@ def pretrain_dense(
         stored=stored,
         allow_factory=model.name,
     )
-    return run, run.history, run.metrics
+    return run, run.history, set_apart(run.metrics, CLOCK_COLUMNS)

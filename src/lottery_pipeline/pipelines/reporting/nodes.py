@@ -6,6 +6,7 @@ from importlib.metadata import version
 from platform import python_version
 from typing import Any
 
+from lottery_pipeline.evaluation.lineage import check_results
 from lottery_pipeline.parameters import PretrainingParameters, to_plain
 
 LIBRARIES = ("lottery_pipeline", "kedro", "mlflow", "numpy", "torch", "torchvision")
@@ -24,6 +25,7 @@ def draw_figures(
     """Draw accuracy against density, cost and speed, the training curves, density and MACs of every layer."""
     from lottery_pipeline.reporting import figures
 
+    check_results(results)
     metrics = select_part(results, "metrics")
     ladders, controls = select_part(results, "ladder_table"), select_part(results, "controls")
     return (
@@ -57,6 +59,7 @@ def write_report(
     """Write the report as one self-contained page."""
     from lottery_pipeline.reporting.report import render_report
 
+    check_results(results)
     return render_report(
         leaderboard=leaderboard,
         figures={

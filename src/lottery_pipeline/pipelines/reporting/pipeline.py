@@ -4,9 +4,8 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
-from lottery_pipeline.pipelines.composition.pipeline import COMPOSITIONS
+from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.pipelines.reporting.nodes import build_leaderboard, draw_figures, write_report
-from lottery_pipeline.pipelines.ticket_extraction.pipeline import METHODS
 
 FIGURES = [
     "accuracy_against_density",
@@ -25,10 +24,10 @@ LADDER_PARTS = ("ladder_table", "controls")
 def create_pipeline() -> Pipeline:
     """Build the leaderboard, draw the figures and write the report, of all methods that have results."""
     # Inside the pipeline results are called ltr_metrics, outside ltr.metrics.
-    ladders = {method.name for method in METHODS if method.has_ladder}
+    ladders = {name for name, method in METHODS.items() if method.has_ladder}
     parts = {
         f"{name}.{part}": f"{name}_{part}"
-        for name in (*(method.name for method in METHODS), *COMPOSITIONS)
+        for name in (*METHODS, *COMPOSITIONS)
         for part in ("metrics", "history", *(LADDER_PARTS if name in ladders else ()))
     }
     metrics = {name: alias for name, alias in parts.items() if name.endswith(".metrics")}

@@ -31,6 +31,7 @@ def check_sanity(
     from lottery_pipeline.evaluation.sanity import check_sanity as check
     from lottery_pipeline.evaluation.sanity import pretrain_again
     from lottery_pipeline.methods import METHODS
+    from lottery_pipeline.search.extraction import Search
 
     plain = to_plain(parameters)
     groups: dict[str, Any] = {
@@ -44,16 +45,20 @@ def check_sanity(
             log = partial(current().log_record, f"sanity_checks.dense_seed_{seed}")
             dense = pretrain_again(dense_run, images, seed=seed, on_record=log, **shared)
         for name, group in groups.items():
-            rows += check(
+            search = Search(
                 images,
                 dense,
                 retraining.recipe(pretraining),
+                seed,
+                on_record=partial(current().log_search, f"sanity_checks.{name}"),
+                **shared,
+            )
+            rows += check(
+                search,
                 method=name,
                 extract=METHODS[name],
                 options=group.extraction,
                 checks=sanity_checks.checks,
-                on_record=partial(current().log_search, f"sanity_checks.{name}"),
-                **shared,
             )
     return rows
 

@@ -3,7 +3,9 @@
 from functools import partial
 from typing import Any
 
+from lottery_pipeline.evaluation.lineage import mark_rows
 from lottery_pipeline.parameters import PretrainingParameters, SparseRetrainingParameters
+from lottery_pipeline.reproducibility.measured import MEASURED
 from lottery_pipeline.tracking import current
 
 
@@ -17,7 +19,7 @@ def select_ticket(
     rows = ladder.rows[:rung]
     costs = {
         "search_epochs": sum(row["epochs"] for row in rows),
-        "search_seconds": sum(row["seconds"] for row in rows),
+        MEASURED: {"search_seconds": sum(row["seconds"] for row in rows)},
     }
     return ladder.ticket(rung), costs
 
@@ -43,4 +45,4 @@ def retrain_ticket(
         checkpoints=checkpoints,
         on_record=partial(current().log_record, "sparse_retraining.history"),
     )
-    return trained.ticket, trained.history
+    return trained.ticket, mark_rows(trained.history, trained.ticket.fingerprint)

@@ -1,1 +1,1 @@
-"""Ticket extraction: one template (extract, retrain, evaluate), instantiated once for each method."""
+"""Ticket extraction: one template (extract, retrain, evaluate) for every method and every composition."""

@@ -1,74 +1,69 @@
-"""Nodes of the methods: one ``extract_*`` for each, all of one make, and the rest for all."""
+"""Nodes of the methods, the same for all of them: extract, retrain, evaluate; and of what is beside them."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, update_wrapper
 from typing import Any
 
-from lottery_pipeline.options import METHOD_OPTIONS, ControlOptions, CostOptions
+from lottery_pipeline.evaluation.lineage import check_record, check_rows, mark_record, mark_rows
+from lottery_pipeline.options import ControlOptions, CostOptions, Method
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
+from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking import current
 
 Rows = list[dict[str, Any]]
 
 
-def _make_extraction(method: str) -> Callable[..., Any]:
-    """Make the node function of a method; Kedro reads from its signature what type the parameters have.
+def extract_ticket(
+    method: str,
+    images: Any,
+    dense_run: Any,
+    extraction: Any,
+    model: ModelParameters,
+    pretraining: PretrainingParameters,
+    retraining: RetrainingParameters,
+    seed: int,
+    device: str,
+    checkpoints: Any,
+    match: Any = None,
+    parent: Any = None,
+    parent_run: Any = None,
+    parent_search: dict[str, Any] | None = None,
+) -> tuple[Any, ...]:
+    """Find a ticket by a method: ticket, costs, trace, and the ladder if there is one.
 
-    ``match`` is a ticket whose size the one to be found shall have.
+    ``match`` is a ticket whose size this one shall have. With a ``parent`` the search is within that ticket.
     """
+    from lottery_pipeline.methods import METHODS
+    from lottery_pipeline.search.composition import adopt
+    from lottery_pipeline.search.extraction import Search
 
-    def extract_ticket(
-        images: Any,
-        dense_run: Any,
-        extraction: Any,
-        model: ModelParameters,
-        pretraining: PretrainingParameters,
-        retraining: RetrainingParameters,
-        seed: int,
-        device: str,
-        checkpoints: Any,
-        match: Any = None,
-    ) -> tuple[Any, ...]:
-        from lottery_pipeline.methods import METHODS
-
-        found = METHODS[method](
-            images,
-            dense_run,
-            retraining.recipe(pretraining),
-            seed=seed,
-            options=extraction,
-            device=device,
-            checkpoints=checkpoints,
-            on_record=partial(current().log_search, method),
-            # The name this run was given, not the one in the file of the dense run: that could name any code.
-            allow_factory=model.name,
-            **({} if match is None else {"match": match.header.spec}),
-        )
-        results = (found.ticket, found.costs, found.trace)
-        return results if found.ladder is None else (*results, found.ladder)
-
-    extract_ticket.__annotations__["extraction"] = METHOD_OPTIONS[method]
-    # Found under this name in this module, as a runner with worker processes needs it.
-    extract_ticket.__name__ = extract_ticket.__qualname__ = f"extract_{method}"
-    extract_ticket.__doc__ = (
-        f"Find a ticket by {method}: ticket, costs, trace, and the ladder if there is one."
+    search = Search(
+        images,
+        dense_run if parent is None else parent_run,
+        retraining.recipe(pretraining),
+        seed,
+        device=device,
+        checkpoints=checkpoints,
+        on_record=partial(current().log_search, method if parent is None else f"{parent.method}_{method}"),
+        # The name this run was given, not the one in the file of the dense run: that could name any code.
+        allow_factory=model.name,
+        match=None if match is None else match.header.spec,
     )
-    return extract_ticket
+    found = METHODS[method](search, extraction)
+    if parent is not None:
+        costs = check_record(f"{parent.method}.search", parent_search or {}, parent.fingerprint)
+        found = adopt(found, parent, parent_run, dense_run, **flatten_record(costs))
+    results = (found.ticket, mark_record(found.record(), found.ticket.fingerprint), found.trace)
+    return results if found.ladder is None else (*results, found.ladder)
 
 
-extract_lth = _make_extraction("lth")
-extract_ltr = _make_extraction("ltr")
-extract_cts = _make_extraction("cts")
-extract_snip = _make_extraction("snip")
-extract_grasp = _make_extraction("grasp")
-extract_synflow = _make_extraction("synflow")
-extract_magnitude = _make_extraction("magnitude")
-extract_random = _make_extraction("random")
-extract_edge_popup = _make_extraction("edge_popup")
-extract_gem_miner = _make_extraction("gem_miner")
-extract_prospr = _make_extraction("prospr")
-extract_layer = _make_extraction("layer")
-extract_filter = _make_extraction("filter")
+def make_extraction(method: Method) -> Callable[..., Any]:
+    """Return ``extract_ticket`` for a method; Kedro reads from it which type the options have."""
+    function = partial(extract_ticket, method.name)
+    update_wrapper(function, extract_ticket)
+    del function.__wrapped__  # type: ignore[attr-defined]  # signatures are those of the partial function
+    function.__annotations__ = {**extract_ticket.__annotations__, "extraction": method.options}
+    return function
 
 
 def retrain_ticket(
@@ -93,7 +88,7 @@ def retrain_ticket(
         # As the namespace is called; MLflow's names take no ">".
         on_record=partial(current().log_record, f"{ticket.method.replace('>', '_')}.history"),
     )
-    return trained.ticket, trained.history
+    return trained.ticket, mark_rows(trained.history, trained.ticket.fingerprint)
 
 
 def evaluate_ticket(
@@ -109,16 +104,26 @@ def evaluate_ticket(
     """Measure a trained ticket against its dense parent: how well it does, and at what cost."""
     from lottery_pipeline.evaluation.metrics import evaluate_ticket as evaluate
 
-    return evaluate(
-        trained_ticket, ticket, images, dense_run, history=history, device=device, costs=costs, **search
+    name = ticket.method.replace(">", "_")
+    metrics = evaluate(
+        trained_ticket,
+        ticket,
+        images,
+        dense_run,
+        history=check_rows(f"{name}.history", history, trained_ticket.fingerprint),
+        device=device,
+        costs=costs,
+        **flatten_record(check_record(f"{name}.search", search, ticket.fingerprint)),
     )
+    return mark_record(metrics, ticket.fingerprint)
 
 
 def complete_ladder(ladder: Any, metrics: dict[str, Any]) -> Rows:
     """Put the rungs of the search and the retrained last rung into one table."""
     from lottery_pipeline.tickets.ladder import complete_rows
 
-    return complete_rows(ladder, metrics)
+    check_record(f"{ladder.header.method}.metrics", metrics, ladder.ticket(-1).fingerprint)
+    return mark_rows(complete_rows(ladder, metrics), metrics["fingerprint"])
 
 
 def train_controls(
@@ -135,7 +140,7 @@ def train_controls(
     """Train what a ticket must beat: random masks and fresh weights, at the same density."""
     from lottery_pipeline.evaluation.controls import train_controls as train
 
-    return train(
+    rows = train(
         ladder,
         images,
         dense_run,
@@ -146,4 +151,31 @@ def train_controls(
         device=device,
         checkpoints=checkpoints,
         on_record=partial(current().log_search, ladder.header.method),
+    )
+    return mark_rows(rows, ladder.ticket(-1).fingerprint)
+
+
+def pretrain_parent(
+    ticket: Any,
+    images: Any,
+    stored: Any,
+    pretraining: PretrainingParameters,
+    retraining: RetrainingParameters,
+    seed: int,
+    device: str,
+    checkpoints: Any,
+) -> Any:
+    """Train a ticket as the dense network of the methods on top of it, or hand back the stored run."""
+    from lottery_pipeline.search.composition import pretrain_parent as pretrain
+
+    return pretrain(
+        ticket,
+        images,
+        retraining.recipe(pretraining),
+        rewind_epoch=pretraining.rewind_epoch,
+        seed=seed,
+        device=device,
+        checkpoints=checkpoints,
+        on_record=partial(current().log_record, f"{ticket.method}.parent_history"),
+        stored=stored,
     )

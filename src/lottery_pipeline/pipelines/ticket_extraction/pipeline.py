@@ -1,56 +1,19 @@
-"""Wiring of the methods: one template, one line in METHODS for each method."""
+"""Wiring of the methods: one template (extract, retrain, evaluate) for each row of the table of methods."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 from kedro.pipeline import Node, Pipeline
 
-from lottery_pipeline.pipelines.ticket_extraction import nodes
+from lottery_pipeline.options import COMPOSITIONS, METHODS, Method
 from lottery_pipeline.pipelines.ticket_extraction.nodes import (
     complete_ladder,
     evaluate_ticket,
+    make_extraction,
+    pretrain_parent,
     retrain_ticket,
     train_controls,
 )
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method of ticket extraction.
-
-    Attributes:
-        name: namespace of its nodes, parameters and results.
-        extract: node function; returns ticket, search costs and trace, and the ladder where it has one.
-        has_ladder: whether the method is iterative, with a ticket on every rung.
-        by_default: whether a run that names no pipeline includes it.
-        match: the method whose ticket it is to equal in size.
-    """
-
-    name: str
-    extract: Callable[..., Any]
-    has_ladder: bool = False
-    by_default: bool = False
-    match: str | None = None
-
-
-METHODS = (
-    Method("lth", nodes.extract_lth, has_ladder=True, by_default=True),
-    Method("ltr", nodes.extract_ltr, has_ladder=True, by_default=True),
-    Method("cts", nodes.extract_cts, by_default=True),
-    Method("snip", nodes.extract_snip, by_default=True),
-    Method("grasp", nodes.extract_grasp, by_default=True),
-    Method("synflow", nodes.extract_synflow, by_default=True),
-    Method("magnitude", nodes.extract_magnitude),
-    Method("random", nodes.extract_random),
-    Method("edge_popup", nodes.extract_edge_popup),
-    Method("gem_miner", nodes.extract_gem_miner),
-    Method("prospr", nodes.extract_prospr),
-    Method("layer", nodes.extract_layer, by_default=True),
-    Method("filter", nodes.extract_filter, by_default=True, match="layer"),
-)
-SALIENCY = ("snip", "grasp", "synflow", "magnitude", "random")
 
 TRAINING = ["params:pretraining", "params:retraining", "params:seed", "params:device", "checkpoints"]
 SHARED_INPUTS = {"images", "dense_run", "checkpoints"}
@@ -64,19 +27,23 @@ SHARED_PARAMETERS = {
 }
 
 
+def create_methods() -> dict[str, Pipeline]:
+    """Return the block of every method by its name, without the images and the dense run it starts from."""
+    return {name: create_method(method) for name, method in METHODS.items()}
+
+
+def complete_method(name: str, blocks: Mapping[str, Pipeline]) -> Pipeline:
+    """Return a method's block with the search of the method that it matches, and with those that match it."""
+    matched = METHODS[name].match
+    followers = [follower for follower, other in METHODS.items() if other.match == name]
+    search = [blocks[matched].only_nodes_with_tags("ticket_extraction")] if matched else []
+    return Pipeline([*search, blocks[name], *(blocks[follower] for follower in followers)])
+
+
 def create_method(method: Method) -> Pipeline:
     """Instantiate the template for a method, with its name as namespace."""
     steps = [
-        Node(
-            method.extract,
-            inputs=[
-                *["images", "dense_run", "params:extraction", "params:model", *TRAINING],
-                *(["match"] if method.match else []),
-            ],
-            outputs=["ticket", "search", "trace", *(["ladder"] if method.has_ladder else [])],
-            name="extract_ticket",
-            tags="ticket_extraction",
-        ),
+        create_extraction(method, ["match"] if method.match else [], ["ladder"] if method.has_ladder else []),
         create_retraining(),
         create_evaluation(),
     ]
@@ -103,12 +70,70 @@ def create_method(method: Method) -> Pipeline:
     return in_namespace(method.name, steps, inputs)
 
 
+def create_chain(name: str) -> Pipeline:
+    """Return a composition with the search of its parent and the training of that one's ticket."""
+    parent, _ = COMPOSITIONS[name]
+    search = create_method(METHODS[parent]).only_nodes_with_tags("ticket_extraction")
+    return Pipeline([search, create_parent(parent), create_composition(name)])
+
+
+def create_parent(parent: str) -> Pipeline:
+    """Train the ticket of a method as the dense network of what is to start from it."""
+    return Pipeline(
+        [
+            Node(
+                pretrain_parent,
+                inputs=["ticket", "images", "stored_parent_run", *TRAINING],
+                outputs="parent_run",
+                name="pretrain_parent",
+                tags="composition",
+            )
+        ],
+        namespace=parent,
+        inputs=SHARED_INPUTS - {"dense_run"},
+        parameters=SHARED_PARAMETERS - {"params:model", "params:costs"},
+        tags=parent,
+    )
+
+
+def create_composition(name: str) -> Pipeline:
+    """Instantiate the template for a method within the ticket of a parent; ``name`` is <parent>_<method>."""
+    parent, method = COMPOSITIONS[name]
+    steps = [
+        create_extraction(method, ["parent", "parent_run", "parent_search"], [], tag="composition"),
+        create_retraining(),
+        create_evaluation(),
+    ]
+    inputs = {
+        **{shared: shared for shared in SHARED_INPUTS},
+        "parent": f"{parent}.ticket",
+        "parent_run": f"{parent}.parent_run",
+        "parent_search": f"{parent}.search",
+    }
+    return in_namespace(name, steps, inputs)
+
+
 def in_namespace(name: str, steps: list[Node], inputs: dict[str, str]) -> Pipeline:
     """Put nodes into a namespace, with the parameters that all methods share."""
     with warnings.catch_warnings():
         # Kedro warns of names with a dot outside their namespace: tickets of other methods.
         warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
         return Pipeline(steps, namespace=name, inputs=inputs, parameters=SHARED_PARAMETERS, tags=name)
+
+
+def create_extraction(
+    method: Method, inputs: list[str], outputs: list[str], *, tag: str = "ticket_extraction"
+) -> Node:
+    """Make the node that finds a ticket; inputs and outputs are those beside the ones of every method."""
+    names = ["images", "dense_run", "checkpoints", *inputs]
+    parameters = ["extraction", "model", "pretraining", "retraining", "seed", "device"]
+    return Node(
+        make_extraction(method),
+        inputs={**{name: name for name in names}, **{name: f"params:{name}" for name in parameters}},
+        outputs=["ticket", "search", "trace", *outputs],
+        name="extract_ticket",
+        tags=tag,
+    )
 
 
 def create_retraining() -> Node:
