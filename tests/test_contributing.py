@@ -44,7 +44,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             old = path.read_text(encoding="utf-8")
             assert old.count(ROW_MARK) == 1
-            row = "".join(f"    {line}\n" for line in content.splitlines())
+            row = "".join(f"    {line}\n" for line in f"{content.rstrip()},".splitlines())
             path.write_text(old.replace(ROW_MARK, row + ROW_MARK), encoding="utf-8")
     return folder
 
