@@ -95,7 +95,7 @@ def test_sound_parameters_come_back_typed() -> None:
         (
             "device",
             "gpu",
-            "Parameter device: 'gpu' is not a valid device; allowed are auto, cpu, cuda, cuda:<index> and mps.",
+            "Parameter device: 'gpu' is not a valid device; allowed are auto, cpu, cuda, cuda:<index>",
         ),
         ("variant", "../other", "Parameter variant: '../other' cannot be the name of a folder here"),
         ("variant", "", "Parameter variant: '' cannot be"),

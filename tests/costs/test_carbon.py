@@ -52,7 +52,7 @@ def test_power_has_no_default():
         ({"country": "FRA"}, "exactly one of country and carbon_intensity"),
         (
             {"carbon_intensity": None, "country": "ATL"},
-            "'ATL' is not a country .* BRA, DEU, FRA, SWE, USA, WORLD, and for any other carbon_intensity takes",
+            "'ATL' is not a country .* BRA, DEU, FRA, SWE, USA, WORLD, and for any other carbon_intensity",
         ),
         ({"carbon_intensity": -1}, "carbon_intensity must be a finite number of at least 0, not -1"),
         ({"power_watts": float("nan")}, "power_watts must be a finite number of at least 0"),

@@ -23,7 +23,7 @@ def fake(monkeypatch):
 
         def start(self):
             package.diary.append("start")
-            if package.failure is not None:  # as codecarbon does: log, go on
+            if package.failure is not None:  # as codecarbon does: log and continue
                 try:
                     raise package.failure
                 except ValueError:

@@ -1,15 +1,19 @@
 """Before the first node: a run that cannot end well is refused in one sentence, and nothing is written."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import BaseModel
 
+from lottery_pipeline.hooks import preflight
 from lottery_pipeline.hooks.preflight import resolve_root
 from lottery_pipeline.hooks.requests import RunRefusedError
-from lottery_pipeline.options import METHOD_OPTIONS
-from lottery_pipeline.parameters import DataParameters
+from lottery_pipeline.options import METHOD_OPTIONS, METHODS, StartOptions
+from lottery_pipeline.parameters import DataParameters, ModelParameters
 from tests.kedro_project import command, redirected, run
 
 
@@ -58,7 +62,7 @@ def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
         (
             "cts.extraction.length",
             0,
-            "Parameter cts.extraction.length: 0 is not a valid search length; allowed are short, half, long, or",
+            "Parameter cts.extraction.length: 0 is not a valid search length; allowed are short, half, long",
         ),
         (
             "cts.extraction.length",
@@ -124,7 +128,7 @@ def test_too_many_blocks_are_refused_with_the_most_that_can_go(tmp_path: Path) -
 def test_an_extra_that_is_missing_is_named_before_the_first_node(
     group: str, params: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lottery_pipeline.hooks.preflight.find_spec", lambda _: None)
+    monkeypatch.setattr("lottery_pipeline.options.extras.find_spec", lambda _: None)
     assert refuse(tmp_path, group, **params).startswith(f"Parameter {sentence}")
 
 
@@ -174,3 +178,20 @@ def test_the_command_line_shows_one_sentence_and_no_traceback(tmp_path: Path) ->
     done = command(tmp_path, "run", "--env", "test", "--pipelines", "ltr", "--params", params)
     sentence = "Parameter ltr.extraction.density is 1.5: input should be less than or equal to 1."
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Error: {sentence}\n")
+
+
+def test_a_method_without_a_density_passes_and_one_out_of_reach_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Options(BaseModel):
+        strength: float = 1.0
+
+    def faults(options: BaseModel) -> list[str]:
+        monkeypatch.setitem(METHODS, "toy", replace(METHODS["snip"], name="toy", options=type(options)))
+        group = SimpleNamespace(extraction=options)
+        parameters = {"model": ModelParameters(name="lenet_300_100"), "toy": group}
+        return list(preflight._impossible({"model", "toy.extraction"}, parameters, Path()))
+
+    assert faults(Options()) == []
+    (fault,) = faults(StartOptions(density=1e-9))
+    assert fault.startswith("Parameter toy: density 1e-09 keeps none of")

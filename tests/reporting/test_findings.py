@@ -75,7 +75,7 @@ def test_a_control_that_beats_the_ticket_is_called_bad():
     findings = read({"ltr": make_metrics("ltr")}, controls={"ltr": rows})
     verdict = next(finding for finding in findings.sentences if "control" in finding.text)
     assert verdict.tone == "bad"
-    assert verdict.text.startswith("Below its control")
+    assert verdict.text.startswith("LTR is below its control")
 
 
 def test_a_missing_control_is_admitted():

@@ -137,7 +137,7 @@ def test_figures_stand_in_the_order_of_their_texts_and_those_not_drawn_are_left_
 
 def test_methods_are_explained_where_they_have_a_row():
     text = Page(render({"cts": make_metrics("cts"), "ltr": make_metrics("ltr")})).text
-    assert "CTS Concrete Ticket Search (Arora and Teuscher, 2025)" in text
+    assert "CTS (Arora and Teuscher, 2025) Concrete Ticket Search:" in text
     assert "SNIP" not in text
     assert "(Lee and others, 2019)" in Page(render({"snip": make_metrics("snip")})).text
 

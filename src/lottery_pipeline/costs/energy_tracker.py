@@ -73,7 +73,7 @@ def track_energy(
             allow_multiple_runs=True,
             log_level="warning",
         )
-        tracker.start()  # first inspects the machine, for seconds
+        tracker.start()  # first inspects the machine, which takes seconds
         started = clock()
         try:
             result = run()

@@ -37,7 +37,7 @@ class Entry:
 
 
 class Total(NamedTuple):
-    """The sum of some entries."""
+    """The sum of several entries."""
 
     epochs: float
     seconds: float

@@ -55,8 +55,8 @@ def forward_memory(model: nn.Module, image_shape: tuple[int, int, int], batch_si
 def training_memory(model: nn.Module, image_shape: tuple[int, int, int], batch_size: int) -> PeakMemory:
     """Return the peak memory of forward, cross-entropy and backward in training mode.
 
-    Otherwise as ``forward_memory``. Gradients count; the state of an optimiser does not (for SGD with
-    momentum, as many bytes as the parameters).
+    Otherwise as ``forward_memory``. Gradients count; the state of an optimiser does not (with SGD and
+    momentum it has as many bytes as the parameters).
     """
 
     def run(copied: nn.Module, images: Tensor) -> None:

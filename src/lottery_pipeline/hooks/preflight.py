@@ -6,12 +6,12 @@ Each is cheap; a run that would fail after an hour of training is refused in a s
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.options import COMPOSITIONS, METHODS
+from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.parameters import (
     DataParameters,
     ModelParameters,
@@ -111,7 +111,7 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
     if "data" in wanted:
         yield from _refusal("data", lambda: _check_images(resolve_root(parameters["data"], project)))
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
-        yield from _refusal("costs.tracker", partial(_check_extra, "codecarbon", "carbon"))
+        yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
     if "model" in wanted:
         faults = list(_refusal("model", lambda: _check_model(parameters["model"])))
         yield from faults
@@ -166,11 +166,6 @@ def _check_method(name: str, model: ModelParameters, group: Any) -> None:
             raise ValueError(
                 f"controls.rungs has {rung}, but this search has rungs 0 to {last} (-1 is the last)"
             )
-
-
-def _check_extra(package: str, extra: str) -> None:
-    if find_spec(package) is None:
-        raise ValueError(f'this needs the extra "{extra}": pip install "lottery_pipeline[{extra}]"')
 
 
 def _prunable_shapes(model: ModelParameters) -> dict[str, tuple[int, ...]] | None:

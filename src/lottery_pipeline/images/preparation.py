@@ -70,7 +70,7 @@ def _fingerprint_request(request: ImageRequest, source: Source, seed: int) -> st
 
 
 def _warn_of_duplicates(train: ImageSet, validation: ImageSet, test: ImageSet) -> None:
-    """Warn of test and validation images that are also in a part trained on: they flatter the accuracy."""
+    """Warn of test and validation images with an exact duplicate in another part: they flatter accuracy."""
     train_hashes, validation_hashes = set(_hash_images(train.images)), set(_hash_images(validation.images))
     counts = {
         "test": sum(h in train_hashes or h in validation_hashes for h in _hash_images(test.images)),

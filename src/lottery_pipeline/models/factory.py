@@ -1,7 +1,7 @@
 """The user's own networks: ``package.module:factory``.
 
-The factory is called with the keyword arguments ``num_classes``, ``channels`` and ``image_size`` (height,
-width), as far as it accepts them; it must accept ``num_classes``. It returns an ``nn.Module`` that maps
+Of the keyword arguments ``num_classes``, ``channels`` and ``image_size`` (height, width), the factory is
+called with those that it accepts; it must accept ``num_classes``. It returns an ``nn.Module`` that maps
 normalised images [N, C, H, W] to logits [N, classes]. It should draw its initialisation from torch's random
 numbers, so that the same seed gives the same network.
 """

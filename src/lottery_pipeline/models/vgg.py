@@ -12,7 +12,7 @@ class CifarVGG(nn.Module):
     """Five stages of 3x3 convolutions with batch norm, max-pools between, a global mean, a linear layer.
 
     At 32x32x3 and ten classes VGG-16 has 14.7 M and VGG-19 20.0 M parameters. Convolutions have no bias: the
-    batch norm behind each would cancel it.
+    batch norm after each would cancel it.
 
     Args:
         depth: 16 or 19.

@@ -1,4 +1,4 @@
-"""Options of the comparisons with tickets: controls of a ladder, and sanity checks."""
+"""Options for what tickets are compared with: controls of a ladder, and sanity checks."""
 
 from typing import Annotated, Literal, get_args
 

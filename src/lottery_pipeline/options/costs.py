@@ -44,7 +44,7 @@ class CostOptions(BaseModel):
         power_watts: mean power, W. The estimate needs it. For codecarbon it is optional, and replaces
             codecarbon's own figures for processor and memory.
         country: three-letter code, or WORLD, to look the carbon intensity up by.
-        carbon_intensity: g CO2e/kWh, in place of a country.
+        carbon_intensity: g CO2e/kWh, instead of a country.
         pue: power usage effectiveness of the data centre, 1 or more.
         tracker: source of the power: ``estimate`` takes the given one, ``codecarbon`` asks the package of
             that name.

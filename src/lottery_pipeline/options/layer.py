@@ -27,7 +27,7 @@ class LayerOptions(BaseModel):
             theta_0.
         aggregation: how the scores of a block's weights are combined (snip, grasp); ``mean`` is per weight.
         rewinding: what the ticket is trained from. ``weights``: the kept weights of the start point, trained
-            on from there. ``learning_rate``: the weights at the end of the search (theta_T, or fine-tuned),
+            from there. ``learning_rate``: the weights at the end of the search (theta_T, or fine-tuned),
             trained through the whole schedule again. ``reinit``: fresh weights.
         start: theta_0 or theta_k; only for ``rewinding: weights``.
         iterative: remove one block, fine-tune, score again, and so on; otherwise remove all at once, as in

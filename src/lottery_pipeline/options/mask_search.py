@@ -70,8 +70,8 @@ class FrozenWeightOptions(MaskSearchOptions):
     Attributes:
         momentum: of SGD.
         weight_decay: of SGD, on what is learnt.
-        weights: ``start`` leaves the weights as they are; ``signed_constant`` gives each the magnitude sqrt(2
-            / fan_in) and keeps its sign. The ticket starts from these weights.
+        weights: ``start`` leaves the weights as they are; ``signed_constant`` keeps their signs but sets each
+            magnitude to sqrt(2 / fan_in). The ticket starts from these weights.
     """
 
     length: int | str = "long"

@@ -129,7 +129,8 @@ _ROWS = (
         name="synflow",
         label="SynFlow",
         paper="Tanaka and others, 2020",
-        sentence="Keep the weights that carry the most flow from input to output; many rounds, no images.",
+        sentence="Keep the weights that carry most of the flow from input to output, in many rounds and "
+        "without images.",
         options=SynflowOptions,
         colour="#4A9FD4",
         symbol="pentagon",

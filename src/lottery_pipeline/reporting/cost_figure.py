@@ -56,7 +56,7 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
 
 
 def _costs(record: Mapping[str, Any], unit: str) -> list[float | None]:
-    """Return the cost of training, and of search and training together; None where it is not above 0."""
+    """Return the cost of training, and of search and training together; None if it is not above 0."""
     train = record[f"train_{unit}"]
     costs = column([{"cost": train}, {"cost": train + record[f"search_{unit}"]}], "cost")
     return [cost if cost is not None and cost > 0 else None for cost in costs]

@@ -61,7 +61,7 @@ FIGURE_TEXTS = {
         "Sanity checks",
         (
             "Each ticket was changed and trained again. One that owes its accuracy to its mask and weights "
-            "loses accuracy by every change, except perhaps by a search on half of the images. Marker and "
+            "loses accuracy with every change, except perhaps a search on half of the images. Marker and "
             "bar: mean and 95% interval over seeds. Open dots: single seeds. An arrow: the mean is beyond "
             "the edge."
         ),

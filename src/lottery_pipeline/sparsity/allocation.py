@@ -98,9 +98,9 @@ def allocate_erk(shapes: Mapping[str, Sequence[int]], k: int) -> dict[str, int]:
 def allocate_smart_ratio(shapes: Mapping[str, Sequence[int]], k: int, *, vgg: bool = False) -> dict[str, int]:
     """Allocate by smart ratios (Su et al. 2020, Sanity-Checking Pruning Methods).
 
-    Linear layers keep 0.3 of their weights. The density of a convolution, layer i of n, is proportional to (n
-    - i + 1)^2 + (n - i + 1), divided by i^2 for VGG; what a layer cannot hold is passed to the layers after
-    it. As in the authors' code, i and n count convolutions and linear layers alike.
+    Linear layers keep 0.3 of their weights. The density of a convolution, layer i of n, is proportional to
+    (n - i + 1)^2 + (n - i + 1), divided by i^2 for VGG; what a layer cannot hold goes to the layers after it.
+    As in the authors' code, i and n count convolutions and linear layers alike.
 
     Args:
         shapes: weight shape per layer, in forward order; a convolution has more than two dimensions.

@@ -1,6 +1,6 @@
 """Channels that can only be removed together.
 
-A channel between two layers is a filter of the first, an entry of the batch norm behind it and, in every
+A channel between two layers is a filter of the first, an entry of the batch norm after it and, in every
 filter of the second, the columns that read it. Inner channels are written by a single layer and read by a
 single layer. They are found here without any library: in the residual blocks that ``list_blocks`` knows, and
 in networks that are one chain of layers. Channels that shortcuts couple over a whole stage are found by

@@ -46,7 +46,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one tensor lies in the file: dtype, shape and byte range."""
+    """Where one tensor is in the file: dtype, shape and byte range."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]

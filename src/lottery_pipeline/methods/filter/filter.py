@@ -8,7 +8,6 @@ by one number is no matching by another; all three are offered.
 import time
 from collections import Counter
 from collections.abc import Iterable
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from lottery_pipeline.methods.snip import snip_scores
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.options.filter import FilterOptions, Scope
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.calibration import draw_calibration
@@ -112,8 +112,8 @@ def extract_filter(search: Search, options: FilterOptions) -> Extraction:
 
 def check_filter(spec: ModelSpec | None, options: FilterOptions) -> None:  # noqa: ARG001 (checks are called alike)
     """Refuse, before anything runs, a scope whose package is not installed; ``ValueError``."""
-    if options.scope == "all" and find_spec("torch_pruning") is None:
-        raise ValueError('this needs the extra "compact": pip install "lottery_pipeline[compact]"')
+    if options.scope == "all":
+        check_extra("torch_pruning", "compact")
 
 
 def _find_groups(
