@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lottery_pipeline.images.splits import ImageSet, assemble_splits
 from lottery_pipeline.methods.grasp import extract_grasp
 from lottery_pipeline.methods.magnitude import extract_magnitude, magnitude_scores
 from lottery_pipeline.methods.prospr import extract_prospr
@@ -22,7 +21,6 @@ from lottery_pipeline.options import (
     SynflowOptions,
 )
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.search.calibration import draw_calibration
 from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.sparsity import DensityError, are_nested, count_kept, keep_top_k
 from lottery_pipeline.tickets.errors import TicketError
@@ -56,33 +54,6 @@ def extract(method, images, dense, density, *, seed=0, checkpoints=None, **optio
     function, kind = METHODS[method]
     search = search_for(images, dense, seed=seed, checkpoints=checkpoints)
     return function(search, kind(density=density, **options))
-
-
-def test_calibration_images_are_so_many_of_each_class_drawn_by_seed():
-    images = draw_images(counts=(50, 3, 3))
-    pixels, labels = draw_calibration(images, per_class=4, seed=0, device=CPU)
-    assert labels.bincount().tolist() == [4, 4, 4]
-    assert labels.tolist() != sorted(labels.tolist())
-    assert pixels.dtype == torch.float32
-    assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
-    train = zip(images.train.images, images.train.labels, strict=True)
-    rows = {tuple(image.flatten().tolist()): int(label) for image, label in train}
-    found = [tuple((pixel * 255).round().int().flatten().tolist()) for pixel in pixels]
-    assert [rows[row] for row in found] == labels.tolist()
-    assert len(set(found)) == 12
-    again, other = (draw_calibration(images, per_class=4, seed=seed, device=CPU)[0] for seed in (0, 1))
-    assert torch.equal(pixels, again)
-    assert not torch.equal(pixels, other)
-
-
-def test_a_class_with_few_images_gives_all_it_has():
-    labels = torch.tensor([0, 0, 0, 0, 1, 0])
-    images = torch.arange(6, dtype=torch.uint8).reshape(6, 1, 1, 1)
-    part = ImageSet(images, labels)
-    splits = assemble_splits(part, part, part, ["a", "b", "c"], source="tiny")
-    pixels, drawn = draw_calibration(splits, per_class=3, seed=0, device=CPU)
-    assert drawn.bincount(minlength=3).tolist() == [3, 1, 0]
-    assert torch.isclose(pixels[drawn == 1].flatten(), torch.tensor([4 / 255])).all()
 
 
 def test_snip_and_grasp_see_the_same_images(images, dense, monkeypatch):
@@ -223,7 +194,7 @@ def test_the_search_is_counted_in_images_of_a_training_step(images, dense):
 
 
 @in_rounds
-def test_a_killed_search_goes_on_in_its_round_with_the_same_bits(
+def test_a_killed_search_resumes_in_its_round_with_the_same_bits(
     images, dense, method, monkeypatch, tmp_path
 ):
     module = import_module(f"lottery_pipeline.methods.{method}")
