@@ -18,14 +18,14 @@ from lottery_pipeline.pipelines.ticket_extraction.pipeline import (
 def register_pipelines() -> dict[str, Pipeline]:
     """Name the pipelines.
 
-    A method's pipeline begins with the images and the dense run; both are reused where the stored ones are
-    those asked for. The default is a choice of methods, and then the report.
+    A method's pipeline starts with the images and the dense run; stored ones are reused if they are those
+    asked for. The default is a choice of methods, and then the report.
     """
     images, dense, reporting = create_data_preparation(), create_dense_pretraining(), create_reporting()
     blocks = create_methods()
     chosen = [blocks[name] for name, method in METHODS.items() if method.by_default]
     saliency = [blocks[name] for name, method in METHODS.items() if method.is_saliency]
-    # Pipeline([...]) and not sum(): sums of many parts are slow.
+    # Pipeline([...]), not sum(): sums of many parts are slow.
     return {
         "__default__": Pipeline([images, dense, *chosen, reporting]),
         "data_preparation": images,

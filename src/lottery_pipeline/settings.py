@@ -15,7 +15,7 @@ from lottery_pipeline.tracking.hook import TrackingHooks
 class ExperimentConfigLoader(OmegaConfigLoader):
     """Kedro's loader with one more global: ``experiment``, the name of the environment, or ``base``.
 
-    Were it written into each ``globals.yml``, a new experiment that forgets it would overwrite the results of
+    If each ``globals.yml`` had to name it, a new experiment that forgot it would overwrite the results of
     another.
     """
 
@@ -29,14 +29,14 @@ def read_environment(name: str, default: str) -> str:
     return os.environ.get(name) or default
 
 
-# Nothing is reported to anybody, by Kedro (see also .telemetry) or by MLflow.
+# Neither Kedro (see also .telemetry) nor MLflow reports anything to anybody.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-# Of hooks that want to be first or last, Kedro puts a later one further out: a run is refused for its own
-# faults before it asks for locks, and releases its locks before RequestHooks turns an error into a sentence.
+# Among hooks marked first or last, Kedro puts a later one further out. So a run is refused for its own faults
+# before it asks for locks, and it releases its locks before RequestHooks turns an error into a sentence.
 HOOKS = (LockHooks(), RequestHooks(), ProgressHooks(), CheckpointHooks(), TrackingHooks())
-# Our hook tracks alone.
+# Only our own hook tracks.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro-telemetry")
 
 CONFIG_LOADER_CLASS = ExperimentConfigLoader

@@ -34,7 +34,7 @@ def test_a_strangers_search_record_is_refused_in_one_sentence() -> None:
         check_record("ltr.search", mark_record({"search_epochs": 2.0}, THEIRS), OURS)
     text = str(caught.value)
     assert text.startswith(
-        "ltr.search belongs to another ticket (bbbbbbbbbbbb) than the one at hand (aaaaaaaaaaaa)"
+        "ltr.search belongs to another ticket (bbbbbbbbbbbb), not to this one (aaaaaaaaaaaa)"
     )
     assert "`kedro run --pipelines ltr`" in text
     assert "\n" not in text

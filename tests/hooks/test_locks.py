@@ -69,7 +69,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]
         yield folder, process.pid
 
 
-def test_a_second_run_of_the_method_is_refused_and_told_who_is_first(first: tuple[Path, int]) -> None:
+def test_a_second_run_of_the_method_is_refused_and_learns_who_is_first(first: tuple[Path, int]) -> None:
     folder, pid = first
     params = "cts.extraction.density=0.1"
     done = command(folder, "run", "--env", "test", "--pipelines", "cts", "--params", params)
@@ -97,7 +97,7 @@ def test_a_report_is_written_meanwhile(first: tuple[Path, int]) -> None:
 def test_other_images_are_refused_while_it_works_with_these(first: tuple[Path, int]) -> None:
     with (
         redirected(first[0]),
-        pytest.raises(RunRefusedError, match="works with the prepared images, made with"),
+        pytest.raises(RunRefusedError, match="uses the prepared images, made with"),
     ):
         run("data_preparation", seed=1)
 
@@ -105,6 +105,7 @@ def test_other_images_are_refused_while_it_works_with_these(first: tuple[Path, i
 def test_another_variant_is_free(first: tuple[Path, int]) -> None:
     with redirected(first[0]):
         run("data_preparation", seed=1, variant="other")
+        assert load_catalog(variant="other").exists("images")
 
 
 @pytest.mark.parametrize(("number", "tracking"), [(signal.SIGKILL, False), (signal.SIGTERM, True)])

@@ -1,4 +1,4 @@
-"""Hooks: what a run leaves in MLflow, how failures are told, what happens to checkpoints."""
+"""Hooks: what a run leaves in MLflow, how failures are reported, what happens to checkpoints."""
 
 import logging
 import subprocess
@@ -115,7 +115,7 @@ def test_the_checkpoints_of_a_stored_dense_run_go_when_it_is_stored(
     monkeypatch.setattr("lottery_pipeline.evaluation.retraining.retrain_ticket", fail)
     with redirected(tmp_path), pytest.raises(KeyError):
         run("ltr")
-    (left,) = tmp_path.glob("data/work/test/base/*.safetensors")  # the search: a later run goes on from it
+    (left,) = tmp_path.glob("data/work/test/base/*.safetensors")  # the search: a later run resumes from it
     with safe_open(left, "pt") as file:
         assert '"trace"' in file.metadata()["checkpoint"]
 

@@ -80,7 +80,7 @@ def test_the_ticket_has_the_weights_of_the_search(images, dense):
     assert sizes.tolist() == [pytest.approx(math.sqrt(2 / 16))]
 
 
-def test_the_search_goes_on_from_a_checkpoint_and_is_its_seeds_own(images, dense, tmp_path):
+def test_the_search_resumes_from_a_checkpoint_and_is_its_seeds_own(images, dense, tmp_path):
     whole = extract(images, dense, checkpoints=Checkpoints(tmp_path, interval_seconds=0))
     again = extract(images, dense, checkpoints=Checkpoints(tmp_path))
     assert again.ticket.to_bytes() == whole.ticket.to_bytes()

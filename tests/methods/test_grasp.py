@@ -111,6 +111,6 @@ def test_a_network_without_second_derivatives_is_refused_in_one_sentence():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Hardsigmoid(), nn.Linear(3, 2))
     images, labels = torch.rand(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
     with pytest.raises(
-        TicketError, match="cannot be differentiated as often as the method must: derivative for"
+        TicketError, match="cannot be differentiated as often as the method requires: derivative for"
     ):
         grasp_scores(model, images, labels)

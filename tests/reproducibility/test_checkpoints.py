@@ -71,7 +71,7 @@ def test_an_unusable_file_is_reported_and_passed_over(tmp_path, damage, caplog):
         assert checkpoints.load(B if damage == "foreign" else A) is None
 
     assert "cannot be used" in caplog.text
-    assert "starting anew" in caplog.text
+    assert "starting over" in caplog.text
 
 
 def test_what_a_killed_writer_left_is_removed_when_its_computation_returns(tmp_path):

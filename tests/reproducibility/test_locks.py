@@ -61,7 +61,7 @@ def take_once_free(folder: Path) -> Locks:
     raise AssertionError("the lock is still held")
 
 
-def test_a_second_run_is_told_who_the_first_is(tmp_path: Path) -> None:
+def test_a_second_run_learns_who_the_first_is(tmp_path: Path) -> None:
     with holder(tmp_path) as (process, _), pytest.raises(HeldError) as caught:
         Locks(tmp_path).take([LTR])
     (first,) = caught.value.holders

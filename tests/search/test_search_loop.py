@@ -79,7 +79,7 @@ def test_every_step_leaves_a_row_and_every_epoch_a_record(images):
     assert sum(row["seconds"] for _, row in records) == pytest.approx(result.seconds)
 
 
-def test_a_search_killed_at_any_step_goes_on_and_ends_the_same(images, tmp_path):
+def test_a_search_killed_at_any_step_resumes_and_ends_the_same(images, tmp_path):
     whole, expected = Counting(), []
     trace = loop(images, whole, on_record=lambda _label, row: expected.append(row)).to_the_end().trace
     for step in range(12):
@@ -100,7 +100,7 @@ def test_a_search_killed_at_any_step_goes_on_and_ends_the_same(images, tmp_path)
         assert timeless(records) == timeless(expected)
 
 
-def test_a_search_killed_inside_an_epoch_goes_on_inside_it(images, tmp_path, monkeypatch):
+def test_a_search_killed_inside_an_epoch_resumes_inside_it(images, tmp_path, monkeypatch):
     monkeypatch.setattr("lottery_pipeline.search.search_loop._SEGMENT_SECONDS", 0.0)
     whole = Counting()
     trace = loop(images, whole).to_the_end().trace
@@ -121,7 +121,7 @@ def test_a_finished_search_is_not_done_again(images, tmp_path):
 
 
 def test_numbers_that_are_not_finite_end_the_search_and_are_named(images):
-    with pytest.raises(DivergenceError, match=r"counting diverged at step 8 of 12: not finite is seen;"):
+    with pytest.raises(DivergenceError, match=r"counting diverged at step 8 of 12: not finite: seen;"):
         loop(images, Counting(infinite_at=7)).to_the_end()
 
 

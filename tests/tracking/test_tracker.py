@@ -1,4 +1,4 @@
-"""Tracking: what MLflow is told, and that its troubles stay its own."""
+"""Tracking: what MLflow gets, and that its failures do not hurt a run."""
 
 import logging
 import subprocess
@@ -160,7 +160,7 @@ def test_a_broken_store_warns_once_and_soon(
     assert time.monotonic() - began < 20
     ours = [record for record in caplog.records if record.name == "lottery_pipeline.tracking.tracker"]
     assert len(ours) == 1
-    assert "the run goes on without it" in ours[0].getMessage()
+    assert "the run continues without it" in ours[0].getMessage()
 
 
 def test_a_store_that_breaks_on_the_way_warns_once(
@@ -174,7 +174,7 @@ def test_a_store_that_breaks_on_the_way_warns_once(
         tracker.log_metrics("ltr", {"test_accuracy": 0.9})
         tracker.log_metrics("ltr", {"test_accuracy": 0.9})
     warnings = [record.getMessage() for record in caplog.records if "tracking" in record.name]
-    assert warnings == ["MLflow tracking failed, the run goes on without it: OSError: disk full"]
+    assert warnings == ["MLflow tracking failed; the run continues without it: OSError: disk full"]
 
 
 def end_by(name: str, uri: str, folder: Path) -> int:

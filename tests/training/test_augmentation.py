@@ -25,7 +25,7 @@ def test_padding_agrees_with_numpy(shape, mode):
 
 
 def test_reflecting_more_than_the_image_holds_is_refused():
-    with pytest.raises(RecipeError, match=r"crop_padding 4 .* larger than 4 pixels, these are 4x9"):
+    with pytest.raises(RecipeError, match=r"crop_padding 4 .* larger than 4 pixels, but these are 4x9"):
         pad_images(numbered(1, 4, 9, 1), 4, "reflect")
 
 

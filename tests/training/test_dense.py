@@ -110,7 +110,7 @@ def test_a_stored_run_is_returned_only_when_it_is_the_one_asked_for(images, dens
     assert len({run.fingerprint for run in [dense, *others]}) == 5
 
 
-def test_a_killed_pretraining_goes_on_from_its_checkpoint(images, dense, tmp_path):
+def test_a_killed_pretraining_resumes_from_its_checkpoint(images, dense, tmp_path):
     class Killed(BaseException):
         pass
 

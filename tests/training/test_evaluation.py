@@ -121,6 +121,6 @@ def test_recomputing_leaves_weights_modes_and_momentum_alone():
 
 
 def test_statistics_of_one_image_are_refused_but_a_network_without_them_is_fine():
-    with pytest.raises(EvaluationError, match="at least 2 images, there are 1"):
+    with pytest.raises(EvaluationError, match="at least 2 images, but there are 1"):
         recompute_batchnorm_(TinyNet(), tiny_set(1, seed=0))
     recompute_batchnorm_(Brightness(), tiny_set(1, seed=0))

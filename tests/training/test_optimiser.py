@@ -114,7 +114,7 @@ def test_frozen_parameters_have_no_state():
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_training_goes_on_bit_for_bit_from_a_saved_state(optimiser):
+def test_training_resumes_bit_for_bit_from_a_saved_state(optimiser):
     recipe = recipe_for(optimiser)
     whole, parts = TinyNet(dropout=0.0), TinyNet(dropout=0.0)
 

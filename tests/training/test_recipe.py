@@ -76,7 +76,7 @@ def test_the_name_alone_does_not_change_the_record():
         ({"epochs": 3, "schedule": "step"}, "needs `milestones`"),
         ({"epochs": 3, "milestones": [1]}, "belong to schedule 'step'"),
         ({"epochs": 3, "schedule": "step", "milestones": [3]}, "milestone 3 is not before the end"),
-        ({"epochs": 9, "schedule": "step", "milestones": [4, 2]}, "must rise"),
+        ({"epochs": 9, "schedule": "step", "milestones": [4, 2]}, "must be strictly increasing"),
         ({"epochs": 9, "schedule": "step", "milestones": [0, 2]}, "greater than 0"),
         ({"epochs": 3, "warmup_epochs": 4}, "warmup_epochs 4 is longer than the training"),
         ({"epochs": 3, "batch_size": 1}, "greater than or equal to 2"),
@@ -102,7 +102,7 @@ def test_a_last_batch_of_one_image_is_dropped_and_a_larger_one_kept(images, step
 
 
 def test_one_image_is_too_few():
-    with pytest.raises(RecipeError, match="at least 2 training images, there are 1"):
+    with pytest.raises(RecipeError, match="at least 2 training images, but there are 1"):
         Recipe(epochs=1).steps_per_epoch(1)
 
 

@@ -1,4 +1,4 @@
-"""Killed trainings go on where they were, bit for bit."""
+"""Killed trainings resume where they were, bit for bit."""
 
 import os
 import signal
@@ -87,7 +87,7 @@ def assert_same(found, expected) -> None:
 
 @pytest.mark.parametrize("before", [False, True], ids=["after saving", "before saving"])
 @pytest.mark.parametrize("kind", RECIPES)
-def test_a_training_killed_at_any_step_goes_on_bit_for_bit(kind, before, tmp_path):
+def test_a_training_killed_at_any_step_resumes_bit_for_bit(kind, before, tmp_path):
     expected = run(kind, None)
 
     for last in range(TOTAL[kind]):
@@ -147,7 +147,7 @@ def test_a_damaged_checkpoint_means_a_new_start_not_a_wrong_result(keep, tmp_pat
 
     result = run("epochs", Checkpoints(tmp_path))
 
-    assert "starting anew" in caplog.text
+    assert "starting over" in caplog.text
     assert_same(result, run("epochs", None))
 
 

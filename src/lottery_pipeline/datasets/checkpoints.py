@@ -53,7 +53,7 @@ class CheckpointsDataset(AbstractDataset[None, Any]):
         raise DatasetError("checkpoints are written by the trainings themselves, not through the catalog")
 
     def clear_used(self) -> None:
-        """Remove the checkpoints of this run, which is done and needs them no more."""
+        """Remove the checkpoints of this run, which is done and no longer needs them."""
         if self._checkpoints is not None:
             self._checkpoints.clear_used()
 

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class DenseRunDataset(LocalFileDataset):
-    """A dense run in one safetensors file; with ``missing_ok`` one of an older version counts as missing."""
+    """A dense run in one safetensors file; with ``missing_ok``, an older version's counts as missing."""
 
     def _read(self, path: Path) -> "DenseRun | None":
         from lottery_pipeline.training.dense import OutdatedDenseRunError, load_dense_run

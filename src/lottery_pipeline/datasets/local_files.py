@@ -12,7 +12,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     Args:
         filepath: path of the file; with ``versioned: true`` a folder of that name holds the versions.
-        missing_ok: ``load`` returns None where there is no file, for results that a run can do without.
+        missing_ok: ``load`` returns None if there is no file, for results that a run can do without.
         version: given by Kedro for versioned entries.
         metadata: for Kedro-Viz.
     """
@@ -40,7 +40,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         return Path(self._get_load_path())
 
     def load(self) -> Any:
-        """Read the file; None where it is missing and may be."""
+        """Read the file; return None if it is missing and may be."""
         if self.missing_ok and not self.exists():
             return None
         path = self.stored_path()
@@ -54,9 +54,9 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         self._saved_version = self.resolve_save_version()
 
     def resolve_load_version(self) -> str | None:
-        """Return the version that is read; once this run has written one, it reads no other run's newer one.
+        """Return the version to read; once this run has written one, it ignores newer ones of other runs.
 
-        What this run wrote is known from the file system, too: workers do not share this object.
+        The file system also shows what this run wrote, because workers do not share this object.
         """
         if self._version and not self._version.load:
             own = self._saved_version or self._version.save

@@ -1,4 +1,4 @@
-"""What datasets show in Kedro-Viz, which chooses how to draw a preview by the name of its type."""
+"""What datasets show in Kedro-Viz, where the name of a preview's type decides how it is drawn."""
 
 import json
 from typing import Any, NewType

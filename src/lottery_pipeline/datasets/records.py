@@ -20,12 +20,12 @@ class RecordDataset(LocalFileDataset):
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _write(self, path: Path, data: Any) -> None:
-        # NaN is no JSON, and a metric that is not a number is a fault to hear about.
+        # NaN is not valid JSON, and a metric that is not a number is a fault worth an error.
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(path, f"{text}\n".encode())
 
     def preview(self) -> JSONPreview:
-        """Return the record for Kedro-Viz; empty where there is none yet."""
+        """Return the record for Kedro-Viz; empty if there is none yet."""
         return JSONPreview(json.dumps(self.load() if self.exists() else {}))
 
 
@@ -37,12 +37,12 @@ class RowsDataset(LocalFileDataset):
         return rows
 
     def _write(self, path: Path, data: list[dict[str, Any]]) -> None:
-        # A row a line: readable, and a change shows as a change of its line.
+        # One row per line: readable, and a changed row shows as one changed line.
         lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in data]
         write_atomically(path, ("[\n" + ",\n".join(lines) + "\n]\n").encode())
 
     def preview(self, nrows: int = 50) -> TablePreview:
-        """Return the first ``nrows`` rows for Kedro-Viz; none where there is no file yet."""
+        """Return the first ``nrows`` rows for Kedro-Viz; none if there is no file yet."""
         return tabulate(self.load()[:nrows] if self.exists() else [])
 
 
@@ -50,8 +50,8 @@ class TableDataset(LocalFileDataset):
     """A ``pandas.DataFrame`` as CSV, without its index.
 
     Args:
-        text_columns: columns that stay text as written; pandas would make a number of a class ``007``.
-        **file: as for every file.
+        text_columns: columns that stay text as written; pandas would turn a class ``007`` into a number.
+        **file: as for every ``LocalFileDataset``.
     """
 
     def __init__(self, *, text_columns: list[str] | None = None, **file: Any) -> None:
@@ -62,7 +62,7 @@ class TableDataset(LocalFileDataset):
         import pandas
 
         types = dict.fromkeys(self._text_columns, str)
-        # Only an empty cell is nothing: that is how nothing is written.
+        # Only an empty cell is a missing value: that is how missing values are written.
         return pandas.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
     def _write(self, path: Path, data: "pandas.DataFrame") -> None:
@@ -70,10 +70,10 @@ class TableDataset(LocalFileDataset):
             data.to_csv(temporary, index=False)
 
     def preview(self, nrows: int = 50) -> TablePreview:
-        """Return the first ``nrows`` rows for Kedro-Viz; none where there is no file yet."""
+        """Return the first ``nrows`` rows for Kedro-Viz; none if there is no file yet."""
         if not self.exists():
             return tabulate([])
-        # Through JSON, because NaN is none and Kedro-Viz sends what it gets.
+        # Through JSON, because NaN is not valid JSON and Kedro-Viz sends what it gets.
         return tabulate(json.loads(self.load().head(nrows).to_json(orient="records")))
 
 
@@ -89,7 +89,7 @@ class FigureDataset(LocalFileDataset):
         write_atomically(path, data.to_json().encode())
 
     def preview(self) -> PlotlyPreview:
-        """Return the figure for Kedro-Viz, which draws it; an empty one where there is none yet."""
+        """Return the figure for Kedro-Viz, which draws it; an empty one if there is none yet."""
         if not self.exists():
             return PlotlyPreview({"data": [], "layout": {}})
         return PlotlyPreview(json.loads(self.stored_path().read_text(encoding="utf-8")))

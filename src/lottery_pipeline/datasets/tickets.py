@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class TicketDataset(LocalFileDataset):
-    """A ticket or a trained ticket in one safetensors file, read with the suspicion of the ticket format.
+    """A ticket or a trained ticket in one safetensors file, read with the checks of the ticket format.
 
     Attributes:
-        allow_factory: the one ``package.module:factory`` that may build the model of a ticket; the run that
-            loads it sets it to its own ``model.name``, never to what the file says.
+        allow_factory: the one ``package.module:factory`` that may build the model of a ticket; the run sets
+            it to its own ``model.name``, never to what the file says.
     """
 
     allow_factory: str | None = None

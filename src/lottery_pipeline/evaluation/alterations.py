@@ -29,7 +29,7 @@ Find = Callable[..., Extraction]  # find(search, **changes of the options)
 
 
 def alter_ticket(search: Search, find: Find, found: Extraction, check: SanityCheck) -> tuple[Ticket, int]:
-    """Change a ticket as a check wants it.
+    """Change a ticket as a check requires.
 
     Args:
         search: what the ticket was found with.
@@ -42,7 +42,8 @@ def alter_ticket(search: Search, find: Find, found: Extraction, check: SanityChe
         kept weights.
 
     Raises:
-        TicketError: nothing of the ticket itself can be changed; the same mask from other images is a result.
+        TicketError: nothing of the ticket itself can be changed; finding the same mask on other images is not
+            an error.
     """
     ticket = found.ticket
     seed = derive_seed(search.seed, "sanity", check)
@@ -87,21 +88,21 @@ def _unmask(search: Search, find: Find, ticket: Ticket) -> State:
     start = dense.rewind if ticket.header.rewind_step else dense.initial
     if all(torch.equal(start[name][mask], ticket.state[name][mask]) for name, mask in ticket.masks.items()):
         return {**ticket.state, **{name: start[name] for name in ticket.masks}}
-    # A method may start from weights of its own making: the ticket of density 1 has them all.
+    # A method may change the weights it starts from: its ticket of density 1 has them all.
     return find(search, density=1.0).ticket.state
 
 
 def _invert(search: Search, found: Extraction, seed: int) -> Masks:
     if found.scores is not None:
         return invert_masks(found.ticket.masks, found.scores, seed=seed)
-    # IMP ranks anew in every round: these are the weights that its first round removes first.
+    # IMP ranks again in every round; these are the weights that its first round removes first.
     scores = {name: search.dense.final[name].abs() for name in found.ticket.masks}
     return invert_masks(keep_top_k(scores, found.ticket.kept), scores, seed=seed)
 
 
 def _search_elsewhere(search: Search, find: Find, found: Extraction, other: ImageSplits) -> Masks:
     """Return the mask that the method finds on other images, from the same theta_0."""
-    if found.ladder is not None:  # the search trains, and so has the dense run behind it
+    if found.ladder is not None:  # the search trains, and so does the dense run it starts from
         dense = pretrain_again(
             search.dense,
             search.images,
@@ -130,14 +131,14 @@ def pretrain_again(
     """Train the network of a dense run again, with another seed or on other images.
 
     Args:
-        dense: its specification, its recipe and the epoch of its rewind point are taken.
+        dense: its specification, its recipe and the epoch of its rewind point are used.
         images: those it was trained on.
         seed: by default its own.
         other: images to train on; by default the same.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         checkpoints: to survive interruptions.
         on_record: called with every history row.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
+        allow_factory: the trusted ``package.module:factory``, if the model is one.
     """
     return pretrain(
         other or images,
@@ -158,12 +159,12 @@ def invert_masks(masks: Masks, scores: Scores, *, seed: int) -> Masks:
     Args:
         masks: made from the scores; left as they are.
         scores: higher = keep; on the CPU.
-        seed: of the order of equal scores. The lowest score, 0 or -inf, is often shared by many: taken by
-            index, all weights would be of the first layers.
+        seed: determines the order of equal scores. Many weights often share the lowest score, 0 or -inf;
+            taken by index, they would all be in the first layers.
 
     Returns:
-        Masks that keep as many weights, and the same ones only where half are kept or more, or scores are
-        equal.
+        Masks that keep as many weights. They keep the same ones only if half or more are kept, or if scores
+        are equal.
     """
     kept = count_kept(masks)
     flat = torch.cat([score.reshape(-1) for score in scores.values()])

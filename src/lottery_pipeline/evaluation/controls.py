@@ -49,13 +49,13 @@ def train_controls(
     """Train the controls of some rungs under the recipe of the retraining.
 
     Args:
-        ladder: whose masks and start weights are taken.
+        ladder: gives the masks and start weights.
         images: those of the ladder.
         dense: its dense parent.
-        recipe: of every control.
+        recipe: used for every control.
         rungs: any of the ladder's, -1 for the last; a rung named twice is done once.
         kinds: ``random_mask``, ``reinitialise``.
-        seed: of the run; a control draws with ``derive_seed(seed, "control", kind, rung)``.
+        seed: the run's seed; a control draws with ``derive_seed(seed, "control", kind, rung)``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         checkpoints: where to save inside and after every control.
         on_record: called as ``on_record("control_random_mask_03", row)`` with each history row and as
@@ -65,7 +65,8 @@ def train_controls(
         One row per control: ``control``, ``rung``, ``density``, ``kept``, ``prunable``, ``test_accuracy``,
         ``validation_accuracy``, ``epochs``, ``seconds``, ``early_stop_step``, ``seed``, and ``changed``: how
         many mask positions (``random_mask``) or kept weights (``reinitialise``) differ from the ticket's. A
-        layer of density 1 cannot be shuffled, so a control may be weaker than its name; 0 is no control.
+        layer of density 1 cannot be shuffled, so a control may be weaker than its name says; with 0 changes
+        it controls nothing.
 
     Raises:
         TicketError: ladder, dense run and images do not belong together, or there is no such rung.

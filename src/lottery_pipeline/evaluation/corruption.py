@@ -1,6 +1,6 @@
 """Other training images for a search: corrupted, or half of them (Su et al., NeurIPS 2020).
 
-Validation and test part, class names, mean and standard deviation stay, so the network is the same one.
+Validation and test part, class names, mean and standard deviation stay, so the network is the same.
 """
 
 from dataclasses import replace
@@ -18,11 +18,11 @@ _IMAGES_AT_ONCE = 1024
 def corrupt_images(images: ImageSplits, *, seed: int) -> ImageSplits:
     """Permute the training labels, and the pixels of every training image by a permutation of its own.
 
-    All channels of a pixel move together: colours and their counts stay, what they show is gone.
+    All channels of a pixel move together: the colours and their counts stay, the picture is gone.
 
     Args:
         images: left as they are.
-        seed: of the permutations.
+        seed: determines the permutations.
     """
     train = images.train
     order = torch.randperm(len(train), generator=make_generator(seed, "labels")).to(train.labels.device)
@@ -35,7 +35,7 @@ def halve_images(images: ImageSplits, *, seed: int) -> ImageSplits:
 
     Args:
         images: left as they are.
-        seed: of the choice.
+        seed: determines the choice.
     """
     train = images.train
     order = torch.randperm(len(train), generator=make_generator(seed, "half")).to(train.labels.device)

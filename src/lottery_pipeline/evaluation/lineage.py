@@ -1,8 +1,8 @@
-"""Lineage of records: each says which ticket it belongs to, and a stranger's is refused where it is read.
+"""Lineage of records: each names its ticket, and a record of another ticket is refused when it is read.
 
-Records of a method lie in files that another run may have replaced since: its search costs beside this run's
-ticket would be a wrong number that nobody sees. Records of versions that did not name their ticket are taken
-as they are.
+Records of a method lie in files that another run may have replaced since. That run's search costs beside this
+run's ticket would be a wrong number that nobody notices. Older versions did not name the ticket in their
+records; these are accepted as they are.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 
 class LineageError(ValueError):
-    """A record that belongs to another ticket than the one at hand."""
+    """A record that belongs to a different ticket."""
 
 
 def mark_record(record: Mapping[str, Any], ticket: str) -> Row:
@@ -38,7 +38,7 @@ def check_record(name: str, record: Mapping[str, Any], ticket: str) -> Row:
     Args:
         name: of the catalog entry it comes from, such as ``ltr.search``.
         record: with or without the name of its ticket.
-        ticket: fingerprint of the ticket at hand.
+        ticket: fingerprint of the ticket it should belong to.
 
     Returns:
         The record without the name of its ticket.
@@ -50,9 +50,9 @@ def check_record(name: str, record: Mapping[str, Any], ticket: str) -> Row:
     if found != ticket:
         pipeline = name.rpartition(".")[0]
         raise LineageError(
-            f"{name} belongs to another ticket ({str(found)[:12]}) than the one at hand ({ticket[:12]}), so "
+            f"{name} belongs to another ticket ({str(found)[:12]}), not to this one ({ticket[:12]}), so "
             f"another run has written one of the two; `kedro run --pipelines {pipeline}`, with the --env and "
-            "--params of this run, makes both anew"
+            "--params of this run, makes both again"
         )
     return {key: value for key, value in record.items() if key != KEY}
 
@@ -66,7 +66,7 @@ def check_results(results: Mapping[str, Any]) -> None:
     """Make sure that all parts of each method's results are those of its metrics.
 
     Args:
-        results: by method and part, such as ``ltr.controls``; parts that are not there are None.
+        results: by method and part, such as ``ltr.controls``; missing parts are None.
 
     Raises:
         LineageError: a part belongs to another ticket.

@@ -36,23 +36,23 @@ def evaluate_ticket(
 
     Args:
         trained: what ``retrain_ticket`` made of ``ticket``. Its batch-norm statistics are those of its own
-            training; of an untrained ticket they are first measured anew, masks on, on training images.
+            training; for an untrained ticket they are first recomputed on training images, masks on.
         ticket: the ticket as extracted; its file size is reported.
         images: test and validation images are used.
         dense: the dense parent.
-        history: of the retraining; may come out of a table.
-        train_epochs: of the retraining; by default read from the trained ticket.
-        train_seconds: of the retraining; by default the sum over the history.
-        search_epochs: of the search.
-        search_seconds: of the search.
-        search_parts: name, epochs and seconds of what the search consists of, for the ledger.
+        history: that of the retraining; may come from a table.
+        train_epochs: epochs of the retraining; by default read from the trained ticket.
+        train_seconds: seconds of the retraining; by default the sum over the history.
+        search_epochs: epochs of the search.
+        search_seconds: seconds of the search.
+        search_parts: name, epochs and seconds of each part of the search, for the ledger.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        costs: what of the costs is measured; None counts alone.
+        costs: which costs are measured; None only counts.
 
     Returns:
         The method metrics; accuracies are fractions, and ``density``, ``kept`` and ``prunable`` are those of
         the dense parent: a layer ticket keeps what its blocks leave. Costs are those of ``price_ticket``.
-        What clocks and meters gave is in ``measured``; all else is the same in every run.
+        Values from clocks and meters are in ``measured``; everything else is the same in every run.
 
     Raises:
         TicketError: the four do not belong together.

@@ -2,8 +2,8 @@
 
 Three kinds of arithmetic are never merged: *dense* is the full network, *theoretical* what would be left if
 every pruned weight could be skipped, *executed* what really runs: the compacted network, which lacks what the
-masks have made dead. Times are measured, carbon is modelled unless a meter gave the power. What is measured,
-and what is computed from it, stands apart in ``measured``: all else is the same in every run.
+masks have made dead. Times are measured, carbon is modelled unless a meter gave the power. Measured values,
+and values computed from them, stand apart in ``measured``; everything else is the same in every run.
 """
 
 import time
@@ -52,8 +52,8 @@ def price_ticket(
         dense: its dense parent, which it is compared with.
         images: gives the shape of an image and the number of training images.
         work: stage, name, epochs-equivalent and seconds of each thing that led to it; counted at the size of
-            the ticket's own network: of the dense one for masks, of the smaller one within a layer ticket.
-        options: what is measured and what carbon is computed from; None counts alone.
+            the ticket's own network: the dense one for masks, the smaller one within a layer ticket.
+        options: what is measured and what carbon is computed from; None only counts.
         device: where forward passes are timed.
 
     Returns:
@@ -61,8 +61,8 @@ def price_ticket(
         ``search_macs`` and ``train_macs`` with ``ledger``, the rows that they are sums of; and ``measured``
         with the seconds of these rows and, with options, ``latency`` (rows and environment),
         ``latency_ms_<batch>`` and ``speedup_<batch>`` against the dense network, ``co2_grams`` of search and
-        training with ``carbon``, which says how it came about. ``peak_memory_bytes`` at the largest batch
-        stands there where an allocator gave it, and among the computed numbers where it is modelled.
+        training with ``carbon``, which says how it was obtained. ``peak_memory_bytes`` at the largest batch
+        is there if an allocator gave it, and among the computed numbers if it is modelled.
     """
     shape = (images.channels, *images.image_size)
     compacted = compact_ticket(trained)

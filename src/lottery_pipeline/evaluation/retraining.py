@@ -55,14 +55,15 @@ def retrain_ticket(
         ticket: ``kind="ticket"``; stays as it is.
         images: those it was made from.
         recipe: any; learning rates are those of the steps from ``ticket.header.rewind_step`` on.
-        seed: of the run; data order and augmentation use ``derive_seed(seed, "retraining")``.
+        seed: the run's seed; data order and augmentation use ``derive_seed(seed, "retraining")``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        checkpoints: where to save and to go on from.
+        checkpoints: where to save and resume from.
         on_record: called with every history row.
         label: shown with the progress; the method by default.
 
     Raises:
-        TicketError: the ticket is trained already, is of other images, or rewinds past the end of the recipe.
+        TicketError: the ticket is trained already, belongs to other images, or rewinds past the end of the
+            recipe.
     """
     check_ticket(ticket, images)
     if ticket.header.kind != "ticket":

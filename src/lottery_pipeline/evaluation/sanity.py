@@ -3,7 +3,8 @@
 ``shuffle`` moves the mask at random inside each layer. ``reinitialise`` keeps the mask and draws new initial
 weights. ``inversion`` keeps the weights of lowest score. ``corrupted_data`` and ``half_data`` search on other
 images (``corruption.py``) and put that mask on the start weights of the ticket. A changed ticket is trained
-on the true images, with the recipe, the seed and so the data order of the ticket: differences are paired.
+on the true images, with the recipe, the seed and so the data order of the ticket. Differences are therefore
+paired.
 """
 
 import logging
@@ -50,25 +51,25 @@ def check_sanity(
         method: its name.
         extract: its function, as in ``METHODS``.
         options: of the search.
-        checks: which.
+        checks: which checks to make.
 
     Returns:
         One row per check: ``method``, ``check``, ``seed``, ``density``, ``kept``, ``prunable``,
         ``original_accuracy`` and ``changed_accuracy`` on the test images, their ``difference`` (below 0: the
         change hurts), ``changed`` (mask positions that differ; for ``reinitialise`` kept weights), ``epochs``
-        and ``seconds`` of the retraining. Fresh weights have no training behind them and start at step 0:
-        those beside a ticket rewound to step k are trained k steps more. Where a search finds the same mask
-        on other images, ``changed`` is 0, the accuracy is the ticket's, and nothing is trained again.
+        and ``seconds`` of the retraining. Fresh weights are untrained and start at step 0; beside a ticket
+        rewound to step k, they are trained for k more steps. If a search finds the same mask on other images,
+        ``changed`` is 0, the accuracy is the ticket's, and nothing is trained again.
 
     Raises:
-        TicketError: a check does not exist, or the change of a ticket would change nothing: a control that
-            cannot fail.
+        TicketError: a check does not exist, or it would change nothing of the ticket: a control that cannot
+            fail.
     """
     for check in checks:
         if check not in CHECKS:
             raise TicketError(f"a sanity check is one of {', '.join(CHECKS)}, not {check!r}")
     checkpoints, work = search.checkpoints, None
-    if checkpoints is not None:  # apart from its other files, of which only so many are kept
+    if checkpoints is not None:  # apart from the other files, whose number is limited
         folder = checkpoints.folder / FOLDER
         work = Checkpoints(folder, interval_seconds=checkpoints.interval_seconds)
 
@@ -104,7 +105,7 @@ def check_sanity(
 def _make_rows(
     search: Search, find: Find, checks: Sequence[SanityCheck], original: Row | None
 ) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of checks by name, and before them that of the ticket where it is not known."""
+    """Yield the rows of checks by name, and first that of the ticket if it is not known yet."""
     if not checks:
         return
     found = find(search)

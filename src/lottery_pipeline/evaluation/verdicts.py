@@ -14,8 +14,8 @@ def summarise_sanity(rows: Sequence[Mapping[str, Any]], *, margin: float = 0.01)
 
     The changes ``shuffle``, ``reinitialise``, ``inversion`` and ``corrupted_data`` must hurt. A method
     ``passes`` where they do (the whole interval is below 0), ``fails`` where they cost less than the margin
-    (the whole interval is above -margin), and is ``undecided`` otherwise, with one seed always. A search that
-    finds the same mask on corrupted images fails, whatever the number of seeds. The literature gives no
+    (the whole interval is above -margin), and is ``undecided`` otherwise, and always with one seed. A search
+    that finds the same mask on corrupted images fails, whatever the number of seeds. The literature gives no
     verdict on ``half_data``: the accuracy ``holds`` (above -margin), ``drops`` (below), or is ``undecided``.
 
     Args:
@@ -23,7 +23,7 @@ def summarise_sanity(rows: Sequence[Mapping[str, Any]], *, margin: float = 0.01)
         margin: fraction by which an accuracy must fall to be called lower.
 
     Returns:
-        One row per method and check, in the order of first sight, with ``COLUMNS``: ``seeds`` is a number,
+        One row per method and check, in order of first appearance, with ``COLUMNS``: ``seeds`` is a number,
         ``difference`` the mean, ``low`` and ``high`` its 95 % t-interval (None with one seed).
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}

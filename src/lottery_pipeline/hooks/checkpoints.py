@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointHooks:
-    """Removes checkpoints that nobody will go on from."""
+    """Removes checkpoints that no later run would resume from."""
 
     def __init__(self) -> None:
         self._checkpoints: list[CheckpointsDataset] = []
@@ -21,7 +21,7 @@ class CheckpointHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Find the checkpoints of this run, and the outputs that a later run reads instead of making them."""
+        """Find the checkpoints of this run, and the outputs that a later run reads instead of making."""
         inputs = [catalog.get(name) for name in pipeline.inputs()]
         self._checkpoints = [dataset for dataset in inputs if isinstance(dataset, CheckpointsDataset)]
         stored = {dataset.path for dataset in inputs if isinstance(dataset, LocalFileDataset)}
@@ -40,7 +40,7 @@ class CheckpointHooks:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Clear the rest; after a failure it stays, and the next run goes on from there."""
+        """Clear the rest; after a failure it stays, and the next run resumes from it."""
         self._clear()
 
     def _clear(self) -> None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
 REPORT = "reporting"
-# Stages whose work several runs may use at a time, by tag: what they write, and what parameters determine it.
+# Stages whose work several runs may use at the same time, by tag: what they write, and what parameters
+# determine it.
 SHARED = {
     "data_preparation": ("the prepared images", ("data", "seed")),
     "dense_pretraining": ("the dense run", ("data", "model", "pretraining", "seed")),
@@ -30,11 +31,11 @@ def claim_of(node: "Node") -> str:
 
 
 def find_claims(pipeline: "Pipeline", parameters: Mapping[str, Any]) -> list[Wanted]:
-    """Return the locks that a run needs, those first that no other run can share.
+    """Return the locks that a run needs, first those that no other run can share.
 
     Args:
-        pipeline: what is to be run.
-        parameters: of the run, as plain values.
+        pipeline: what to run.
+        parameters: those of the run, as plain values.
     """
     claims = []
     for name in {claim_of(node) for node in pipeline.nodes}:
@@ -55,13 +56,13 @@ def describe_refusal(error: HeldError) -> str:
     if error.survivors:
         pids = ", ".join(map(str, error.survivors))
         return (
-            f"The run that writes {what} in this variant ({who}) was killed, but processes it had started "
-            f"are still there: {pids}; end them, or {advise('they have')}."
+            f"The run that writes {what} in this variant ({who}) was killed, but processes it started "
+            f"are still running: {pids}; end them, or {advise('they have')}."
         )
     if error.writing:
         return f"Another run is writing {what} in this variant ({who}); {advise()}."
     other = "made with other parameters" if error.wanted.digest else "which this run would write"
-    return f"Another run in this variant ({who}) works with {what}, {other}; {advise()}."
+    return f"Another run in this variant ({who}) uses {what}, {other}; {advise()}."
 
 
 def advise(who: str = "it has") -> str:

@@ -1,4 +1,4 @@
-"""Locks of a run: what it writes has one writer at a time; a second one is refused and told who is first."""
+"""Locks of a run: what it writes has one writer at a time; a second is refused, and the first is named."""
 
 import atexit
 import logging
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 15.0  # for a run that works with the same: reading what is stored takes seconds
+_PATIENCE_SECONDS = 15.0  # waiting for a run of the same parameters: reading what is stored takes seconds
 _PAUSE_SECONDS = 0.2
 
 
@@ -44,13 +44,13 @@ class LockHooks:
 
     The results of a method are locked for the whole run. The prepared images and the dense run are locked
     until they are written, and shared from then on with runs of the same parameters. The report is locked
-    when its first node comes; a run waits for it, since hours of work must not be lost to a report.
+    before its first node; a run waits for it, because hours of work must not be lost to a report.
     """
 
     def __init__(self) -> None:
         self._locks: Locks | None = None
         self._process = 0
-        self._unsaved: dict[str, set[str]] = {}  # by lock that is to be shared: outputs still to come
+        self._unsaved: dict[str, set[str]] = {}  # by lock to be shared: outputs still to come
         self._turn = threading.RLock()  # nodes may run in threads
         self._catalog: CatalogProtocol | None = None
         self._warned = False
@@ -60,16 +60,16 @@ class LockHooks:
         self, run_params: dict[str, Any], pipeline: "Pipeline", catalog: "CatalogProtocol"
     ) -> None:
         """Take the locks, or refuse the run."""
-        self._release()  # Ctrl-C in a notebook, or a refusal by another hook, has ended a run without a word
+        self._release()  # Ctrl-C in a notebook, or a refusal by another hook, ends a run without notice
         dataset = catalog.get("checkpoints") if "checkpoints" in catalog else None
         if not isinstance(dataset, CheckpointsDataset):
             return
         wanted = {lock.name: lock for lock in find_claims(pipeline, to_plain(catalog.load("parameters")))}
         if "ParallelRunner" in str(run_params.get("runner")):
-            # Its workers call no hooks here, so nothing can be shared or taken on the way.
+            # Its workers call no hooks here, so nothing can be shared or taken during the run.
             wanted = {name: replace(lock, digest="") for name, lock in wanted.items()}
         else:
-            wanted.pop(REPORT, None)  # taken when its first node comes
+            wanted.pop(REPORT, None)  # taken before its first node
         self._locks, self._process, self._catalog = Locks(dataset.folder / "locks"), os.getpid(), catalog
         self._unsaved = {
             name: {output for node in pipeline.nodes if claim_of(node) == name for output in node.outputs}
@@ -87,7 +87,7 @@ class LockHooks:
 
     @hook_impl
     def before_node_run(self, node: "Node", inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """Lock the report before its first node, and leave out of it what another run is just making."""
+        """Lock the report before its first node, and leave out results that another run is making."""
         locks = self._own_locks()
         if locks is None or claim_of(node) != REPORT:
             return None
@@ -98,7 +98,7 @@ class LockHooks:
 
     @hook_impl
     def after_node_run(self, node: "Node", inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-        """Refuse to replace what other runs share: they would read something else all of a sudden."""
+        """Refuse to replace what other runs share: their inputs would change while they run."""
         locks, name = self._own_locks(), claim_of(node)
         if locks is None or self._catalog is None or not locks.has_joined(name):
             return
@@ -107,8 +107,8 @@ class LockHooks:
             path = self._path(key)
             if path in stored and stored[path] is not value:
                 raise RunRefusedError(
-                    f"Other runs of this variant work with {SHARED[name][0]} in {path}, and this run would "
-                    f"replace it by another; {advise('they have')}."
+                    f"Other runs of this variant use {SHARED[name][0]} in {path}, and this run would "
+                    f"replace it; {advise('they have')}."
                 )
 
     @hook_impl
@@ -126,7 +126,7 @@ class LockHooks:
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
-        """Release all, after the other hooks have cleared up."""
+        """Release all, after the other hooks have cleaned up."""
         self._release()
 
     @hook_impl(trylast=True)
@@ -162,7 +162,7 @@ class LockHooks:
                 return
 
     def _find_unfinished(self, locks: Locks, inputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Yield None for results that do not agree only because another run is making them anew."""
+        """Yield None for results that disagree only because another run is making them again."""
         for method in sorted({name.rpartition(".")[0] for name in inputs if name.endswith(".metrics")}):
             parts = {name: value for name, value in inputs.items() if name.rpartition(".")[0] == method}
             try:
@@ -186,7 +186,7 @@ class LockHooks:
         if not self._warned:
             self._warned = True
             logger.warning(
-                "Files cannot be locked here (%s): take care that no two runs write one variant.", error
+                "Files cannot be locked here (%s): make sure that no two runs write the same variant.", error
             )
 
     def _release(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lottery_pipeline.models.spec import ModelSpec
 
-_STANDING_IN = (3, 32, 32)  # channels, height and width of images that nobody has read yet
+_STANDING_IN = (3, 32, 32)  # channels, height and width of images not read yet
 
 
 def check_run(
@@ -40,7 +40,7 @@ def check_run(
     """Check a run before its first node.
 
     Args:
-        pipeline: what is to be run.
+        pipeline: what to run.
         catalog: where inputs are looked for.
         parameters: typed groups, as ``check_parameters`` returns them.
         pipelines: all registered pipelines, to say which one makes a missing file.
@@ -62,7 +62,7 @@ def check_run(
 
 
 def resolve_root(data: DataParameters, project: Path) -> DataParameters:
-    """Let a relative ``data.root`` start at the project folder, whatever folder the command is given in."""
+    """Resolve a relative ``data.root`` from the project folder, whatever folder the command runs in."""
     if data.root is None:
         return data
     return data.model_copy(update={"root": str(project / Path(data.root).expanduser())})
@@ -190,8 +190,8 @@ def _draw_network(model: ModelParameters) -> "nn.Module | None":
 def _stand_in_spec(model: ModelParameters) -> "ModelSpec | None":
     """Specify a built-in before its images are known; None for other networks, whose images may have to fit.
 
-    Ten classes and 32 x 32 pixels stand for the images: names of layers do not depend on that, and the number
-    of weights hardly.
+    Ten classes and 32 x 32 pixels stand in for the images: layer names do not depend on them, and the number
+    of weights hardly does.
     """
     from lottery_pipeline.models.names import BUILT_IN_MODELS
     from lottery_pipeline.models.spec import ModelSpec

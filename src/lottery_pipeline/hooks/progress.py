@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class ProgressHooks:
-    """Tells which node runs, and how long it took."""
+    """Logs which node runs, and how long it took."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -35,7 +35,7 @@ class ProgressHooks:
 
     @hook_impl
     def after_node_run(self, node: "Node") -> None:
-        """Tell the time of a node that took some."""
+        """Log the time of a node that took a second or more."""
         seconds = time.monotonic() - self._started.pop(node.name, time.monotonic())
         if seconds >= 1:
             logger.info("[%d/%d] %s: %.1f s", self._count, self._total, node.name, seconds)

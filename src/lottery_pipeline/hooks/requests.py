@@ -1,4 +1,4 @@
-"""Before the first node: a run that cannot end well is refused, in one sentence for each reason."""
+"""Before the first node: a run that cannot succeed is refused, with one sentence for each reason."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ class RunFailedError(click.ClickException):
 
 
 class RequestHooks:
-    """Refuses a run that cannot end well, before its first node."""
+    """Refuses a run that cannot succeed, before its first node."""
 
     def __init__(self) -> None:
         self._project = Path()
@@ -50,7 +50,7 @@ class RequestHooks:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Check that what the nodes need is there and that what they are asked for can be done."""
+        """Check that the nodes have what they need and can do what they are asked for."""
         from kedro.framework.project import pipelines
 
         try:
@@ -81,14 +81,14 @@ class RequestHooks:
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """Let a relative ``data.root`` start at the project folder."""
+        """Resolve a relative ``data.root`` from the project folder."""
         if "params:data" not in inputs:
             return None
         return {"params:data": resolve_root(inputs["params:data"], self._project)}
 
 
 def _trust_own_factory(model: str, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-    """Let the tickets of this run be built by the factory that this run itself names, and by no other."""
+    """Let only the factory that this run itself names build the tickets of this run."""
     for dataset in map(catalog.get, pipeline.datasets()):
         if isinstance(dataset, (TicketDataset, LadderDataset)) and is_factory(model):
             dataset.allow_factory = model

@@ -1,8 +1,8 @@
 """Methods: one entry for each way to find a ticket, and nothing else.
 
-A method is a pure function ``extract_<method>(search, options) -> Extraction``. Beside it there may be a
-``check_<method>(spec, options)``, which refuses before anything runs what cannot work; ``spec`` is None where
-the network is not known before its images are. It returns the number of the last rung, for a ladder.
+A method is a pure function ``extract_<method>(search, options) -> Extraction``. There may also be a
+``check_<method>(spec, options)``, which refuses what cannot work before anything runs; ``spec`` is None if
+the network is not known before its images. For a ladder it returns the number of the last rung.
 """
 
 from collections.abc import Callable

@@ -1,14 +1,14 @@
 """Edge-popup (Ramanujan et al., CVPR 2020, *What's Hidden in a Randomly Weighted Neural Network?*).
 
-The weights stand still at their initial values. Every weight has a score; in the forward pass the share
-``density`` of highest |score| in EACH LAYER is kept, and the gradient of the loss reaches the scores straight
-through that choice. A mask that makes a network of random weights accurate is the result.
+The weights stay at their initial values. Every weight has a score; in the forward pass the share ``density``
+of highest |score| in EACH LAYER is kept, and the gradient of the loss reaches the scores straight through
+that choice. The result is a mask that makes a network of random weights accurate.
 
-As in the authors' code: scores begin Kaiming-uniform with a = sqrt(5), SGD 0.1 with momentum 0.9, weight
+As in the authors' code: scores start Kaiming-uniform with a = sqrt(5), SGD 0.1 with momentum 0.9, weight
 decay 1e-4 and a cosine schedule, batch norm without weight and bias. Deviations: exactly k weights are kept
 over all layers (largest remainder); no augmentation; by default the weights are those of the dense run, so
-that the ticket compares with others (``signed_constant`` is the authors' best); the ticket is then trained,
-batch norm with the weight and bias of the start point.
+that the ticket can be compared with others (``signed_constant`` is the authors' best); the ticket is then
+trained, with batch norm's weight and bias of the start point.
 """
 
 import math
@@ -29,7 +29,7 @@ from lottery_pipeline.training.recipe import Recipe
 
 
 def extract_edge_popup(search: Search, options: FrozenWeightOptions) -> Extraction:
-    """Find a ticket by edge-popup; result and errors as of ``search_mask``, scores are |s|."""
+    """Find a ticket by edge-popup; result and errors as in ``search_mask``; scores are |s|."""
     return search_mask(
         "edge_popup",
         partial(make_learner, options.density),
@@ -43,7 +43,7 @@ def extract_edge_popup(search: Search, options: FrozenWeightOptions) -> Extracti
 
 
 def make_learner(density: float, network: GatedNetwork, recipe: Recipe, seed: int) -> ScoreLearner:
-    """Return the learner: signed scores, of which the largest of every layer open their gates."""
+    """Return the learner: signed scores; the largest of every layer open their gates."""
     sizes = {name: shape.numel() for name, shape in network.shapes.items()}
     counts = allocate_uniform(sizes, kept_count(density, sum(sizes.values())))
 

@@ -1,15 +1,15 @@
 """Gem-Miner (Sreenivasan et al., NeurIPS 2022, *Rare Gems: Finding Lottery Tickets at Initialization*).
 
-The weights stand still. Every weight has a probability that it is kept, and the forward pass rounds it at
-1/2; the gradient of the loss reaches it straight through the rounding. Every few epochs the weights of lowest
+The weights stay fixed. Every weight has a probability of being kept, and the forward pass rounds it at 1/2;
+the gradient of the loss reaches it straight through the rounding. Every few epochs the weights of lowest
 probability are dropped for good, exponentially down to the density.
 
 As in the authors' sample configuration: SGD 0.1 with momentum 0.9, L2 of 1e-4 on the probabilities, cosine,
 a pruning every five epochs, batch norm without weight and bias. Deviations: the probabilities are drawn from
-U(0, 1) and clamped to [0, 1], and the drop ranks all layers together (both not read in the authors' code);
-exactly k weights are kept, by probability, also where fewer would round to 1 (for that the authors restore
-weights); no augmentation; by default the weights are those of the dense run (``signed_constant`` is the
-authors'); the ticket is then trained by the recipe of all tickets.
+U(0, 1) and clamped to [0, 1], and the drop ranks all layers together (neither was read in the authors' code);
+exactly k weights are kept, by probability, even if fewer would round to 1 (the authors then restore weights);
+no augmentation; by default the weights are those of the dense run (``signed_constant`` is the authors'
+choice); the ticket is then trained by the recipe of all tickets.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from lottery_pipeline.training.result import State
 
 
 def extract_gem_miner(search: Search, options: GemMinerOptions) -> Extraction:
-    """Find a ticket by Gem-Miner; result and errors as of ``search_mask``.
+    """Find a ticket by Gem-Miner; result and errors as in ``search_mask``.
 
     Scores are the number of prunings a weight survived plus its probability.
     """
@@ -53,8 +53,8 @@ class GemLearner:
         options: density and pruning interval.
         images: number of training images.
         network: the frozen network.
-        recipe: of the search.
-        seed: of the first probabilities.
+        recipe: the search's recipe.
+        seed: determines the first probabilities.
     """
 
     columns = (*ScoreLearner.columns, "alive")
@@ -76,7 +76,7 @@ class GemLearner:
         return self._survived + self._learner.learnt
 
     def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:
-        """Prune where it is time to, then make a step within [0, 1]."""
+        """Prune if it is time to, then make a step within [0, 1]."""
         done, rest = divmod(number, self._interval)
         if rest == 0 and 0 < done < len(self._counts):  # the last pruning is the ticket's own selection
             self._prune(self._counts[done - 1])
@@ -94,11 +94,11 @@ class GemLearner:
         self._survived += self._alive
 
     def tensors(self) -> State:
-        """Return probabilities, momentum, and what was dropped when."""
+        """Return probabilities, momentum, and which weights were dropped when."""
         return {**self._learner.tensors(), "survived": self._survived, "alive": self._alive}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up a state of ``tensors()``."""
+        """Restore a state from ``tensors()``."""
         self._learner.load(tensors)
         self._survived.copy_(tensors["survived"])
         self._alive = tensors["alive"].to(self._survived.device)

@@ -37,13 +37,14 @@ def grasp_scores(
 ) -> Scores:
     """Score weights by theta (H g), g and H the gradient and the Hessian of the mean loss.
 
-    The paper removes the largest -theta (H g), whose removal would raise the norm of the gradient; negated,
-    the largest are kept. g and H are taken over all prunable weights, other parameters being constants, as in
-    the authors' code. The first pass sums g over the micro-batches; the second holds it constant and sums
-    H g = d<g, dL/dtheta>/dtheta. Deviation from the authors' code: the last layer is not drawn anew before.
+    The paper removes the largest -theta (H g), whose removal would raise the norm of the gradient. The scores
+    here are negated, so the largest are kept. g and H are taken over all prunable weights, with other
+    parameters constant, as in the authors' code. The first pass sums g over the micro-batches; the second
+    holds it constant and sums H g = d<g, dL/dtheta>/dtheta. Deviation from the authors' code: the last layer
+    is not drawn again before scoring.
 
     The model must be twice differentiable. Logits are divided by ``temperature``; ``absolute`` scores by the
-    magnitude. Other arguments and the errors are those in ``scoring``; scores are of either sign.
+    magnitude. Other arguments and the errors are those in ``scoring``; scores may have either sign.
     """
     labels = check_labels("GraSP", images, labels)
     with copied_tensors(model, masks, ignore_layers, by_batch=batch_statistics) as (weights, others):

@@ -20,7 +20,7 @@ def magnitude_scores(
     masks: Masks | None = None,
     ignore_layers: Iterable[str] = (),
 ) -> Scores:
-    """Score weights by |theta|; arguments and errors as in ``scoring``, images and labels are ignored."""
+    """Score weights by |theta|; arguments and errors as in ``scoring``; images and labels are ignored."""
     prunable = prunable_parameters(model, ignore_layers)
     scores = {name: weight.detach().abs() for name, weight in prunable.items()}
     if masks is not None:
@@ -30,5 +30,5 @@ def magnitude_scores(
 
 
 def extract_magnitude(search: Search, options: StartOptions) -> Extraction:
-    """Find a ticket by the magnitude of theta_0 or theta_k; errors as of ``extract_by_scores``."""
+    """Find a ticket by the magnitude of theta_0 or theta_k; errors as in ``extract_by_scores``."""
     return extract_by_scores("magnitude", magnitude_scores, search, options)

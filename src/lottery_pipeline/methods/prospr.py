@@ -32,12 +32,12 @@ def prospr_scores(
     first_order: bool = False,
     loss: Loss = cross_entropy,
 ) -> Scores:
-    """Score weights by |dL(theta_M) / dc| at c = 1, theta_M what M steps of SGD make of theta_0 c.
+    """Score weights by |dL(theta_M) / dc| at c = 1, where theta_M is theta_0 c after M steps of SGD.
 
     Every parameter that can be trained takes part in the steps; c gates the prunable weights alone. Batch
     norm normalises by the batch. All M steps are differentiated through, so their graphs are in memory
-    together. Deviation from the authors' code: that treats the first step of the momentum as a constant, here
-    it has its gradient like the others.
+    together. Deviation: the authors' code treats the first step of the momentum as a constant; here it has
+    its gradient like the others.
 
     Args:
         model: pixels in [0, 1] -> logits; stays as it is.
@@ -46,7 +46,7 @@ def prospr_scores(
         ignore_layers: patterns of layers that are never pruned.
         learning_rate: of the steps.
         momentum: of the steps.
-        first_order: take the gradient of every step for a constant: cheaper, another ranking.
+        first_order: treat the gradient of every step as a constant: cheaper, but another ranking.
         loss: (logits, labels) -> mean over the images it is given.
 
     Returns:
@@ -57,7 +57,7 @@ def prospr_scores(
         ModelError: nothing is left to prune.
     """
     if not batches:
-        raise TicketError("ProsPr needs at least one batch, that of its loss")
+        raise TicketError("ProsPr needs at least one batch, the one for its loss")
     with copied_tensors(model, None, ignore_layers, by_batch=True) as (weights, others):
         gates = {name: torch.ones_like(weight, requires_grad=True) for name, weight in weights.items()}
         parameters = {name: weight.detach() * gates[name] for name, weight in weights.items()}

@@ -32,14 +32,14 @@ def random_scores(
     allocation: Allocation = "erk",
     vgg: bool = False,
 ) -> Scores:
-    """Draw scores of which the k highest are a random mask with the layer densities of an allocation.
+    """Draw scores whose k highest form a random mask with the layer densities of an allocation.
 
     Args:
         weights: only their shapes count, in forward order.
         k: number of weights to keep in all.
-        seed: of the draw.
-        allocation: as of ``RandomOptions``.
-        vgg: smart ratios are those for VGG.
+        seed: determines the draw.
+        allocation: as in ``RandomOptions``.
+        vgg: use the smart ratios for VGG.
 
     Returns:
         Uniform in [0, 1), float64, on the CPU; with an allocation by layers 1 is added to what a layer keeps.
@@ -59,7 +59,7 @@ def random_scores(
 
 
 def allocate(weights: Mapping[str, Tensor], k: int, allocation: Allocation, *, vgg: bool) -> dict[str, int]:
-    """Return how many of k weights each layer keeps; arguments and errors as of ``random_scores``."""
+    """Return how many of k weights each layer keeps; arguments and errors as in ``random_scores``."""
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     if allocation == "erk":
         return allocate_erk(shapes, k)
@@ -69,7 +69,7 @@ def allocate(weights: Mapping[str, Tensor], k: int, allocation: Allocation, *, v
 
 
 def extract_random(search: Search, options: RandomOptions) -> Extraction:
-    """Draw a random ticket, on the CPU whatever the device; errors as of ``extract_by_scores``."""
+    """Draw a random ticket, on the CPU whatever the device; errors as in ``extract_by_scores``."""
 
     def draw(model: nn.Module, *, ignore_layers: Iterable[str], **_: Masks) -> Scores:
         weights, vgg = prunable_parameters(model, ignore_layers), "vgg" in search.dense.spec.name

@@ -28,13 +28,14 @@ def synflow_scores(
 ) -> Scores:
     """Score weights by |theta dR / dtheta|, R the sum of the outputs for one image of ones.
 
-    The network is the one with every parameter replaced by its magnitude, biases and batch-norm affine too,
-    in evaluation mode, with batch-norm statistics of mean 0 and variance 1 and without the normalisation of
-    its input; all of it in float64, since products over many layers leave the range of float32. Only copies
-    are changed, so there is no sign to restore. Deviation from the authors' code: that computes in float32
-    and with the running statistics, which are 0 and 1 at initialisation alone.
+    Every parameter of the network is replaced by its magnitude, biases and batch-norm affine too. The network
+    is in evaluation mode, has batch-norm statistics of mean 0 and variance 1, and does not normalise its
+    input. Everything is in float64, since products over many layers leave the range of float32. Only copies
+    are changed, so there is no sign to restore. Deviation: the authors' code computes in float32 and with the
+    running statistics, which are 0 and 1 only at initialisation.
 
-    Arguments and errors are those in ``scoring``; of the images only the shape counts, labels are ignored.
+    Arguments and errors are those in ``scoring``; only the shape of the images counts, and labels are
+    ignored.
 
     Returns:
         float64, 0 or more; on the CPU where the model's device (mps) has no float64.

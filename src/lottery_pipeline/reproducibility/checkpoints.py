@@ -1,4 +1,4 @@
-"""Checkpoints: long computations saved under their fingerprint, so that a killed run goes on where it was."""
+"""Checkpoints: long computations saved under their fingerprint, so a killed run resumes where it was."""
 
 import json
 import logging
@@ -28,12 +28,12 @@ class Checkpoints:
 
     A file is replaced atomically, so a kill at any moment leaves the old one or the new one. What a killed
     process left half-written is removed when the same computation starts again, or by any save an hour later.
-    Several runs may use one folder: none removes what another process is writing or may come back to.
+    Several runs may use one folder: none removes what another process is writing or may resume from.
 
     Attributes:
         folder: where the files lie; made when the first is written.
         interval_seconds: least time between two saves of unfinished work (``is_due``).
-        limit: most files kept; the oldest go first, those that another process uses not at all.
+        limit: largest number of files kept; the oldest go first, but never those that another process uses.
     """
 
     def __init__(self, folder: str | Path, *, interval_seconds: float = 15.0, limit: int = 16) -> None:
@@ -45,10 +45,10 @@ class Checkpoints:
         self._marks = FileMarks()
 
     def path(self, fingerprint: str) -> Path:
-        """Where the checkpoint of this fingerprint lies.
+        """Return the path of the checkpoint of this fingerprint.
 
         Raises:
-            ValueError: this is no fingerprint (64 lower-case hexadecimal characters).
+            ValueError: this is not a fingerprint (64 lower-case hexadecimal characters).
         """
         if not _FINGERPRINT.fullmatch(fingerprint):
             raise ValueError(f"a checkpoint is named by 64 hexadecimal characters, not {fingerprint!r}")
@@ -62,8 +62,8 @@ class Checkpoints:
         """Read the checkpoint of a computation.
 
         Returns:
-            Tensors on the CPU and the record, as they were saved; None where there is no usable file. A
-            broken or foreign file is reported as a warning and the computation starts anew.
+            Tensors on the CPU and the record, as they were saved; None if there is no usable file. A broken
+            or foreign file gives a warning, and the computation starts over.
         """
         path = self.path(fingerprint)
         self._used.add(fingerprint)
@@ -84,7 +84,7 @@ class Checkpoints:
         except FileNotFoundError:  # another process has just removed it
             return None
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            logger.warning("The checkpoint %s cannot be used (%s); starting anew.", path, error)
+            logger.warning("The checkpoint %s cannot be used (%s); starting over.", path, error)
             return None
         self._marks.mark(path)
         return tensors, record
@@ -93,7 +93,7 @@ class Checkpoints:
         """Write a checkpoint atomically and remove the oldest beyond the limit.
 
         Args:
-            fingerprint: of the computation.
+            fingerprint: that of the computation.
             tensors: its state; may be on any device and share memory.
             record: plain JSON; ``finished: True`` marks a result.
 
@@ -130,19 +130,19 @@ class Checkpoints:
 
     def _remove_oldest(self, keep: Path) -> None:
         now = time.time()
-        # What begins with .tmp are unfinished files of safetensors itself.
+        # Files that begin with .tmp are unfinished files of safetensors itself.
         for path in [*self.folder.glob(".*.safetensors.*.tmp"), *self.folder.glob(".tmp*")]:
             if now - _modified(path) > _STALE_SECONDS:
                 path.unlink(missing_ok=True)
         others = [path for path in self.folder.glob("*.safetensors") if path != keep]
-        # What this run does not need goes before what it may come back to.
+        # Files that this run does not need go before those it may resume from.
         others.sort(key=lambda path: (path.stem in self._used, _modified(path)), reverse=True)
         for path in others[max(self.limit - 1, 0) :]:
             _remove(path)
 
 
 def _remove(path: Path) -> None:
-    """Remove a checkpoint, unless another process may come back to it."""
+    """Remove a checkpoint, unless another process may resume from it."""
     if not is_used_elsewhere(path):
         path.unlink(missing_ok=True)
 

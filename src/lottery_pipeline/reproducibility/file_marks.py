@@ -13,7 +13,7 @@ _all_marks: "weakref.WeakSet[FileMarks]" = weakref.WeakSet()
 
 
 class FileMarks:
-    """Marks of one owner; they go with it."""
+    """Marks of one owner; they end with it."""
 
     def __init__(self) -> None:
         self._descriptors: dict[Path, int] = {}
@@ -21,32 +21,32 @@ class FileMarks:
         _all_marks.add(self)
 
     def __reduce__(self) -> tuple[type["FileMarks"], tuple[()]]:
-        return FileMarks, ()  # open files are those of one process
+        return FileMarks, ()  # open files belong to one process
 
     def mark(self, path: Path) -> None:
         """Mark a file as it is now; one that is replaced must be marked again."""
         self.unmark(path)
         try:
             descriptor = os.open(path, os.O_RDWR)
-        except OSError:  # gone, or not ours to change: nobody is kept from anything
+        except OSError:  # gone, or not ours to change: there is nothing to mark
             return
         self._descriptors[path] = descriptor
         try:
-            try_lock(descriptor, shared=True, wait=True)  # for one who asks, which takes no time
+            try_lock(descriptor, shared=True, wait=True)  # a check by another process takes no time
         except NoLocksError:
             self.unmark(path)
 
     def unmark(self, path: Path) -> None:
-        """Take a mark away, if there is one."""
+        """Remove a mark, if there is one."""
         descriptor = self._descriptors.pop(path, None)
         if descriptor is not None:
             os.close(descriptor)
 
 
 def is_used_elsewhere(path: Path) -> bool:
-    """Whether another process has marked a file; the answer is no where files cannot be locked.
+    """Whether another process has marked a file; False if files cannot be locked.
 
-    The marks of this process are taken away: who asks is about to remove the file.
+    The marks of this process are removed, because the caller is about to remove the file.
     """
     for marks in list(_all_marks):
         marks.unmark(path)

@@ -13,7 +13,7 @@ _WRITER = re.compile(r"\.(?P<pid>[0-9]{1,9})@(?P<host>.+)\.[^.]+\.tmp$")
 
 @contextmanager
 def replace_atomically(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary sibling of ``path``; it takes its place when the block ends well.
+    """Yield a temporary sibling of ``path``; it replaces ``path`` when the block ends well.
 
     The parent folder is made; the temporary file is removed when the block raises. Its name says which
     process writes it, so that others can tell a file being written from one that a kill has left.
@@ -40,21 +40,21 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
 def is_left_over(temporary: Path) -> bool:
     """Whether a temporary file of ``replace_atomically`` is known to have no writer any more."""
     writer = _WRITER.search(temporary.name)
-    if writer is None:  # of a version that did not name its process
+    if writer is None:  # written by a version that did not name its process
         return True
     return writer["host"] == socket.gethostname() and not is_running(int(writer["pid"]))
 
 
 def is_running(pid: int) -> bool:
     """Whether a process of this machine is running."""
-    if os.name == "nt":  # there, signal 0 is no question but a signal
+    if os.name == "nt":  # there, signal 0 is a real signal, not a check
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # somebody else's
+        return True  # another user's
     return True
 
 

@@ -1,4 +1,4 @@
-"""Files under ``flock``, and what stands in them: who holds the lock, a JSON line for each process."""
+"""Files under ``flock``, and what they contain: who holds the lock, a JSON line for each process."""
 
 import errno
 import json
@@ -34,13 +34,13 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the process is known to be dead; of other machines one cannot know."""
+        """Whether the process is known to be dead; on other machines this cannot be known."""
         return self.host == socket.gethostname() and not is_running(self.pid)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """Open a lock file, which is made where there is none, and close it."""
+    """Open a lock file, made if there is none, and close it at the end."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         yield descriptor
@@ -52,9 +52,9 @@ def try_lock(descriptor: int, *, shared: bool, wait: bool = False) -> bool:
     """Lock an open file.
 
     Args:
-        descriptor: of the file.
-        shared: several may hold it, none of them alone.
-        wait: until it is free.
+        descriptor: descriptor of the file.
+        shared: several may hold it, none exclusively.
+        wait: wait until it is free.
 
     Returns:
         Whether that was possible.
@@ -96,7 +96,7 @@ def write_holders(descriptor: int, holders: list[Holder]) -> None:
 
 
 def find_users(descriptor: int) -> list[int]:
-    """Return the processes of this machine that have a file open, this one left out; Linux alone tells."""
+    """Return the processes of this machine that have a file open, except this one; only Linux can tell."""
     wanted = os.fstat(descriptor)
     users = []
     for process in _list(Path("/proc")):
@@ -113,5 +113,5 @@ def find_users(descriptor: int) -> list[int]:
 def _list(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:  # no such system, a process that has ended, or one of another user
+    except OSError:  # not Linux, a process that has ended, or one of another user
         return []

@@ -2,7 +2,7 @@
 
 A lock is a file under ``flock``: the system frees it when the last process that has it open is gone, however
 that process ended. Workers that were forked from a run share its open files, so a lock stays held while one
-of them lives. The file also says who holds it, one JSON line for each process, for the sentence of a refusal.
+of them lives. The file also says who holds it, one JSON line for each process, for the message of a refusal.
 """
 
 import os
@@ -32,9 +32,9 @@ class Wanted:
 
     Attributes:
         name: of the lock file.
-        what: is written, in words.
-        digest: of the parameters that determine it, where several runs may use it at the same time; runs of
-            one digest join each other once the first has written it.
+        what: what is written, in words.
+        digest: digest of the parameters that determine it, if several runs may use it at the same time; runs
+            with the same digest may join once the first has written it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class HeldError(Exception):
 
     Attributes:
         wanted: the lock.
-        holders: those who hold it, first the first.
+        holders: the processes that hold it, in the order in which they took it.
         survivors: processes that have it open although all holders are dead: their workers.
         writing: whether it is held by a writer; otherwise by runs that work with something else.
     """
@@ -61,7 +61,7 @@ class Locks:
     """The locks that one run holds in one folder. Not for use by several threads at a time.
 
     Args:
-        folder: of the lock files; made when the first lock is taken.
+        folder: where the lock files lie; made when the first lock is taken.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -146,7 +146,7 @@ class Locks:
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        """Keep other processes from changing locks of this folder meanwhile: it takes milliseconds."""
+        """Keep other processes from changing locks of this folder meanwhile; this takes milliseconds."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with opened(self._folder / "guard.lock") as descriptor:
             try_lock(descriptor, shared=False, wait=True)

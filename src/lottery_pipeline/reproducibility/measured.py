@@ -1,7 +1,7 @@
 """Records that keep what was measured apart from what was computed.
 
 A computation can be done again to the last bit; what a clock, a meter or an allocator gives cannot. A record
-holds all of the latter in one field: two runs compare by all the rest.
+keeps the latter in one field, so two runs can be compared by the rest.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,11 +17,11 @@ def set_apart(record: Mapping[str, Any], names: Collection[str]) -> Record:
 
     Args:
         record: without that field.
-        names: of what was measured: values of the record, and columns of the tables in it.
+        names: what was measured: values of the record, and columns of its tables.
 
     Returns:
-        The record. A table, a list of rows, leaves its measured columns in ``measured`` under its own name,
-        row by row.
+        The record. The measured columns of a table (a list of rows) are in ``measured`` under the table's
+        name, row by row.
     """
     computed: Record = {}
     measured: Record = {}

@@ -17,7 +17,7 @@ def take_pixels(images: ImageSet, indices: Tensor, device: torch.device) -> tupl
 def draw_calibration(
     images: ImageSplits, *, per_class: int, seed: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Draw training images, the same for every method at one seed; a small class gives all it has."""
+    """Draw training images, the same for every method at one seed; a small class gives all its images."""
     labels = images.train.labels.cpu()
     chosen = []
     for label in range(images.num_classes):

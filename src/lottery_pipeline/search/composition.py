@@ -1,8 +1,8 @@
-"""Composition: a ticket that starts from a ticket, such as CTS on what a layer ticket has left.
+"""Composition: a ticket within a ticket, such as CTS on what a layer ticket keeps.
 
-The parent is a physically smaller network. It is trained like a dense network (``pretrain_parent``), so that
-it has a theta_0, a theta_k and a theta_T of its own; every method then works on it as it does on the dense
-run, and ``adopt`` writes the whole chain into the result.
+The parent is a physically smaller network. It is trained like a dense network (``pretrain_parent``), which
+gives it its own theta_0, theta_k and theta_T. Every method then works on it as on the dense run, and
+``adopt`` writes the whole chain into the result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,21 +33,21 @@ def pretrain_parent(
     on_record: OnRecord | None = None,
     stored: DenseRun | None = None,
 ) -> DenseRun:
-    """Train a parent ticket as a dense network: the dense run that a method on top of it begins with.
+    """Train a parent ticket as a dense network: the dense run that a method on top of it starts from.
 
     Args:
         parent: a ticket that keeps every weight of its (smaller) network and starts at step 0.
         images: those it was made from.
-        recipe: of this training, of the method on top, and of the retraining.
+        recipe: for this training, the method on top, and the retraining.
         rewind_epoch: k of the parent's own theta_k.
-        seed: of the run.
+        seed: the run's seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         checkpoints: to survive interruptions.
         on_record: called with every history row.
-        stored: an earlier result, returned as it is when it is the one that would be computed.
+        stored: an earlier result; returned unchanged if it is the one that would be computed.
 
     Raises:
-        TicketError: the ticket is masked, starts late, is trained already, or is of other images.
+        TicketError: the ticket is masked, starts late, is trained already, or belongs to other images.
     """
     check_ticket(parent, images)
     if parent.header.kind != "ticket":
@@ -88,21 +88,21 @@ def adopt(
     search_seconds: float = 0.0,
     search_parts: Sequence[Mapping[str, Any]] = (),
 ) -> Extraction:
-    """Write a parent into what a method has found on top of it.
+    """Record a parent in what a method has found on top of it.
 
     Args:
-        found: by the method on ``parent_run``.
+        found: what the method found on ``parent_run``.
         parent: the parent ticket.
-        parent_run: what ``pretrain_parent`` made of it. Where the child starts from its theta_k, the training
-            up to there counts as search: nobody has paid for it yet, as one has for the dense run's theta_k.
+        parent_run: what ``pretrain_parent`` made of it. If the child starts from its theta_k, the training up
+            to there counts as search: unlike the dense run's theta_k, it has not been paid for yet.
         dense: the dense run that the parent was found in.
-        search_epochs: what finding the parent took.
-        search_seconds: its time.
-        search_parts: what it consists of, where that is more than one thing.
+        search_epochs: cost of finding the parent.
+        search_seconds: time it took.
+        search_parts: its parts, if there is more than one.
 
     Returns:
-        The same ticket as ``<parent>><method>``, the dense run its dense parent, with the costs of both
-        steps. A ladder is left out: its rungs would be of another D than the leaderboard's.
+        The same ticket, named ``<parent>><method>``, with the dense run as its dense parent and the costs of
+        both steps. A ladder is left out: its rungs would have another D than the leaderboard.
     """
     ticket = found.ticket
     share = ticket.header.rewind_step / parent_run.history[-1]["step"]

@@ -41,17 +41,17 @@ class Search:
     Attributes:
         images: those the dense run was trained on; searches see the training part.
         dense: the dense run: theta_0, theta_k, theta_T and the model they belong to.
-        recipe: of the trainings inside a search, and of the retraining after it.
-        seed: of the run; every draw of the search is derived from it.
+        recipe: for the trainings inside a search and the retraining after it.
+        seed: the run's seed; every draw of the search is derived from it.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         checkpoints: where unfinished work is saved and resumed from; None saves nothing.
         on_record: called as ``on_record(part, row)`` while the search runs, for example with ``"round_03"``
-            and a history row; after a resume the rows from before come again, in order.
-        allow_factory: the trusted ``package.module:factory``, where the model is one.
-        match: the network of a ticket whose size the one to be found shall have.
+            and a history row; after a resume the earlier rows come again, in order.
+        allow_factory: the trusted ``package.module:factory``, if the model is one.
+        match: the network of another ticket, whose size the new ticket must have.
 
     Raises:
-        TicketError: the dense run is of other images.
+        TicketError: the dense run belongs to other images.
     """
 
     images: ImageSplits
@@ -69,7 +69,7 @@ class Search:
 
     @property
     def place(self) -> torch.device:
-        """The device, chosen."""
+        """The chosen device."""
         return pick_device(self.device)
 
     def start(self, start: Start) -> StartPoint:
@@ -92,7 +92,7 @@ class Search:
 
         Args:
             computation: its name.
-            **determinants: plain JSON of all else that determines it: options, recipe, start weights.
+            **determinants: everything else that determines it, as plain JSON: options, recipe, start weights.
         """
         return fingerprint(
             {
@@ -118,7 +118,7 @@ class Search:
             method: its name.
             masks: bool by prunable parameter name.
             start: where the ticket starts from.
-            spec: its network, where that is not the dense one.
+            spec: its network, if that is not the dense one.
 
         Raises:
             TicketError: masks or weights do not fit the network, or no weight is kept.
@@ -146,14 +146,13 @@ class Extraction:
 
     Attributes:
         ticket: what was found, not yet trained.
-        search_epochs: cost of the search beyond the start point in epochs of training: a pass over the
-            training images counts by its forward and backward passes, of which a training step has three
-            forward passes' worth.
-        search_seconds: their time.
-        ladder: all rungs, where the method is iterative.
+        search_epochs: cost of the search beyond the start point, in epochs of training. Forward and backward
+            passes are counted; a training step is worth three forward passes.
+        search_seconds: time it took.
+        ladder: all rungs, if the method is iterative.
         trace: rows written during the search, for IMP one per epoch with its ``round``.
-        scores: what the mask was made from, higher = keep; None for IMP, which ranks anew in every round.
-        parts: name, epochs and seconds of what the search consists of, where that is more than one thing.
+        scores: what the mask was made from, higher = keep; None for IMP, which ranks again in every round.
+        parts: name, epochs and seconds of each part of the search, if there is more than one.
     """
 
     ticket: Ticket
@@ -171,5 +170,5 @@ class Extraction:
         return {**costs, "search_parts": self.parts} if self.parts else costs
 
     def record(self) -> dict[str, Any]:
-        """Return the costs as they are stored, the seconds apart in ``measured``."""
+        """Return the costs as they are stored, with the seconds apart in ``measured``."""
         return set_apart(self.costs, ("search_seconds", *CLOCK_COLUMNS))

@@ -16,7 +16,7 @@ from lottery_pipeline.training.result import State
 
 
 def signed_constant(weight: Tensor) -> Tensor:
-    """Give every weight the magnitude sqrt(2 / fan_in) of its layer, and leave it its sign.
+    """Give every weight the magnitude sqrt(2 / fan_in) of its layer, and keep its sign.
 
     Ramanujan et al. 2020: the best of their initialisations. A weight of 0 becomes positive.
     """
@@ -25,7 +25,7 @@ def signed_constant(weight: Tensor) -> Tensor:
 
 
 def weight_change(options: FrozenWeightOptions) -> Callable[[Tensor], Tensor]:
-    """Return what the options make of a layer's start weights."""
+    """Return the change that the options make to a layer's start weights."""
     return signed_constant if options.weights == "signed_constant" else torch.clone
 
 
@@ -44,10 +44,10 @@ class ScoreLearner:
 
     Args:
         network: the frozen network.
-        recipe: of the search.
-        scores: where they begin, [D].
-        open_gates: scores to gates [D], 0 or 1, whose gradient reaches the scores straight through.
-        rank: learnt scores to those that weights are ranked by, higher = keep.
+        recipe: the search's recipe.
+        scores: their initial values, [D].
+        open_gates: turns scores into gates [D], 0 or 1, with a straight-through gradient.
+        rank: turns learnt scores into those that rank the weights, higher = keep.
     """
 
     columns = ("objective",)
@@ -67,16 +67,16 @@ class ScoreLearner:
 
     @property
     def scores(self) -> Tensor:
-        """What weights are ranked by, [D]."""
+        """The scores that rank the weights, [D]."""
         return self._rank(self.learnt)
 
     @property
     def learnt(self) -> Tensor:
-        """The scores as they are learnt, [D]; no copy."""
+        """The scores as they are learnt, [D]; not a copy."""
         return self._scores.detach()
 
     def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:  # noqa: ARG002
-        """Take the gradient of the cross-entropy by the scores, and move them."""
+        """Take the gradient of the cross-entropy with respect to the scores, and move them."""
         logits = self._network(inputs, self._network.weights * self._open_gates(self._scores))
         loss = F.cross_entropy(logits, labels)
         (self._scores.grad,) = torch.autograd.grad(loss, self._scores)
@@ -88,7 +88,7 @@ class ScoreLearner:
         return {"scores": self.learnt, **self._optimiser.tensors()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up a state of ``tensors()``."""
+        """Restore a state from ``tensors()``."""
         with torch.no_grad():
             self._scores.copy_(tensors["scores"])
         self._optimiser.load(tensors)

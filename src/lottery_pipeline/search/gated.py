@@ -1,7 +1,7 @@
-"""A network whose prunable weights are replaced in every forward pass while its own stand still.
+"""A network whose prunable weights are replaced in every forward pass; its own weights stay fixed.
 
-What is learnt lies in flat vectors over all prunable weights, in layer order and C order inside a layer: the
-order in which ties are broken, too.
+What is learnt lies in flat vectors over all prunable weights, in layer order, and in C order inside a layer.
+Ties are broken in the same order.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ class GatedNetwork:
         shapes: of the prunable weights, by parameter name.
         weights: theta, float32 [D]; a copy, on the model's device.
         others: every other parameter by its name inside the network, detached.
-        normalise: the input normalisation, which the batches do on the way; None where the network does it.
+        normalise: the input normalisation, which the batches apply; None if the network applies it.
 
     Args:
-        model: what ``build_model`` returned; its modes are the caller's business.
+        model: what ``build_model`` returned; the caller sets its modes.
         ignore_layers: layers that are never pruned.
-        precision: of the network's arithmetic; logits are float32.
-        affine: whether batch norm uses its weight and bias, or 1 and 0 in their place.
+        precision: that of the network's arithmetic; logits are float32.
+        affine: whether batch norm uses its weight and bias, or 1 and 0 instead.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class GatedNetwork:
         """Return logits [N, classes], float32.
 
         Args:
-            inputs: as the network wants them: normalised where ``normalise`` is not None.
+            inputs: as the network expects them: normalised if ``normalise`` is not None.
             weights: flat prunable weights [D] to compute with.
-            others: the other parameters, where they are not ``self.others``.
+            others: the other parameters, if not ``self.others``.
         """
         parts = {name.removeprefix(self._prefix): part for name, part in self.split(weights).items()}
         with autocast(weights.device, self._precision):

@@ -46,16 +46,16 @@ def search_mask(
         method: its name.
         make_learner: called as ``make_learner(network, recipe of the search, seed)``.
         search: what the search is given.
-        options: of the method.
-        recipe: optimiser, schedule and so on of what is learnt.
+        options: the method's options.
+        recipe: optimiser, schedule and so on for what is learnt.
         passes: cost of a step in forward passes; a training step has three.
-        scope: over which weights scores are ranked at the end.
-        change_weights: what becomes of the prunable start weights before the search; the ticket has these.
+        scope: which weights are ranked together at the end.
+        change_weights: changes the prunable start weights before the search; the ticket has the changed ones.
         affine: whether batch norm keeps its weight and bias during the search.
 
     Raises:
         DensityError: the density keeps no weight.
-        DivergenceError: the search has left the finite numbers.
+        DivergenceError: a number of the search is not finite.
     """
     images, ignored, place = search.images, search.dense.spec.ignore_layers, search.place
     start = search.start(options.start)
@@ -109,11 +109,11 @@ def search_recipe(
     """Return the recipe of a search: no augmentation, its length counted in epochs of the training.
 
     Args:
-        options: of the search.
-        recipe: of the training whose epochs ``short``, ``half`` and ``long`` are parts of.
+        options: the search's options.
+        recipe: the training's recipe; ``short``, ``half`` and ``long`` are parts of its epochs.
         images: number of training images.
-        changes: optimiser, schedule and so on. A ``step`` schedule without milestones falls at
-            round(0.88 E) of E epochs, or at 0.88 E where rounding would put that at an end of the search.
+        changes: optimiser, schedule and so on. A ``step`` schedule without milestones drops at round(0.88 E)
+            of E epochs, or at 0.88 E if rounding would move that to either end of the search.
     """
     epochs = recipe.total_steps(images) / recipe.steps_per_epoch(images)
     length = options.length

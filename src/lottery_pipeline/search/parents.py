@@ -11,7 +11,7 @@ def check_dense_run(dense: DenseRun, images: ImageSplits) -> None:
     """Refuse a dense run of other images.
 
     Raises:
-        TicketError: it was trained on another data set; computing on would give nonsense.
+        TicketError: it was trained on another data set; continuing would give nonsense.
     """
     if dense.images_fingerprint != images.fingerprint:
         raise TicketError(

@@ -1,4 +1,4 @@
-"""From scores at a start point to a ticket: what all methods share that do not train while they search."""
+"""From scores at a start point to a ticket: shared by all methods that do not train while they search."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,13 +17,13 @@ from lottery_pipeline.sparsity.selection import Scores
 def extract_by_gradients(
     method: str, score: Callable[..., Scores], search: Search, options: SaliencyOptions, *, passes: float
 ) -> Extraction:
-    """Make a ticket from scores of calibration images; else as ``extract_by_scores``.
+    """Make a ticket from scores of calibration images; otherwise like ``extract_by_scores``.
 
     Args:
         method: its name.
         score: ``snip_scores`` or another function of the same arguments.
         search: what the search is given.
-        options: of the method.
+        options: the method's options.
         passes: cost of one round in passes, forward and backward, over the calibration images.
     """
     per_class = options.images_per_class
@@ -54,16 +54,17 @@ def extract_by_scores(
 
     Args:
         method: its name.
-        score: called as ``score(model, masks=masks, ignore_layers=patterns)``, the model at the start point.
+        score: called as ``score(model, masks=masks, ignore_layers=patterns)``, with the model at the start
+            point.
         search: what the search is given.
         options: density and start point.
         rounds: n; round r leaves floor(density**(r / n) D) weights, out of those of round r - 1.
-        images_per_round: cost of one round, in images that a training step goes forward and backward with.
+        images_per_round: cost of one round, in images of a training step, forward and backward.
 
     Returns:
-        The ticket; its trace has a row per round. ``scores`` are those of the only round; of several rounds
-        they are ranks from 1, the first removed, to D: by rounds survived, then by the last score. At density
-        1 nothing is scored and they are None.
+        The ticket; its trace has a row per round. After one round ``scores`` are the scores of that round.
+        After several they are ranks from 1, the first removed, to D: by rounds survived, then by the last
+        score. At density 1 nothing is scored and they are None.
 
     Raises:
         DensityError: the density keeps no weight.

@@ -1,4 +1,4 @@
-"""Rounds of scoring a masked network and keeping the highest: progress, and going on after a kill."""
+"""Rounds of scoring a masked network and keeping the highest: progress, and resuming after a kill."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ class ScoreRounds:
         survived: 1 + rounds that each weight has survived, int32.
         scores: the last score of each weight; None before the first round.
         number: rounds done.
-        seconds: what they took, those before a kill included.
+        seconds: time they took, including the time before a kill.
     """
 
     masks: Masks
@@ -36,7 +36,7 @@ class ScoreRounds:
     seconds: float = 0.0
 
     def final_scores(self) -> Scores | None:
-        """Return the scores of the only round; of several, ranks from 1 (removed first) to D; on the CPU."""
+        """Return the scores of a single round; of several, ranks from 1 (removed first) to D. On the CPU."""
         if self.scores is None:
             return None
         scores = {name: value.cpu() for name, value in self.scores.items()}
@@ -52,18 +52,18 @@ def remove_in_rounds(
     fingerprint: str,
     checkpoints: Checkpoints | None,
 ) -> ScoreRounds:
-    """Score, keep the highest, and again, until the last count is left.
+    """Score and keep the highest, round after round, until the last count is left.
 
     Args:
         method: its name, for the log.
         score: masks of what is left -> scores of it, higher = keep.
-        masks: of the start; say where all that follows lies, too.
+        masks: the masks to start from; everything that follows lies on their device.
         counts: weights that are left after each round.
-        fingerprint: of the whole computation.
+        fingerprint: that of the whole computation.
         checkpoints: where unfinished rounds are kept; None keeps none.
 
     Returns:
-        The state after the last round; the same bits, on a CPU, as without a kill.
+        The state after the last round; on a CPU the same bits as without a kill.
     """
     rounds = _resume(method, masks, fingerprint, checkpoints)
     before, started = rounds.seconds, time.perf_counter()
@@ -87,7 +87,7 @@ def remove_in_rounds(
 
 
 def rank_removals(survived: dict[str, Tensor], scores: Scores) -> Scores:
-    """Rank weights by (rounds survived, score), of equals the first highest, as ``keep_top_k`` has it."""
+    """Rank weights by (rounds survived, score); among equals the first is highest, as in ``keep_top_k``."""
     flat = torch.cat([value.flatten() for value in scores.values()])
     rounds = torch.cat([survived[name].cpu().flatten() for name in scores])
     order = flat.argsort(descending=True, stable=True)
@@ -113,5 +113,5 @@ def _resume(method: str, masks: Masks, fingerprint: str, checkpoints: Checkpoint
         {name: tensors[f"{kind}/{name}"].to(mask.device) for name, mask in masks.items()}
         for kind in ("masks", "survived", "scores")
     )
-    logger.info("%s goes on after round %d.", method, record["number"])
+    logger.info("%s resumes after round %d.", method, record["number"])
     return ScoreRounds(masks, survived, scores, record["number"], record["seconds"])

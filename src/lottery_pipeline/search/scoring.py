@@ -1,19 +1,19 @@
-"""How weights are scored without a trace in the model: what SNIP, GraSP, SynFlow and ProsPr share.
+"""How weights are scored without leaving a trace in the model: what SNIP, GraSP, SynFlow and ProsPr share.
 
 A score function is pure: (model, images, labels, ...) -> ``Scores``, higher = keep. It computes with copies
-of the model's tensors, so that parameters, buffers, modes, ``requires_grad``, gradients and the default
-random generators are afterwards as they were, also after an error.
+of the model's tensors, so parameters, buffers, modes, ``requires_grad``, gradients and the default random
+generators are unchanged afterwards, also after an error.
 
 Arguments that score functions share:
     model: pixels in [0, 1] -> logits; stays as it is.
     images: [N, C, H, W] on the model's device.
     labels: int64 [N].
-    masks: what is scored is the masked network, and masked weights score 0; None is all ones.
+    masks: the masked network is scored, and masked weights score 0; None is all ones.
     ignore_layers: patterns of layers that are never pruned.
-    batch_size: images at once. Sums over micro-batches are exact, so this bounds the memory alone, batch
+    batch_size: images at once. Sums over micro-batches are exact, so this only bounds the memory, batch
         statistics aside.
-    batch_statistics: batch norm normalises by each micro-batch, as in training, without a trace in its
-        buffers; else by its running averages. All else is in evaluation mode.
+    batch_statistics: batch norm normalises by each micro-batch, as in training, but leaves its buffers alone;
+        otherwise by its running averages. Everything else is in evaluation mode.
     loss: (logits, labels) -> mean over the images it is given.
 
 Returns:
@@ -47,7 +47,7 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 @contextmanager
 def batch_statistics(model: nn.Module) -> Iterator[None]:
-    """Let batch norm normalise by the batch and leave its buffers alone; all else is in evaluation mode."""
+    """Let batch norm normalise by the batch and leave its buffers alone; the rest is in evaluation mode."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     tracking = [norm.track_running_stats for norm in norms]
     with modes_restored(model):
@@ -66,13 +66,13 @@ def batch_statistics(model: nn.Module) -> Iterator[None]:
 def copied_tensors(
     model: nn.Module, masks: Masks | None, ignore_layers: Iterable[str], *, by_batch: bool
 ) -> Iterator[tuple[Weights, Weights]]:
-    """Copy what a model computes with, for ``functional_call``, and set it up for scoring meanwhile.
+    """Copy a model's tensors for ``functional_call``, and set the model up for scoring meanwhile.
 
     Args:
         model: not written to.
-        masks: of the prunable weights; None keeps all.
-        ignore_layers: as of ``prunable_parameters``.
-        by_batch: batch norm normalises by the batch; else everything is in evaluation mode.
+        masks: for the prunable weights; None keeps all.
+        ignore_layers: as in ``prunable_parameters``.
+        by_batch: batch norm normalises by the batch; otherwise everything is in evaluation mode.
 
     Yields:
         The masked prunable weights, which require gradients; and all other parameters and the buffers.
@@ -102,7 +102,7 @@ def check_labels(method: str, images: Tensor, labels: Tensor | None) -> Tensor:
     """Return the labels, or say what is wrong with them.
 
     Raises:
-        TicketError: there are none, or not one for each of one or more images.
+        TicketError: there are no labels, or not one for each of one or more images.
     """
     if labels is None:
         raise TicketError(f"{method} needs the labels of its images, but labels is None")
@@ -118,7 +118,7 @@ def yield_losses(
 ) -> Iterator[Tensor]:
     """Yield what each micro-batch contributes to the mean loss over all images.
 
-    The micro-batches are as equal as can be, so that none is too small for batch statistics.
+    The micro-batches are as equal as possible, so that none is too small for batch statistics.
     """
     parts = math.ceil(len(images) / batch_size)
     for pixels, targets in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
@@ -129,7 +129,7 @@ def differentiate(value: Tensor, weights: Weights, *, create_graph: bool = False
     """Return the gradient of a scalar by name, 0 for what it does not depend on.
 
     Raises:
-        TicketError: torch has no second derivative of an operation of the network (hard sigmoid, for one).
+        TicketError: torch has no second derivative of an operation of the network, such as hard sigmoid.
     """
     try:
         found = torch.autograd.grad(
@@ -144,7 +144,7 @@ def differentiate(value: Tensor, weights: Weights, *, create_graph: bool = False
             raise
         fault = str(error).partition("\n")[0]
         raise TicketError(
-            f"this network cannot be differentiated as often as the method must: {fault}"
+            f"this network cannot be differentiated as often as the method requires: {fault}"
         ) from error
     return dict(zip(weights, found, strict=True))
 

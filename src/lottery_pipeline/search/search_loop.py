@@ -1,7 +1,7 @@
 """The loop of a mask search: epochs over the training images, resumable like a training.
 
-What is learnt, and how a step goes, is the learner's; the order of the images, progress, checkpoints and the
-trace are the same for all.
+The learner decides what is learnt and what a step does. The order of the images, progress, checkpoints and
+the trace are the same for all learners.
 """
 
 import logging
@@ -24,7 +24,7 @@ from lottery_pipeline.training.result import DivergenceError, OnLabelledRecord, 
 
 logger = logging.getLogger(__name__)
 
-# The device is waited for, and the clock looked at, no more often than this.
+# The loop waits for the device and checks the clock no more often than this.
 _SEGMENT_SECONDS = 1.0
 
 
@@ -38,11 +38,11 @@ class Learner(Protocol):
 
     @property
     def scores(self) -> Tensor:
-        """What weights are ranked by, flat over all prunable ones, [D]; higher = keep."""
+        """The scores that rank the weights, flat over all prunable ones, [D]; higher = keep."""
         ...
 
     def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:
-        """Make step ``number`` (from 0) at a learning rate; return its numbers, [columns], not waited for."""
+        """Make step ``number`` (from 0) at a learning rate; return its numbers, [columns]; do not wait."""
         ...
 
     def tensors(self) -> State:
@@ -50,7 +50,7 @@ class Learner(Protocol):
         ...
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up a state of ``tensors()``."""
+        """Restore a state from ``tensors()``."""
         ...
 
 
@@ -61,7 +61,7 @@ class SearchResult:
     Attributes:
         trace: a row per step: ``step``, counted from 1, and the learner's columns.
         epochs: passes over the training images.
-        seconds: of searching, interruptions not counted.
+        seconds: time spent searching, interruptions not counted.
     """
 
     trace: list[dict[str, Any]]
@@ -70,21 +70,21 @@ class SearchResult:
 
 
 class SearchLoop:
-    """One search under way: where it is, and all that a checkpoint must hold.
+    """One search in progress: where it is, and everything that a checkpoint must hold.
 
     Args:
         learner: its state changes.
         images: the training part is used.
         recipe: length, batch size, learning rates, augmentation.
-        seed: of the order of the images.
-        device: of the learner.
-        normalise: what the batches do on the way.
-        fingerprint: of all that determines the search; its name among the checkpoints.
+        seed: determines the order of the images.
+        device: the learner's device.
+        normalise: normalisation that the batches apply.
+        fingerprint: hash of everything that determines the search; it names the checkpoint.
         checkpoints: where to save; a finished search stays there, for the caller to clear.
-        on_record: called as ``on_record("search", row)`` with a row per epoch, after a resume with those from
-            before, too: ``epoch``, ``step``, the mean of the first column, the last of the others,
+        on_record: called as ``on_record("search", row)`` with a row per epoch, after a resume including the
+            earlier ones: ``epoch``, ``step``, the mean of the first column, the last of the others,
             ``seconds`` and ``images_per_second``.
-        label: of the progress and of errors.
+        label: shown with the progress and in errors.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class SearchLoop:
         self._trace = torch.zeros((0, len(learner.columns)), dtype=torch.float64)
         self._rows: list[dict[str, Any]] = []
         self._seconds = 0.0
-        self._images = 0  # of the epoch under way
+        self._images = 0  # of the current epoch
 
     def to_the_end(self) -> SearchResult:
         """Search, from the checkpoint if there is one.
@@ -140,7 +140,7 @@ class SearchLoop:
         return SearchResult(trace, total / self._steps_per_epoch, self._seconds)
 
     def _advance(self, progress: Progress) -> None:
-        """Step to the end of the epoch, or until a second has passed; then look at what came out."""
+        """Step to the end of the epoch, or until a second has passed; then check the results."""
         began, first = time.perf_counter(), self._step
         epoch = self._step // self._steps_per_epoch
         end = min((epoch + 1) * self._steps_per_epoch, len(self._rates))
@@ -171,7 +171,7 @@ class SearchLoop:
             values = zip(self._learner.columns, self._trace[number].tolist(), strict=True)
             names = ", ".join(name for name, value in values if not math.isfinite(value))
             raise DivergenceError(
-                f"{self._label} diverged at step {number + 1} of {len(self._rates)}: not finite is {names}; "
+                f"{self._label} diverged at step {number + 1} of {len(self._rates)}: not finite: {names}; "
                 "a lower learning_rate, or precision float32, may help"
             )
 
@@ -219,5 +219,5 @@ class SearchLoop:
         self._step, self._rows = record["step"], record["rows"]
         self._seconds, self._images = record["seconds"], record["images"]
         if not record["finished"]:
-            logger.info("%s goes on from step %d of %d.", self._label, self._step, len(self._rates))
+            logger.info("%s resumes from step %d of %d.", self._label, self._step, len(self._rates))
         return bool(record["finished"])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """A mean and where the true one lies; the bounds are None where one value says nothing about it."""
+    """A mean and where the true one lies; the bounds are None if there is only one value."""
 
     mean: float
     low: float | None

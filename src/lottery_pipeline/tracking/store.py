@@ -18,10 +18,10 @@ class TrackingSettings(BaseModel):
     """``mlflow.yml``: where runs are tracked, and which catalog entries are mirrored (fnmatch patterns).
 
     Attributes:
-        enabled: off saves the import of MLflow, some 2.5 seconds.
+        enabled: if false, MLflow is not imported, which saves some 2.5 seconds.
         experiment: name of the MLflow experiment.
-        tracking_uri: store or server; ``MLFLOW_TRACKING_URI`` goes first. A relative SQLite path starts at
-            the project folder, whatever folder the command is given in.
+        tracking_uri: store or server; ``MLFLOW_TRACKING_URI`` takes precedence. A relative SQLite path starts
+            at the project folder, whatever folder the command runs in.
         metrics: records whose numbers become metrics, named by what stands before ``metrics``.
         histories: rows that become curves.
         figures: plotly figures.
@@ -54,10 +54,10 @@ def artifact_folder(uri: str, project: Path) -> Path | None:
 
 
 def check_store(uri: str) -> None:
-    """Make sure that an SQLite store is there and sound.
+    """Make sure that an SQLite store exists and is sound.
 
-    A broken one is tried ten times by MLflow, for more than a minute. And one whose making was interrupted is
-    broken for good, so a new one is made beside its place and put there whole.
+    MLflow tries a broken store ten times, for more than a minute. A store whose creation was interrupted
+    stays broken, so a new store is made beside its place and moved there when it is complete.
     """
     if not uri.startswith(SQLITE):
         return
@@ -79,15 +79,15 @@ def check_store(uri: str) -> None:
 
 
 def make_store(uri: str) -> None:
-    """Make an MLflow store: the tables, and no run."""
+    """Make an MLflow store: the tables, without any run."""
     from mlflow import MlflowClient
 
     MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
 
 
 def close_runs_of_dead_processes(client: Any, experiment: str) -> None:
-    """Mark runs as KILLED whose process on this machine is gone: a kill -9 leaves nobody to do it."""
-    if os.name == "nt":  # there, signal 0 is no question but a signal
+    """Mark runs as KILLED if their process on this machine is gone: after kill -9 nothing else does it."""
+    if os.name == "nt":  # there, signal 0 is a real signal, not a check
         return
     query = f"attributes.status = 'RUNNING' and tags.`process.host` = '{socket.gethostname()}'"
     for run in client.search_runs([experiment], filter_string=query):
@@ -96,4 +96,4 @@ def close_runs_of_dead_processes(client: Any, experiment: str) -> None:
         except ProcessLookupError:
             client.set_terminated(run.info.run_id, status="KILLED")
         except PermissionError:
-            continue  # alive, and somebody else's
+            continue  # alive, but another user's

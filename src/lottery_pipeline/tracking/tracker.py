@@ -1,7 +1,7 @@
-"""Tracking: one Kedro run mirrored into one MLflow run, live. Trouble with it warns once and costs no result.
+"""Tracking: one Kedro run mirrored into one MLflow run, live. If it fails, you get one warning.
 
-Nodes reach the run through ``current()``; outside a tracked run that object does nothing. MLflow is imported
-when a run starts and not before.
+Nodes reach the run through ``current()``; outside a tracked run that object does nothing. A failure never
+costs a result. MLflow is imported only when a run starts.
 """
 
 import atexit
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-PARAMETER_LENGTH = 500  # what every MLflow server takes; the whole text is in parameters.json
+PARAMETER_LENGTH = 500  # what every MLflow server accepts; the whole text is in parameters.json
 TAG_LENGTH = 5000
 PARAMETERS_BATCH, METRICS_BATCH = 100, 1000  # MLflow's limits for one request
 MOST_WAITING = 100_000  # numbers kept for a server that does not answer
@@ -57,12 +57,12 @@ class Tracker:
 
         Args:
             uri: tracking store or server.
-            experiment: name of the MLflow experiment, made where it does not exist.
+            experiment: name of the MLflow experiment, made if it does not exist.
             artifacts: folder for the artifacts of a new experiment; None leaves it to the server.
             name: name of the run.
             tags: tags of the run.
         """
-        # MLflow's own patience with a dead server is four minutes for every call.
+        # By default MLflow waits four minutes for a dead server, in every call.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -107,14 +107,14 @@ class Tracker:
         self.flush()
 
     def log_record(self, prefix: str, row: Mapping[str, Any]) -> None:
-        """Log one row of a training history as it appears, to be seen within a second.
+        """Log one row of a training history as it appears, visible within a second.
 
-        Curves are drawn over epochs, or over steps where rows do not fall on whole epochs: MLflow counts in
+        Curves are drawn over epochs, or over steps if rows do not fall on whole epochs: MLflow counts in
         integers.
 
         Args:
             prefix: name of the training, such as ``ltr.history`` or ``ltr.round_03``.
-            row: history row with ``epoch`` and ``step``; a row logged before is left out.
+            row: history row with ``epoch`` and ``step``; a row logged before is skipped.
         """
         place = (prefix, int(row["step"]))
         if place in self._logged or not self.active:
@@ -128,7 +128,7 @@ class Tracker:
             self.flush()
 
     def flush(self) -> None:
-        """Send the numbers that wait; what cannot be sent waits on."""
+        """Send the waiting numbers; those that cannot be sent keep waiting."""
 
         def send() -> None:
             from mlflow.entities import Metric
@@ -208,16 +208,16 @@ class Tracker:
         try:
             send()
         except Exception as error:
-            # Whatever the tracking server does, hours of training must not be lost to it.
+            # Whatever the tracking server does, it must not cost hours of training.
             self._paused_until = time.monotonic() + PAUSE_SECONDS
             if not self._warned:
                 self._warned = True
-                logger.warning("MLflow tracking failed, the run goes on without it: %s", _first_line(error))
+                logger.warning("MLflow tracking failed; the run continues without it: %s", _first_line(error))
             return False
         return True
 
     def _listen_for_termination(self) -> None:
-        """Let SIGTERM end the process like Ctrl-C does, so that the run is closed on the way out."""
+        """Let SIGTERM end the process as Ctrl-C does, so that the run is closed on the way out."""
         if threading.current_thread() is not threading.main_thread():
             return
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -228,7 +228,7 @@ _tracker = Tracker()
 
 
 def current() -> Tracker:
-    """Return the tracker of the run at hand; it does nothing outside a tracked run."""
+    """Return the tracker of the current run; it does nothing outside a tracked run."""
     return _tracker
 
 

@@ -14,23 +14,24 @@ def pad_images(images_nhwc: Tensor, padding: int, mode: str, *, mirrored: bool =
         images_nhwc: uint8 [N, H, W, C].
         padding: pixels.
         mode: ``zero``, or ``reflect`` (mirrored without repeating the edge pixel).
-        mirrored: append all images once more, left and right exchanged.
+        mirrored: append a mirrored copy of every image, left and right swapped.
 
     Returns:
         uint8 [N, H + 2 padding, W + 2 padding, C], or 2 N of them; contiguous.
 
     Raises:
-        RecipeError: reflecting needs more pixels than the image has.
+        RecipeError: the image is too small to reflect that many pixels.
     """
     count, height, width, channels = images_nhwc.shape
     if mode == "reflect" and padding >= min(height, width):
         raise RecipeError(
             f"crop_padding {padding} with crop_mode 'reflect' needs images larger than {padding} pixels, "
-            f"these are {height}x{width}"
+            f"but these are {height}x{width}"
         )
     shape = (count * (1 + mirrored), height + 2 * padding, width + 2 * padding, channels)
     if images_nhwc.device.type == "cpu":
-        # NumPy asks the system for huge pages, torch does not; random reads then miss fewer addresses.
+        # NumPy asks the system for huge pages and torch does not; they make random reads miss fewer
+        # addresses.
         images = torch.from_numpy(np.empty(shape, dtype=np.uint8)).zero_()
     else:
         images = images_nhwc.new_zeros(shape)
@@ -52,9 +53,9 @@ def pad_images(images_nhwc: Tensor, padding: int, mode: str, *, mirrored: bool =
 class Crops:
     """Crops of padded images, a batch at a time.
 
-    Pixels are numbered through all padded images. A crop is what lies between its first and its last pixel,
-    one contiguous run of bytes, of which a strided view shows the H rows of W pixels. A batch of crops is
-    thus a single indexing that copies runs and computes nothing.
+    Pixels are numbered consecutively across all padded images. A crop is the contiguous run of bytes from its
+    first to its last pixel; a strided view of the run shows the H rows of W pixels. So a batch of crops is a
+    single indexing that copies runs and computes nothing.
     """
 
     def __init__(self, padded_nhwc: Tensor, height: int, width: int) -> None:
@@ -69,7 +70,7 @@ class Crops:
         self._strides = (self._run, padded_width * channels, channels, 1)
 
     def locate(self, indices: Tensor, tops: Tensor, lefts: Tensor) -> Tensor:
-        """Turn image indices and crop corners in pixels (int64 [n]) into numbers of first pixels."""
+        """Turn image indices and crop corners in pixels (int64 [n]) into the numbers of first pixels."""
         return indices * self._image + tops * self._row + lefts
 
     def take(self, first_pixels: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ def fill_floats_(buffer: Tensor, images_nhwc: Tensor, flips: int = 0) -> Tensor:
     Args:
         buffer: float32 [N or more, H, W, C].
         images_nhwc: uint8 [N, H, W, C], any strides.
-        flips: how many images, from the first on, are mirrored.
+        flips: how many images are mirrored, counted from the first.
 
     Returns:
         The first N images of the buffer, values 0..255.

@@ -9,14 +9,14 @@ from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import Crops, fill_floats_, pad_images
 from lottery_pipeline.training.recipe import Recipe
 
-# Largest set, in bytes with padding, of which a mirrored copy is kept; a look-up is faster than a flip.
+# Largest set, in bytes with padding, for which a mirrored copy is kept: a look-up is faster than a flip.
 _LARGEST_MIRRORED = 2**28
 
 
 def split_normalisation(model: nn.Module) -> tuple[nn.Module, Normalise | None]:
-    """Split a built model into its network and its normalisation, which batches can do on the way.
+    """Split a built model into its network and its normalisation, which the batches can apply.
 
-    A model that is not ours, or that somebody has hooked, stays whole.
+    A model that is not ours, or that has hooks, stays whole.
     """
     if type(model) is not Classifier or type(model.normalise) is not Normalise:
         return model, None
@@ -31,20 +31,20 @@ def split_normalisation(model: nn.Module) -> tuple[nn.Module, Normalise | None]:
 class Batches:
     """The batches of every epoch of one training.
 
-    All that is random in an epoch is drawn at its start from (seed, epoch), on the CPU: any batch of any
-    epoch can be had without the ones before it, and the order is the same on every device.
+    Everything random in an epoch is drawn at its start from (seed, epoch), on the CPU. So any batch of any
+    epoch is available without the ones before it, and the order is the same on every device.
 
-    An image is flipped with probability one half. Since the order is random and the place of an image in its
-    batch has no effect, it is enough to draw how many of a batch are flipped, and to flip the first ones:
-    that number is binomial, and the flipped images are then a uniformly drawn part of the batch.
+    An image is flipped with probability one half. The order is random, and the place of an image in its batch
+    has no effect. So it is enough to draw how many images of a batch are flipped, and to flip the first ones:
+    the number is binomial, and the flipped images are a uniformly drawn part of the batch.
 
     Args:
         image_set: the training images.
         recipe: batch size and augmentation.
-        seed: of all that is drawn.
+        seed: determines everything that is drawn.
         device: where the images lie.
-        normalise: done in one pass with the scaling to [0, 1], three passes fewer than one after the other;
-            None leaves pixels.
+        normalise: applied in one pass with the scaling to [0, 1], which saves three passes; None leaves plain
+            pixels.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Batches:
         self._epoch = -1
 
     def start_epoch(self, epoch: int) -> None:
-        """Draw the order, the crops and the flips of an epoch; nothing where it has been drawn."""
+        """Draw the order, the crops and the flips of an epoch, unless they are drawn already."""
         if epoch == self._epoch:
             return
         generator = make_generator(self._seed, "epoch", epoch)
@@ -107,7 +107,7 @@ class Batches:
         """Return batch ``index`` of the started epoch.
 
         Returns:
-            Float32 pixels in [0, 1], normalised if so asked, [B, C, H, W] in channels-last memory, which the
+            Float32 pixels in [0, 1], normalised if requested, [B, C, H, W] in channels-last memory that the
             next call overwrites; int64 labels [B].
         """
         size = self._recipe.batch_size

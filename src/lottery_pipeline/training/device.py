@@ -50,19 +50,20 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is arithmetic of this device and not slow emulation."""
+    """Whether this device computes bfloat16 natively, not by slow emulation."""
     return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Tell the C library to keep freed memory for the next step; for the rest of the process.
+    """Tell the C library to keep freed memory for reuse, for the rest of the process.
 
-    glibc gives the activations of a step back to the system and gets them anew, zeroed page by page, in the
-    next: 19,000 page faults and 10-15 % of a step of ResNet-20 at batch 128. The peak stays the same.
+    Otherwise glibc returns the activations of a step to the system and gets them back in the next step,
+    zeroed page by page. That costs 19,000 page faults and 10-15 % of a step of ResNet-20 at batch 128. The
+    peak stays the same.
 
     Returns:
-        Whether it was done; only glibc can.
+        Whether it was done; only glibc supports it.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -102,7 +103,7 @@ def generator_states(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_generator_states(device: torch.device, states: Mapping[str, Tensor]) -> None:
-    """Set the generators to states of ``generator_states``; those of another device are left out."""
+    """Set the generators to states from ``generator_states``; states of other devices are ignored."""
     if "cpu" in states:
         torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:

@@ -22,13 +22,13 @@ class EvaluationError(ValueError):
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Context in which a forward pass runs in the precision."""
+    """Return a context in which a forward pass runs in the given precision."""
     return nullcontext() if precision == "float32" else torch.autocast(device.type, torch.bfloat16)
 
 
 @contextmanager
 def modes_restored(model: nn.Module) -> Iterator[None]:
-    """Give every module its training flag back at the end, also where they differ inside the model."""
+    """Restore every module's training flag at the end, even if the flags differ inside the model."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield
@@ -48,14 +48,14 @@ def evaluate(
 ) -> dict[str, float]:
     """Measure accuracy and mean cross-entropy in evaluation mode: tracked batch-norm statistics, no dropout.
 
-    Every image counts the same, those of a smaller last batch too. Masks need no attention: pruned weights
-    are 0 already. The model is moved to the device; its modes are restored.
+    Every image counts the same, also in a smaller last batch. Masks need no attention: pruned weights are 0
+    already. The model is moved to the device; its modes are restored.
 
     Args:
         model: pixels in [0, 1] -> logits.
         image_set: what to measure on.
         device: where to compute.
-        precision: of the forward pass; the loss is float32.
+        precision: that of the forward pass; the loss is float32.
         batch_size: images at once; None chooses by image size.
 
     Returns:
@@ -96,11 +96,11 @@ def recompute_batchnorm_(
     precision: Precision = "float32",
     seed: int = 0,
 ) -> None:
-    """Replace the batch-norm statistics by those of the network as it is now.
+    """Replace the batch-norm statistics with those of the network as it is now.
 
-    The statistics become the plain mean over ``batches`` full batches of images without augmentation; a
-    small set is passed over again in a new order. Weights, modes and momenta stay as they are. A ticket that
-    is evaluated without training needs this, because the dense network's averages are wrong for it.
+    The statistics become the plain mean over ``batches`` full batches of images without augmentation. A small
+    set is passed over again in a new order. Weights, modes and momenta stay as they are. A ticket that is
+    evaluated without training needs this, because the dense network's averages are wrong for it.
 
     Raises:
         EvaluationError: there are fewer than two images, so there is no variance.
@@ -113,7 +113,7 @@ def recompute_batchnorm_(
     if not norms:
         return
     if len(image_set) < 2:
-        raise EvaluationError(f"batch-norm statistics need at least 2 images, there are {len(image_set)}")
+        raise EvaluationError(f"batch-norm statistics need at least 2 images, but there are {len(image_set)}")
     device = torch.device(device)
     image_set = image_set.to(device)
     momenta = [module.momentum for module in norms]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Of a row of a history, a trace, a ladder or the controls: what the clock gives. All else is computed.
+# Columns of a history, trace, ladder or controls that come from the clock. All others are computed.
 CLOCK_COLUMNS = ("seconds", "images_per_second")
 
 _MOST_VALUES_HELD = 2**21
@@ -17,16 +17,16 @@ _MOST_STEPS_HELD = 64
 class Interval:
     """Loss and accuracy of the steps since the last history row.
 
-    Per step only references are kept; accuracy is counted for many steps at once, which costs a twentieth of
-    counting each. Losses are kept one by one until the row, so that its mean is the same however often the
-    interval was interrupted and resumed.
+    Only references are kept per step. Accuracy is counted for many steps at once, at a twentieth of the cost
+    of counting each step. Losses are kept one by one until the row is written, so its mean is the same
+    however often the interval was interrupted and resumed.
 
     Args:
-        device: of the training.
-        reduction: ``mean`` or ``sum``, of the losses that are added.
+        device: where the training runs.
+        reduction: of the added losses, ``mean`` or ``sum``.
 
     Attributes:
-        seconds: spent on the steps, interruptions not counted; kept by the loop.
+        seconds: time spent on the steps, interruptions not counted; kept by the loop.
     """
 
     def __init__(self, device: torch.device, reduction: str = "mean") -> None:
@@ -35,7 +35,7 @@ class Interval:
         self.restart()
 
     def restart(self) -> None:
-        """Begin the next interval."""
+        """Start the next interval."""
         self.seconds = 0.0
         self._losses: list[Tensor] = []
         self._sizes: list[int] = []
@@ -44,7 +44,7 @@ class Interval:
         self._values_held = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take a step's loss (a scalar), logits [B, classes] and labels [B], all detached."""
+        """Add a step's loss (a scalar), logits [B, classes] and labels [B], all detached."""
         self._held.append((loss, logits, labels))
         self._sizes.append(len(labels))
         self._values_held += logits.numel()
@@ -84,7 +84,7 @@ class Interval:
         }
 
     def load(self, tensors: Mapping[str, Tensor], seconds: float) -> None:
-        """Take up an interval of ``tensors()``."""
+        """Restore an interval from ``tensors()``."""
         self.restart()
         self.seconds = seconds
         self._losses = [tensors["losses"].to(self._device)]
@@ -93,9 +93,9 @@ class Interval:
 
 
 def early_stop_step(history: list[dict[str, Any]]) -> int:
-    """Return the step of least validation loss, the first of equals; the last row where none was measured.
+    """Return the first step of least validation loss, or the step of the last row if none was measured.
 
-    It is found afterwards and never stops a training (Frankle & Carbin, ICLR 2019: the iteration of least
+    It is computed afterwards and never stops a training (Frankle & Carbin, ICLR 2019: the iteration of least
     validation loss is where training would be stopped).
     """
     measured = [row for row in history if row["validation_loss"] is not None]
@@ -104,9 +104,9 @@ def early_stop_step(history: list[dict[str, Any]]) -> int:
 
 
 def least_validation_loss(history: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the least validation loss of a history; None where there were no validation images.
+    """Return the least validation loss of a history; None if there were no validation images.
 
-    A history out of a table has NaN where a value is missing.
+    A history read from a table has NaN where a value is missing.
     """
     losses = [row.get("validation_loss") for row in history]
     return min((loss for loss in losses if loss is not None and math.isfinite(loss)), default=None)

@@ -43,24 +43,24 @@ def train(
 ) -> Training:
     """Train a model in place, from ``start_step`` to the end of the recipe.
 
-    The optimiser starts fresh; learning rate and epoch are those of ``start_step``, so that training a
-    network rewound to theta_k with ``start_step=k`` is late rewinding (Frankle et al. 2020). Weights are
-    masked at the start and exactly 0 where pruned from then on. Order, augmentation and dropout come from the
-    seed and the epoch alone; on a CPU the result is the same bit for bit, however often the training was
-    killed and called again with the same checkpoints and thread count.
+    The optimiser starts fresh; learning rate and epoch are those of ``start_step``, so training a network
+    rewound to theta_k with ``start_step=k`` is late rewinding (Frankle et al. 2020). Weights are masked at
+    the start, and pruned weights are exactly 0 from then on. Order, augmentation and dropout depend only on
+    the seed and the epoch; on a CPU the result is the same bit for bit, however often the training was killed
+    and called again with the same checkpoints and thread count.
 
     Args:
         model: pixels in [0, 1], [N, C, H, W], to logits. It ends on the device, channels last, with its modes
             as they were.
         images: trained on ``train``, measured on ``validation`` (which may be empty).
         recipe: how to train.
-        seed: of order, augmentation and dropout.
+        seed: determines order, augmentation and dropout.
         masks: by parameter name; parameters without a mask are trained in full.
-        start_step: steps that the weights have behind them.
-        snapshot_steps: steps before which a copy of the state is kept, from start_step to the last.
+        start_step: number of steps the weights have been trained for.
+        snapshot_steps: steps before which the state is copied, from start_step to the last.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        checkpoints: where to save; nothing is saved without.
-        on_record: called with every history row, also with those from before an interruption.
+        checkpoints: where to save; None saves nothing.
+        on_record: called with every history row, including those from before an interruption.
         label: what is trained, for progress lines and errors.
 
     Returns:

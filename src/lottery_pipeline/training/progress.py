@@ -13,13 +13,13 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Tells how far a training is and when it will end.
+    """Shows how far a training is and when it will end.
 
     Args:
         label: what is being trained, e.g. ``ltr.round_03``.
         total: steps at the end.
-        done: steps that are done already (start step or resume).
-        steps_per_epoch: to speak of epochs.
+        done: steps that are already done (start step or resume).
+        steps_per_epoch: for showing progress in epochs.
     """
 
     def __init__(self, label: str, *, total: int, done: int, steps_per_epoch: int) -> None:
@@ -43,13 +43,13 @@ class Progress:
             logger.info("%s, about %s left.", self._describe(), self._remaining())
 
     def report(self, numbers: str) -> None:
-        """Take the newest numbers, to be shown as they are."""
+        """Set the newest numbers, which are shown as they are."""
         self._numbers = numbers
         if self._bar is not None:
             self._bar.set_postfix_str(numbers, refresh=False)
 
     def close(self) -> None:
-        """Remove the bar and, if the training has ended, say with which numbers."""
+        """Remove the bar and, if the training has ended, log its last numbers."""
         if self._bar is not None:
             self._bar.close()
         if self._done == self._total:

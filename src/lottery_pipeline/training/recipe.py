@@ -12,8 +12,8 @@ Precision = Literal["float32", "bfloat16"]
 # olth: the open_lth defaults for ResNet-20 and VGG-16; rewind after about 2,000 steps.
 # tlab: lottery ticket rewinding as the authors of Concrete Ticket Search (arXiv 2512.07142) run it; rewind at
 # epoch 9. Their hooks drop the rate one epoch before the nominal 80 and 120. Deviations: bfloat16 autocast
-# for float16 with a gradient scaler, one device for four, batch norm evaluated with tracked statistics, pixel
-# statistics of the training split.
+# instead of float16 with a gradient scaler, one device instead of four, batch norm evaluated with tracked
+# statistics, pixel statistics of the training split.
 NAMED_RECIPES: dict[str, dict[str, Any]] = {
     "custom": {},
     "olth": {
@@ -55,11 +55,11 @@ class RecipeError(ValueError):
 
 
 class Recipe(BaseModel):
-    """How to train: a named recipe fills what is not given, explicit keys override it.
+    """How to train. A named recipe fills in what is not given; explicit keys override it.
 
     Exactly one of ``epochs`` and ``iterations`` sets the length. Milestones and warm-up are counted in epochs
-    (fractions allowed) whichever of the two is used. Momentum is the first-moment decay: of SGD, or Adam's
-    beta_1. Weight decay acts on every trainable parameter, as in the published codes.
+    (fractions allowed) whichever of the two is used. Momentum is the first-moment decay: SGD's momentum, or
+    Adam's beta_1. Weight decay acts on every trainable parameter, as in the published codes.
 
     ``name`` itself changes nothing: two recipes with the same other values train alike.
     """
@@ -111,13 +111,13 @@ class Recipe(BaseModel):
         if any(milestone <= 0 for milestone in value):
             raise ValueError("milestones are epochs after the start and must be greater than 0")
         if list(value) != sorted(set(value)):
-            raise ValueError("milestones must rise, each once, for example [80, 120]")
+            raise ValueError("milestones must be strictly increasing, for example [80, 120]")
         return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.epochs is None) == (self.iterations is None):
-            raise ValueError("give exactly one of `epochs` and `iterations`; they both set the length")
+            raise ValueError("give exactly one of `epochs` and `iterations`; both set the length")
         if self.schedule == "step" and not self.milestones:
             raise ValueError("schedule 'step' needs `milestones`; for a fixed rate use schedule 'constant'")
         if self.schedule != "step" and self.milestones:
@@ -129,9 +129,9 @@ class Recipe(BaseModel):
         return self
 
     def replace(self, **changes: Any) -> "Recipe":
-        """Copy with changes, checked; of ``epochs`` and ``iterations`` the one given replaces the other.
+        """Return a checked copy with changes; a new ``epochs`` replaces ``iterations``, and vice versa.
 
-        Milestones fall away with a change of the schedule from ``step`` to another.
+        Milestones are dropped when the schedule changes from ``step`` to another.
         """
         values = {name: getattr(self, name) for name in Recipe.model_fields}
         if changes.get("iterations") is not None:
@@ -147,7 +147,7 @@ class Recipe(BaseModel):
     def steps_per_epoch(self, images: int) -> int:
         """Optimiser steps in one pass over ``images`` images.
 
-        The last, smaller batch is trained on, unless it holds one image: batch norm has no variance there.
+        The smaller last batch is used, unless it holds one image: batch norm has no variance there.
 
         Raises:
             RecipeError: there are fewer than two images.
@@ -155,7 +155,7 @@ class Recipe(BaseModel):
         full, rest = divmod(images, self.batch_size)
         steps = full + (rest > 1)
         if steps == 0:
-            raise RecipeError(f"a training needs at least 2 training images, there are {images}")
+            raise RecipeError(f"a training needs at least 2 training images, but there are {images}")
         return steps
 
     def total_steps(self, images: int) -> int:
@@ -166,13 +166,13 @@ class Recipe(BaseModel):
         return self.epochs * self.steps_per_epoch(images)
 
     def rewind_step(self, images: int, rewind_epoch: float) -> int:
-        """Steps after which a rewind point lies: ``round(rewind_epoch * steps_per_epoch)``.
+        """Return the step of a rewind point: ``round(rewind_epoch * steps_per_epoch)``.
 
         Raises:
             RecipeError: the rewind point is negative, not finite, or not before the end of the training.
         """
         if not (math.isfinite(rewind_epoch) and rewind_epoch >= 0):
-            raise RecipeError(f"rewind_epoch must be 0 or more and finite, it is {rewind_epoch}")
+            raise RecipeError(f"rewind_epoch is {rewind_epoch}; it must be finite and at least 0")
         steps, total = self.steps_per_epoch(images), self.total_steps(images)
         step = round(rewind_epoch * steps)
         if step >= total:
@@ -189,7 +189,7 @@ class Recipe(BaseModel):
         warm-up, 0.5 (1 + cos(pi (i - W) / (T - W))), and would reach 0 at step T.
 
         Raises:
-            RecipeError: a milestone or the warm-up reaches past the last of the iterations.
+            RecipeError: a milestone or the warm-up reaches past the last iteration.
         """
         steps, total = self.steps_per_epoch(images), self.total_steps(images)
         if self.epochs is None:

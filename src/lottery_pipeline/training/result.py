@@ -21,15 +21,16 @@ class Training:
 
     Attributes:
         state: full state dict after the last step, on the CPU.
-        snapshots: by step i the full state before step i (0: before the first), deep copies on the CPU.
-        history: a row per epoch or evaluation interval; accuracies are fractions, validation numbers None
-            where there are no validation images, ``seconds`` the time since the last row with evaluation,
-            ``images_per_second`` without. Train loss and accuracy are running means in training mode.
+        snapshots: the full state before step i, by i (0: before the first step); deep copies on the CPU.
+        history: a row per epoch or evaluation interval. Accuracies are fractions; validation numbers are None
+            if there are no validation images. ``seconds`` is the time since the last row and includes
+            evaluation, ``images_per_second`` does not. Train loss and accuracy are running means in training
+            mode.
         steps: number of the last step, counted from theta_0.
         epochs: trained here, (steps - start step) / steps per epoch.
         seconds: trained here, interruptions not counted.
         early_stop_step: step of the least validation loss, or of the last row.
-        fingerprint: of all that determines this training.
+        fingerprint: hash of everything that determines this training.
     """
 
     state: State

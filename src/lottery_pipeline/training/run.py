@@ -1,4 +1,4 @@
-"""One training under way: its steps, its history rows, its checkpoints."""
+"""One training in progress: its steps, its history rows, its checkpoints."""
 
 import logging
 import time
@@ -24,12 +24,12 @@ from lottery_pipeline.training.result import DivergenceError, OnRecord, State, T
 
 logger = logging.getLogger(__name__)
 
-# The device is waited for, and the clock looked at, no more often than this inside an epoch.
+# Inside an epoch the loop waits for the device and checks the clock no more often than this.
 _SEGMENT_SECONDS = 1.0
 
 
 class TrainingRun:
-    """One training under way: where it is, and all that a checkpoint must hold.
+    """One training in progress: where it is, and everything that a checkpoint must hold.
 
     Use it through ``lottery_pipeline.training.loop.train``, which explains the arguments.
     """
@@ -101,7 +101,7 @@ class TrainingRun:
                 self._advance(end)
 
     def _advance(self, end: int) -> None:
-        """Train to the next step at which something is to be done besides training."""
+        """Train to the next step at which there is something to do besides training."""
         interval = self.recipe.evaluation_interval or self.steps_per_epoch
         next_row = (self.step // interval + 1) * interval
         stop = min([end, next_row, *(step for step in self.snapshot_steps if step > self.step)])
@@ -177,7 +177,7 @@ class TrainingRun:
             self.snapshots[self.step] = _copy_to_cpu(self.model.state_dict())
 
     def _keep_good(self) -> None:
-        """Copy all that a resume needs, after making sure that it is finite."""
+        """Copy everything that a resume needs, after checking that it is finite."""
         state = self.model.state_dict()
         checks = [tensor.isfinite().all() for tensor in state.values() if tensor.is_floating_point()]
         if checks and not bool(torch.stack(checks).all()):
@@ -202,13 +202,13 @@ class TrainingRun:
         return {"step": self.step, "history": list(self.history), "seconds": seconds, "finished": False}
 
     def _resume(self) -> bool:
-        """Take up the checkpoint, if there is one; return whether it is that of the finished training."""
+        """Load the checkpoint, if there is one; return whether it is that of the finished training."""
         stored = self.checkpoints.load(self.fingerprint) if self.checkpoints is not None else None
         if stored is None:
             return False
         tensors, record = stored
         if not self._fits(tensors, record):
-            logger.warning("The checkpoint of %s does not fit its network; starting anew.", self.label)
+            logger.warning("The checkpoint of %s does not fit its network; starting over.", self.label)
             return False
         self.model.load_state_dict(_group(tensors, "state"))
         self.step, self.history, self.seconds_before = record["step"], record["history"], record["seconds"]
@@ -218,7 +218,7 @@ class TrainingRun:
             self.optimiser.load(_group(tensors, "optimiser"))
             self.interval.load(_group(tensors, "interval"), record["interval_seconds"])
             self.generator_states = _group(tensors, "generator")
-            logger.info("%s goes on from step %d of %d.", self.label, self.step, self.total)
+            logger.info("%s resumes from step %d of %d.", self.label, self.step, self.total)
         return bool(record["finished"])
 
     def _fits(self, tensors: State, record: dict[str, Any]) -> bool:

@@ -124,7 +124,7 @@ def test_an_objective_that_needs_labels_says_so(name):
     gates = torch.full_like(network.weights, 0.5)
     if OBJECTIVES[name].needs_labels:
         with pytest.raises(
-            TicketError, match="needs labels, but there are none; without labels go kl_reverse"
+            TicketError, match="needs labels, but there are none; without labels, choose kl_reverse"
         ):
             measure(name, network, gates, batch)
     else:

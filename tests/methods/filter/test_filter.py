@@ -227,7 +227,7 @@ def test_branches_that_begin_at_zero_cannot_be_ranked(images, dense):
     for name in state:
         if name.endswith("bn2.weight"):
             state[name].zero_()
-    with pytest.raises(TicketError, match=r"by snip: all 336 scores are 0, as where residual branches"):
+    with pytest.raises(TicketError, match=r"by snip: all 336 scores are 0, as happens when residual"):
         extract(images, replace(dense, initial=state), criterion="snip")
 
 

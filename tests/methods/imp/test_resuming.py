@@ -31,7 +31,7 @@ def collect(records, limit=None):
     return on_record
 
 
-def test_a_search_killed_at_any_record_goes_on_and_ends_the_same(images, dense, tmp_path):
+def test_a_search_killed_at_any_record_resumes_and_ends_the_same(images, dense, tmp_path):
     expected = []
     whole = extract("ltr", images, dense, on_record=collect(expected))
     assert len(expected) == 4 + 3 * 2

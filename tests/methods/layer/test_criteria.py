@@ -150,7 +150,7 @@ def test_random_scores_follow_from_seed_and_name():
 
 
 @pytest.mark.parametrize("criterion", ["snip", "grasp", "grasp_text", "kl", "cka"])
-def test_a_network_with_zero_init_residuals_is_refused_and_told_why(criterion):
+def test_a_network_with_zero_init_residuals_is_refused_with_the_reason(criterion):
     model = small_resnet()
     for block in model.layer1:
         nn.init.zeros_(block.bn2.weight)
@@ -164,7 +164,7 @@ def test_a_network_with_zero_init_residuals_is_refused_and_told_why(criterion):
 def test_equal_scores_of_another_cause_are_refused_without_that_reason():
     model = small_resnet()
     nn.init.zeros_(model.fc.weight)
-    with pytest.raises(TicketError, match="are equal, so that none is the least important"):
+    with pytest.raises(TicketError, match="are equal, so no block is the least important"):
         score("snip", model)
 
 

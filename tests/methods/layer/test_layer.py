@@ -204,7 +204,7 @@ def test_a_layer_ticket_of_a_reduced_network_lacks_the_blocks_of_both(images, de
         extract(images, smaller, removed=3)
 
 
-def test_the_first_block_of_stage_1_goes_on_request_alone(images, dense):
+def test_the_first_block_of_stage_1_goes_only_on_request(images, dense):
     options = {"allow_first_block_of_stage1": True, "min_blocks_per_stage": 1}
     found = extract(images, dense, removed=6, **options)
     assert "network.layer1.0" in [row["block"] for row in found.trace]

@@ -1,4 +1,4 @@
-"""The iterative search: one block at a time, and going on after a kill."""
+"""The iterative search: one block at a time, and resuming after a kill."""
 
 import pytest
 
@@ -97,7 +97,7 @@ def test_a_budget_ends_the_rounds(images, dense):
     assert len(found.ticket.header.spec.removed_blocks) == found.trace[-1]["round"]
 
 
-def test_a_search_killed_at_any_record_goes_on_and_ends_the_same(images, dense, tmp_path):
+def test_a_search_killed_at_any_record_resumes_and_ends_the_same(images, dense, tmp_path):
     expected = []
     options = {"fine_tuning_epochs": 2, "rewinding": "learning_rate"}
     whole = extract(images, dense, on_record=collect(expected), **options)

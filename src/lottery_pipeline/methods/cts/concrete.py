@@ -1,6 +1,6 @@
 """The Binary Concrete relaxation of a mask (Maddison et al. 2017; Louizos et al. 2018), as CTS uses it.
 
-A weight is kept with a probability given by its logit; a gate in (0, 1) stands for the coin, so that
+A weight is kept with a probability given by its logit; a gate in (0, 1) stands in for the coin toss, so that
 gradients reach the logit.
 """
 
@@ -15,7 +15,7 @@ _LEAST_UNIFORM = 1e-10
 
 
 def initial_logit(density: float) -> float:
-    """Return ln(density / (1 - density)): all weights begin with the keep probability ``density`` < 1."""
+    """Return ln(density / (1 - density)): all weights start with the keep probability ``density`` < 1."""
     return math.log(density) - math.log1p(-density)
 
 

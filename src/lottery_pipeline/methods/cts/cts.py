@@ -1,14 +1,14 @@
 """CTS: Concrete Ticket Search (Arora & Teuscher 2025, arXiv 2512.07142).
 
-Every prunable weight gets a logit; its gate, a Binary Concrete sample, multiplies the frozen weight. Over
+Every prunable weight gets a logit; its gate, a Binary Concrete sample, multiplies the frozen weight. Over the
 epochs the logits learn to make the gated network do what the objective asks, while GradBalance holds the
-expected density. The k weights of highest logit are the ticket.
+expected density. The k weights with the highest logits are the ticket.
 
 The body of the paper could not be read. What its abstract leaves open follows the authors' code (TLAB): all
-logits begin at logit(density), temperature 2/3 and their own form of the gate, one sample for each batch,
-Adam at the network's rate that falls to a tenth at 0.88 of the search, no augmentation, batch statistics.
-Deviations: exactly k weights are kept (there k + 1, or all ties); batch norm keeps running statistics for
-training and test, which the search leaves alone; a last, smaller batch is used.
+logits start at logit(density), temperature 2/3 and their own form of the gate, one sample for each batch,
+Adam at the network's rate, which drops to a tenth at 0.88 of the search, no augmentation, batch statistics.
+Deviations: exactly k weights are kept (the authors' code keeps k + 1, or all ties); batch norm keeps running
+statistics for training and test, which the search leaves alone; a last, smaller batch is used.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ def extract_cts(search: Search, options: CtsOptions) -> Extraction:
 
     Raises:
         DensityError: the density keeps no weight.
-        DivergenceError: the search has left the finite numbers.
+        DivergenceError: a number of the search is not finite.
     """
     return search_mask(
         "cts",
@@ -64,10 +64,10 @@ class ConcreteLearner:
     """The logits and how a step moves them.
 
     Args:
-        options: of the search.
+        options: the search's options.
         network: the frozen network.
-        recipe: of the search.
-        seed: of the noise.
+        recipe: the search's recipe.
+        seed: determines the noise.
     """
 
     columns = ("objective", "multiplier", "sparsity_error", "expected_density", "positive_logits")
@@ -118,7 +118,7 @@ class ConcreteLearner:
         return {"logits": self.scores, **multiplier, **self._optimiser.tensors()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up a state of ``tensors()``."""
+        """Restore a state from ``tensors()``."""
         with torch.no_grad():
             self._logits.copy_(tensors["logits"])
         self._optimiser.load(tensors)

@@ -1,7 +1,7 @@
 """How a mask search holds its density: GradBalance (Concrete Ticket Search, arXiv 2512.07142) and Lagrange.
 
 Both add ``multiplier`` times the gradient of a sparsity error to the gradient of the objective. With
-sigma = sigmoid(alpha) the keep probabilities and n the number of weights aimed at,
+sigma = sigmoid(alpha) the keep probabilities and n the target number of weights,
 
     S = 100 (sum sigma / n - 1),    dS/dalpha = 100 / n * sigma (1 - sigma).
 """
@@ -13,12 +13,12 @@ from torch import Tensor
 
 _SLACK = 1.1  # exactness comes from the top-k at the end
 _MEMORY = 0.99  # of the moving average
-_MULTIPLIER_RATE = 0.01  # of the Lagrange multiplier, times that of the logits
+_MULTIPLIER_RATE = 0.01  # of the Lagrange multiplier, relative to that of the logits
 _TINY = 1e-12
 
 
 class Balanced(NamedTuple):
-    """One step: the gradient [D] for the optimiser and, scalars, lambda, S and the expected density."""
+    """One step: the gradient [D] for the optimiser, and the scalars lambda, S and expected density."""
 
     gradient: Tensor
     multiplier: Tensor
@@ -32,16 +32,16 @@ def balance_gradients(
     """GradBalance: one-sided pressure, as strong as the objective's own gradient.
 
     lambda* = |g_R| / (|g_S| + 1e-12) where S > 0, else 0; lambda is lambda* at the first step and then
-    0.99 lambda + 0.01 lambda*. S counts against 1.1 times the wanted number, so at the start, where all keep
-    probabilities are the density, S = -9.09 and lambda = 0. This is the rule of all revisions of the authors'
-    code; the formula in the paper could not be read.
+    0.99 lambda + 0.01 lambda*. S is measured against 1.1 times the target number, so at the start, where all
+    keep probabilities are the density, S = -9.09 and lambda = 0. This is the rule of all revisions of the
+    authors' code; the formula in the paper could not be read.
 
     Args:
         logits: alpha [D].
-        gradient: g_R, of the objective by alpha, [D].
-        multiplier: lambda of the step before; None at the first.
-        density: wanted, in (0, 1).
-        rate: learning rate of the step; of no account here.
+        gradient: g_R, the gradient of the objective with respect to alpha, [D].
+        multiplier: lambda of the previous step; None at the first.
+        density: the target, in (0, 1).
+        rate: learning rate of the step; not used here.
     """
     del rate
     error, pressure, expected = measure_density(logits, _SLACK * density * logits.numel())
@@ -56,7 +56,7 @@ def ascend_multiplier(
 ) -> Balanced:
     """Lagrange: lambda climbs by SGD at 0.01 times the rate of alpha, from 0 and signed; no slack.
 
-    Arguments as of ``balance_gradients``. The authors' figures find it unstable beside GradBalance.
+    Arguments as in ``balance_gradients``. The authors' figures show it to be less stable than GradBalance.
     """
     error, pressure, expected = measure_density(logits, density * logits.numel())
     now = _MULTIPLIER_RATE * rate * error + (0 if multiplier is None else multiplier)
@@ -64,7 +64,7 @@ def ascend_multiplier(
 
 
 def measure_density(logits: Tensor, aim: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sparsity error S (scalar), its gradient by the logits [D], and the expected density.
+    """Return the sparsity error S (scalar), its gradient for the logits [D], and the expected density.
 
     Args:
         logits: alpha [D].

@@ -1,8 +1,8 @@
-"""What Concrete Ticket Search (arXiv 2512.07142) asks of a sparse network: seven measures, least is best.
+"""What Concrete Ticket Search (arXiv 2512.07142) asks of a sparse network: seven measures, lower is better.
 
 An objective takes the gated network, gates [D] and a batch, and returns a scalar that autograd can
-differentiate by the gates. The teacher of an objective is the dense network at the SAME frozen weights, mask
-off, on the same batch and in the same mode: not a trained network.
+differentiate with respect to the gates. The teacher of an objective is the dense network at the SAME frozen
+weights, mask off, on the same batch and in the same mode: not a trained network.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _RELUS = frozenset({F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tenso
 
 
 class Batch(NamedTuple):
-    """Inputs as the network wants them [N, C, H, W], and labels [N] if there are any."""
+    """Inputs as the network expects them [N, C, H, W], and labels [N] if there are any."""
 
     inputs: Tensor
     labels: Tensor | None
@@ -41,7 +41,7 @@ def delta_loss(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
 
 
 def gradient_norm(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
-    """Minus the norm of the sparse network's gradient by all its parameters: gradient flow, as in GraSP."""
+    """Minus the norm of the sparse network's gradient over all its parameters: gradient flow, as in GraSP."""
     weights = network.weights.clone().requires_grad_()
     others = {name: tensor.clone().requires_grad_() for name, tensor in network.others.items()}
     loss = _cross_entropy(network(batch.inputs, weights * gates, others), batch)
@@ -66,9 +66,9 @@ def kl_forward(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
 
 
 def feature_mse(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
-    """Mean over features of the squared distance between sparse and dense, each sample's standardised.
+    """Mean over features of the squared distance between sparse and dense, standardised per sample.
 
-    Features are what every ReLU gives, and the class probabilities.
+    Features are the outputs of every ReLU, and the class probabilities.
     """
     with RecordedRelus() as dense:
         probabilities = _teach(network, batch).softmax(1)
@@ -96,7 +96,7 @@ def gradient_matching(network: GatedNetwork, gates: Tensor, batch: Batch) -> Ten
 
 
 class RecordedRelus(TorchFunctionMode):
-    """Inside this context the outputs of all ReLUs are kept, those of modules and those of functions."""
+    """A context that keeps the outputs of all ReLUs, both modules and functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class RecordedRelus(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Call the function, and keep what a ReLU gives."""
+        """Call the function, and keep the output of a ReLU."""
         result = func(*args, **(kwargs or {}))
         if func in _RELUS:
             self.outputs.append(result)
@@ -121,7 +121,7 @@ def _teach(network: GatedNetwork, batch: Batch) -> Tensor:
 def _cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     if batch.labels is None:
         free = ", ".join(name for name, kind in OBJECTIVES.items() if not kind.needs_labels)
-        raise TicketError(f"this objective needs labels, but there are none; without labels go {free}")
+        raise TicketError(f"this objective needs labels, but there are none; without labels, choose {free}")
     return F.cross_entropy(logits, batch.labels)
 
 
@@ -138,8 +138,8 @@ class ObjectiveKind:
 
     Attributes:
         measure: the function.
-        scale: by which its gradient is multiplied: it matters against Adam's epsilon alone.
-        passes: cost of a step in forward passes, counting a backward pass as two and a backward through a
+        scale: factor on its gradient; it matters only relative to Adam's epsilon.
+        passes: cost of a step in forward passes, counting a backward pass as two, and a backward through a
             backward pass as twice what it goes through; a training step has three.
         needs_labels: whether it looks at the labels.
     """

@@ -1,8 +1,8 @@
 """Filter tickets (arXiv 2301.10835, the baseline of Table 3): a network without its least important filters.
 
-The paper prunes filters by the criterion of the layer ticket until as many are left as that has. All blocks
-of a CIFAR ResNet cost the same MACs, but hold more filters and parameters the later they stand, so matching
-by one number is no matching by another; all three are offered.
+The paper prunes filters by the layer ticket's criterion until as many are left as in that ticket. All blocks
+of a CIFAR ResNet cost the same MACs, but later blocks hold more filters and parameters. So a match by one
+number is not a match by another; all three are offered.
 """
 
 import time
@@ -38,25 +38,26 @@ _CRITERIA = {"snip": (snip_scores, 1), "grasp": (grasp_scores, 3)}  # passes ove
 
 
 def extract_filter(search: Search, options: FilterOptions) -> Extraction:
-    """Remove channels, the least important of all layers first, until as much is left as is wanted.
+    """Remove channels, the least important of all layers first, until the target size is reached.
 
-    A channel is worth the sum of the scores of its filter, coupled channels that of all their filters. Every
-    layer keeps its ``min_channels`` best. What is left comes as near to the target as any number of
-    removals can bring it; of two networks as near, the larger one is taken. For GraSP behind batch norm the
-    sum over a filter is -||g||^2: what goes first has the largest gradients, as with whole blocks.
+    A channel is worth the sum of the scores of its filter; coupled channels are worth the sum over all their
+    filters. Every layer keeps its ``min_channels`` best. What is left comes as near to the target as any
+    number of removals can bring it; of two equally near networks, the larger one is taken. For GraSP behind
+    batch norm the sum over a filter is -||g||^2, so the filters with the largest gradients go first, as with
+    whole blocks.
 
     Args:
-        search: its dense run gives the weights; from the seed follow the drawn images, those of SNIP at the
-            same seed, and random scores. ``search.match`` is the reduced network of a layer ticket, whose
-            filters, MACs or parameters are to be left; it is ignored where the options have a ``mac_budget``.
+        search: its dense run gives the weights; the seed determines the drawn images (those of SNIP at the
+            same seed) and random scores. ``search.match`` is the reduced network of a layer ticket, whose
+            filters, MACs or parameters are the target; it is ignored if the options have a ``mac_budget``.
         options: criterion, target and scope.
 
     Returns:
         A ticket of the narrower network, all masks on; its trace has a row per group of channels. The cost is
-        one pass over the drawn images for SNIP, three for GraSP, else nothing.
+        one pass over the drawn images for SNIP, three for GraSP, otherwise nothing.
 
     Raises:
-        TicketError: there is no target, it is of another network or out of reach; the network has no channels
+        TicketError: the target is missing, out of reach, or of another network; the network has no channels
             that can go; scores are not finite, or all equal.
     """
     started = time.perf_counter()
@@ -69,8 +70,8 @@ def extract_filter(search: Search, options: FilterOptions) -> Extraction:
         target = round(options.mac_budget * count_size(model, "macs", shape))
     elif match is None:
         raise TicketError(
-            "filter needs the layer ticket whose size it is to have, or else filter.extraction.mac_budget, "
-            "the share of the dense network's MACs that is to be left"
+            "filter needs the layer ticket whose size it must match, or filter.extraction.mac_budget, "
+            "the share of the dense network's MACs that may remain"
         )
     elif match.restored() != spec.restored():
         raise TicketError(f"filter was given a {match.name} to match, but the dense run is of a {spec.name}")
@@ -81,7 +82,7 @@ def extract_filter(search: Search, options: FilterOptions) -> Extraction:
     groups: list[ChannelGroup] = []
     order: list[tuple[str, int]] = []
     cost = 0.0
-    if target < count_size(model, matching, shape):  # else nothing is to go, and nothing need be there
+    if target < count_size(model, matching, shape):  # otherwise nothing has to go, so no groups are needed
         groups = _find_groups(model, options.scope, spec, shape)
         values, cost = _score_channels(model.to(search.place), groups, search, options)
         order = order_removals(values, options.min_channels)
@@ -135,7 +136,7 @@ def _find_groups(
 def _score_channels(
     model: nn.Module, groups: Iterable[ChannelGroup], search: Search, options: FilterOptions
 ) -> tuple[dict[str, Tensor], float]:
-    """Return the worth of channels, float64 by group, and its cost in images a training step goes through."""
+    """Return the worth of channels, float64 by group, and the cost in images of a training step."""
     cost = 0
     if options.criterion == "random":
         generator = make_generator(search.seed, "filter")

@@ -29,11 +29,12 @@ def predict_size(
 ) -> Callable[[ModelSpec], int]:
     """Return a function that gives the size of narrower networks without building them.
 
-    MACs and weights of a layer are in proportion to its channels in and out, all else to its channels out.
+    MACs and weights of a layer are in proportion to its channels in and out, everything else to its channels
+    out.
 
     Args:
         model: the network itself, on any device.
-        matching: as of ``count_size``.
+        matching: as in ``count_size``.
         image_shape: channels, height, width.
     """
     whole = count_size(model, matching, image_shape)
@@ -73,9 +74,9 @@ def value_channels(
     """Return what channels are worth: the sum over their filters.
 
     Args:
-        groups: of the network.
-        scores: of the weights [channels, ...], by parameter name.
-        criterion: named in errors.
+        groups: the network's groups.
+        scores: scores of the weights [channels, ...], by parameter name.
+        criterion: its name, for errors.
 
     Returns:
         Float64 [channels] by name of the group, on the CPU; higher = keep.
@@ -93,17 +94,17 @@ def value_channels(
     if bool((flat == flat[0]).all()):
         raise TicketError(
             f"filter cannot rank channels by {criterion}: all {len(flat)} scores are {float(flat[0]):g}, as "
-            "where residual branches begin at zero"
+            "happens when residual branches start at zero"
         )
     return values
 
 
 def order_removals(values: Mapping[str, Tensor], min_channels: int) -> list[tuple[str, int]]:
-    """Return the channels that may go, the first to go first; of equal values the last in the network.
+    """Return the channels that may go, in order of removal; of equal values, the last in the network first.
 
     Args:
         values: [channels] by name of the group, higher = keep.
-        min_channels: the best of every group that are not listed.
+        min_channels: how many of the best of every group are not listed.
     """
     places = [(name, channel) for name, value in values.items() for channel in range(len(value))]
     ranking = torch.cat([value.double() for value in values.values()]).argsort(descending=True, stable=True)
@@ -117,15 +118,15 @@ def order_removals(values: Mapping[str, Tensor], min_channels: int) -> list[tupl
 
 
 def nearest_count(size_after: Callable[[int], int], most: int, target: int) -> int:
-    """Return how many removals come nearest to a size; of two as near the fewer, for the larger network.
+    """Return how many removals come nearest to a size; of two equally near, the fewer, for a larger network.
 
     Args:
         size_after: size of the network after so many removals; each makes it smaller.
-        most: removals there can be.
+        most: largest possible number of removals.
         target: the size.
 
     Raises:
-        TicketError: the size is below all that can be reached.
+        TicketError: the size is below everything that can be reached.
     """
     size_after = cache(size_after)
     least = size_after(most)

@@ -5,7 +5,8 @@ together with biases and batch-norm buffers, repeat: the resetting strategy of t
 two methods differ in the rewind step alone.
 
 Deviations from the released codes: exactly floor((1 - rate)^r D) weights survive round r, ties by index; a
-round uses a new data order and a fresh optimiser; the dense run is round 0 where its recipe is the rounds'.
+round uses a new data order and a fresh optimiser; the dense run is round 0 if its recipe is that of the
+rounds.
 """
 
 import logging
@@ -34,7 +35,7 @@ def extract_lth(search: Search, options: ImpOptions) -> Extraction:
     """Find a ticket by iterative magnitude pruning, survivors reset to initialisation.
 
     Args:
-        search: its dense run gives theta_0 and, where its recipe is that of the search, round 0. Every round
+        search: its dense run gives theta_0 and, if its recipe is that of the search, round 0. Every round
             trains the whole recipe, round r with ``derive_seed(seed, "round", r)``, and every finished round
             is a checkpoint. ``on_record("round_03", row)`` gets each history row of each round trained
             here, ``on_record("ladder", row)`` each finished rung (``LadderRow``).
@@ -45,7 +46,7 @@ def extract_lth(search: Search, options: ImpOptions) -> Extraction:
         ``search_epochs`` counts every round up to it, the dense run as round 0 included.
 
     Raises:
-        TicketError: the rounds lead nowhere; before anything is trained.
+        TicketError: the rounds are impossible; raised before anything is trained.
         DensityError: the density keeps no weight.
     """
     return _extract("lth", search, options, search.start("initial"))
@@ -55,13 +56,13 @@ def extract_ltr(search: Search, options: ImpOptions) -> Extraction:
     """Find a ticket by iterative magnitude pruning, survivors rewound to step k of the dense run.
 
     As ``extract_lth``, but weights and buffers return to theta_k and each round trains the steps from
-    ``dense.rewind_step`` on; the optimiser starts anew, without the momentum of the dense run.
+    ``dense.rewind_step`` on; the optimiser starts afresh, without the momentum of the dense run.
     """
     return _extract("ltr", search, options, search.start("rewind"))
 
 
 def check_imp(spec: ModelSpec | None, options: ImpOptions) -> int | None:
-    """Return the number of the last rung before anything runs; None where the network is not known yet.
+    """Return the number of the last rung before anything runs; None if the network is not known yet.
 
     Raises:
         ValueError: a pattern matches no layer, or the density is out of reach.

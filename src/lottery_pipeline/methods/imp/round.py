@@ -41,7 +41,7 @@ def train_rung(
 
 
 def describe_dense_run(search: Search, start: StartPoint) -> dict[str, Any]:
-    """Row 0 out of the dense run; its cost is the share of it that lies after the start point."""
+    """Row 0 from the dense run; its cost is the share of that run after the start point."""
     dense, images = search.dense, len(search.images.train)
     steps = search.recipe.total_steps(images)
     share = (steps - start.step) / steps

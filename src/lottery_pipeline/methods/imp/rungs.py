@@ -17,12 +17,12 @@ def plan_rungs(options: ImpOptions, sizes: Mapping[str, int]) -> list[Count]:
     """Plan rungs 1 to R before anything is trained.
 
     Args:
-        options: of the search.
+        options: the search's options.
         sizes: number of weights by prunable parameter name, in model order.
 
     Returns:
-        One entry per rung: the total for scope ``global``, a count per layer for scope ``layer``. Empty where
-        nothing is to be pruned. With ``one_shot`` only the last rung.
+        One entry per rung: the total for scope ``global``, a count per layer for scope ``layer``. Empty if
+        nothing has to be pruned. With ``one_shot`` only the last rung.
 
     Raises:
         ValueError: a pattern matches no layer, nothing would be left, or the density is out of reach.
@@ -93,7 +93,8 @@ def _plan_layers(options: ImpOptions, sizes: dict[str, int], prunable: int) -> l
     if surplus:
         lost = allocate_uniform({name: before[name] - after[name] for name in sizes}, surplus)
         last = {name: after[name] + lost[name] for name in sizes}
-    # As in the global ladder the number of rounds is the nearest one, so a rung hardly above the target goes.
+    # As in the global ladder the number of rounds is the nearest one, so a rung just above the target is
+    # dropped.
     nearer_above = kept**2 > total(before) * total(after)
     return [*rungs[1:-2], last] if nearer_above and len(rungs) > 2 else [*rungs[1:-1], last]
 

@@ -16,7 +16,7 @@ def cka(first: Tensor, second: Tensor) -> float:
         second: of the same samples.
 
     Returns:
-        A number in [0, 1]; 1 for features that differ by rotation and isotropic scaling alone.
+        A number in [0, 1]; 1 for features that differ only by rotation and isotropic scaling.
 
     Raises:
         TicketError: the numbers of samples differ, or features are the same for all samples.
@@ -26,13 +26,13 @@ def cka(first: Tensor, second: Tensor) -> float:
 
 
 def feature_cka(first: Tensor, second: Tensor) -> float:
-    """Return ||X^T Y||_F^2 / (||X^T X||_F ||Y^T Y||_F), columns centred; arguments as of ``cka``."""
+    """Return ||X^T Y||_F^2 / (||X^T X||_F ||Y^T Y||_F), columns centred; arguments as in ``cka``."""
     x, y = _centre(first, second)
     return _normalise((x.T @ y).norm().square(), (x.T @ x).norm(), (y.T @ y).norm())
 
 
 def gram_cka(first: Tensor, second: Tensor) -> float:
-    """Return <K, L>_F / (||K||_F ||L||_F) for K = X X^T, L = Y Y^T; arguments as of ``cka``.
+    """Return <K, L>_F / (||K||_F ||L||_F) for K = X X^T, L = Y Y^T; arguments as in ``cka``.
 
     Equal to ``feature_cka``; cheaper where there are more features than samples.
     """

@@ -1,11 +1,11 @@
 """Criteria of layer tickets: a score for each residual block, higher = keep (arXiv 2301.10835).
 
-The paper has no code, and says neither how scores of weights become one of a block nor which weights count:
-here those of the block's convolutions are summed, or averaged. Left out: l1-norm, which the paper rejects,
-and PLS, whose recipe is not published.
+The paper has no code. It says neither how the scores of weights become the score of a block nor which weights
+count. Here the scores of the block's convolutions are summed, or averaged. Left out: l1-norm, which the paper
+rejects, and PLS, whose recipe is not published.
 
-With batch norm behind every convolution the loss does not depend on the scale of its weights theta, so that
-over a convolution sum theta g = 0 and sum theta (H g) = -||g||^2 (up to batch norm's epsilon, and by batch
+With batch norm behind every convolution the loss does not depend on the scale of its weights theta, so over a
+convolution sum theta g = 0 and sum theta (H g) = -||g||^2 (up to batch norm's epsilon, and by batch
 statistics). ``grasp_text``, the first sum and the paper's wording of GraSP, is therefore rounding error, and
 GraSP removes the block whose gradient is largest.
 """
@@ -82,10 +82,10 @@ def score_blocks(
         blocks: names of blocks with an identity shortcut; their order changes no score.
         images: [N, C, H, W] on the model's device.
         labels: int64 [N].
-        seed: of ``random``.
-        aggregation: of the scores of weights: ``sum`` or ``mean``.
+        seed: determines ``random``.
+        aggregation: of the weights' scores, ``sum`` or ``mean``.
         batch_size: images at once.
-        batch_statistics: as of ``LayerOptions``.
+        batch_statistics: as in ``LayerOptions``.
 
     Returns:
         Higher = keep, by name of the block.
@@ -107,7 +107,7 @@ def score_blocks(
 
 
 def count_passes(criterion: Criterion, blocks: int) -> float:
-    """Return the cost of scoring so many blocks, in passes of a training step over the images."""
+    """Return the cost of scoring that many blocks, in passes of a training step over the images."""
     if criterion in ("kl", "cka"):
         return (1 + blocks) * _FORWARD
     if criterion in ("expectabs", "hrank"):
@@ -140,10 +140,10 @@ def _check_scores(criterion: Criterion, model: nn.Module, scores: BlockScores) -
             raise TicketError(f"the {criterion} score of {block} is {score}, which cannot be ranked")
     if len(scores) > 1 and len(set(scores.values())) == 1:
         reason = (
-            ", because the last batch norm of every block has gamma 0 (zero-init residual), so that none "
-            "does anything yet; take them at state: rewind or final"
+            ", because the last batch norm of every block has gamma 0 (zero-init residual), so no block "
+            "does anything yet; set state to rewind or final"
             if all(_is_silent(model, block) for block in scores)
-            else ", so that none is the least important"
+            else ", so no block is the least important"
         )
         raise TicketError(f"the {criterion} scores of all {len(scores)} blocks are equal{reason}")
 

@@ -1,13 +1,13 @@
-"""Layer tickets (Jordao et al., arXiv 2301.10835): residual blocks go, the others keep their weights.
+"""Layer tickets (Jordao et al., arXiv 2301.10835): residual blocks go and the others keep their weights.
 
 Algorithm 2, the paper's proposal, ranks the blocks at theta_0; algorithm 1 at theta_T. The p least important
-go, and the smaller network, its kept weights those of theta_0 bit for bit, is trained. The mask of the ticket
-is all ones: the network itself is smaller.
+go. The smaller network, whose kept weights are those of theta_0 bit for bit, is trained. The mask of the
+ticket is all ones: the network itself is smaller.
 
 The paper has no code. Which blocks may go and how many a stage keeps follows the code of the same group's
-later papers (``models/blocks.py``); how scores of weights become one of a block is ours
-(``layer_criteria.py``). Weight rewinding and learning-rate rewinding, which the paper mixes, are two modes.
-The iterative search is that of arXiv 2405.17081, the consensus of criteria that of arXiv 2411.14345.
+later papers (``models/blocks.py``); how scores of weights become the score of a block is our choice
+(``criteria.py``). Weight rewinding and learning-rate rewinding, which the paper mixes, are two modes. The
+iterative search is that of arXiv 2405.17081, the consensus of criteria that of arXiv 2411.14345.
 """
 
 from lottery_pipeline.methods.layer.removal import (
@@ -32,19 +32,19 @@ def extract_layer(search: Search, options: LayerOptions) -> Extraction:
 
     Args:
         search: its dense run is a residual network; it may lack blocks already, as that of an earlier layer
-            ticket does. The recipe is that of the fine-tuning between removals, but for its length and
-            schedule. From the seed follow the drawn images (those of SNIP), ``random``, the fine-tuning and
+            ticket does. The recipe, except for its length and schedule, is that of the fine-tuning between
+            removals. The seed determines the drawn images (those of SNIP), ``random``, the fine-tuning and
             fresh weights. An iterative search saves a checkpoint after every removal and inside fine-tunings,
             and calls ``on_record("fine_tuning_01", row)``.
         options: criterion, how many blocks, and where the rest starts.
 
     Returns:
         The ticket. Its trace has a row for each candidate of each round: block, stage, scores, rank (1 goes
-        first), removed. A forward pass over the drawn images, of which kl and cka need one for each candidate
-        and one more, costs a third of a training step's.
+        first), removed. A forward pass over the drawn images costs a third of a training step's; kl and cka
+        need one for each candidate and one more.
 
     Raises:
-        TicketError: more is to go than can, or scores rank nothing.
+        TicketError: more blocks must go than can, or the scores rank nothing.
         ModelError: the network has no residual block with an identity shortcut.
     """
     dense, factory = search.dense, search.allow_factory
@@ -70,7 +70,7 @@ def check_layer(spec: ModelSpec | None, options: LayerOptions) -> None:
     """Refuse, before anything runs, to remove more blocks than the network can spare.
 
     Raises:
-        ValueError: there are fewer, or the network has no residual blocks.
+        ValueError: the network can spare fewer, or it has no residual blocks.
     """
     if spec is None:
         return

@@ -1,7 +1,7 @@
 """What a network's outputs say about its residual blocks: with each block silenced, or block by block.
 
 A block with an identity shortcut behind a ReLU is silenced by gamma = beta = 0 in its last batch norm: it
-then hands on its input unchanged, bit for bit, as if it had been removed.
+then passes its input on unchanged, bit for bit, as if it had been removed.
 """
 
 import math
@@ -33,7 +33,7 @@ def last_norm(model: nn.Module, block: str) -> str | None:
 
 
 def silence(model: nn.Module, block: str) -> dict[str, Tensor]:
-    """Return the parameters, by name, that make a block hand on its input.
+    """Return the parameters, by name, that make a block pass its input on.
 
     Raises:
         TicketError: it has no batch norm, or one without gamma and beta.
@@ -42,7 +42,7 @@ def silence(model: nn.Module, block: str) -> dict[str, Tensor]:
     found = {} if norm is None else dict(model.get_submodule(norm).named_parameters(prefix=norm))
     if len(found) != 2:
         raise TicketError(
-            f"{block} has no batch norm with gamma and beta to silence it by; choose snip, grasp or expectabs"
+            f"{block} has no batch norm with gamma and beta to silence; choose snip, grasp or expectabs"
         )
     return {name: torch.zeros_like(parameter) for name, parameter in found.items()}
 
@@ -77,7 +77,8 @@ def cka_scores(
 ) -> dict[str, float]:
     """Score blocks by 1 - CKA of the features before the classifier, with and without the block.
 
-    arXiv 2405.17081; not its variant between what enters and what leaves a block. Else as ``kl_scores``.
+    From arXiv 2405.17081, but not its variant that compares a block's input and output. Otherwise as
+    ``kl_scores``.
 
     Raises:
         TicketError: the features are the same for all images.
@@ -92,7 +93,7 @@ def cka_scores(
 def expectabs_scores(
     model: nn.Module, blocks: Sequence[str], images: Tensor, *, batch_size: int, by_batch: bool
 ) -> dict[str, float]:
-    """Score blocks by the mean of relu(output) over images, positions, channels; else as ``kl_scores``."""
+    """Score blocks by the mean of relu(output) over images, positions, channels; rest as in ``kl_scores``."""
 
     def measure(maps: Tensor) -> Tensor:
         return maps.mean((1, 2, 3))
@@ -105,7 +106,7 @@ def hrank_scores(
 ) -> dict[str, float]:
     """Score blocks by the mean rank of the maps of relu(output), over their longer side.
 
-    Slow: a singular value decomposition for each image and channel. Arguments as of ``kl_scores``.
+    Slow: a singular value decomposition for each image and channel. Arguments as in ``kl_scores``.
     """
 
     def measure(maps: Tensor) -> Tensor:
@@ -134,7 +135,7 @@ def _compare(
                 read.clear()
                 tensors = {**weights, **others, **changes}
                 logits = [functional_call(model, tensors, (part,)) for part in _split(images, batch_size)]
-                # float64, which not every device has: the differences are those of nearly equal networks.
+                # float64, which not every device has: the networks compared are nearly equal.
                 return Outputs(torch.cat(logits).cpu().double(), torch.cat(read).cpu().double())
 
             whole = run({})
@@ -172,5 +173,5 @@ def _average(
 
 
 def _split(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """As equal as can be, so that none is too small for batch statistics."""
+    """Split into parts as equal as possible, so that none is too small for batch statistics."""
     return images.tensor_split(math.ceil(len(images) / batch_size))

@@ -31,12 +31,12 @@ class Removal:
     """What a search has found so far.
 
     Attributes:
-        gone: blocks taken out, in the order of their going.
+        gone: blocks taken out, in order of removal.
         state: of the network that is left: theta_T, or fine-tuned.
         trace: a row for each candidate of each round.
         histories: rows of each fine-tuning.
-        epochs: cost, as of ``Extraction``.
-        seconds: their time.
+        epochs: cost, as in ``Extraction``.
+        seconds: time they took.
     """
 
     state: State
@@ -187,7 +187,7 @@ def _label(number: int) -> str:
 
 
 def without_blocks(spec: ModelSpec, names: Iterable[str], allow_factory: str | None = None) -> ModelSpec:
-    """Return a specification without blocks, those it lacks already included, in network order."""
+    """Return a specification without these blocks, in network order; blocks it already lacks stay out."""
     gone = {*spec.removed_blocks, *names}
     full = build_model(spec.restored(), seed=0, device="meta", allow_factory=allow_factory)
     removed = tuple(block.name for block in list_blocks(full) if block.name in gone)
@@ -197,5 +197,5 @@ def without_blocks(spec: ModelSpec, names: Iterable[str], allow_factory: str | N
 
 
 def keep_tensors(state: Mapping[str, Tensor], names: Iterable[str]) -> State:
-    """Return the tensors of a smaller network, which have the names they have in the larger one."""
+    """Return the tensors of a smaller network; they have the same names in the larger one."""
     return {name: state[name] for name in names}

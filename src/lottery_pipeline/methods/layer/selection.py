@@ -19,7 +19,7 @@ class Demand:
     Attributes:
         costs: by block: 1, or the multiply-accumulates of one image.
         goal: number of blocks, or of multiply-accumulates.
-        least_per_stage: blocks that a stage keeps at least.
+        least_per_stage: number of blocks that a stage keeps at least.
     """
 
     costs: Mapping[str, int]
@@ -27,12 +27,12 @@ class Demand:
     least_per_stage: int
 
     def remaining(self, gone: Sequence[str]) -> int:
-        """Return how much of the goal is left when these blocks are gone; 0 or less: it is met."""
+        """Return how much of the goal is left when these blocks are gone; 0 or less if it is met."""
         return self.goal - sum(self.costs[block] for block in gone)
 
 
 def plan_removal(model: nn.Module, options: LayerOptions, image_shape: tuple[int, int, int]) -> Demand:
-    """Say what must go, and make sure that it can.
+    """Say what must go, and check that it can.
 
     Args:
         model: the dense network; on ``meta`` nothing is computed.
@@ -41,7 +41,7 @@ def plan_removal(model: nn.Module, options: LayerOptions, image_shape: tuple[int
 
     Raises:
         ModelError: the network has no block with an identity shortcut.
-        TicketError: more is asked for than can go; the most is named.
+        TicketError: more is asked for than can go; the message names the most.
     """
     if options.removed == 0:
         return Demand({}, 0, options.min_blocks_per_stage)
@@ -75,12 +75,12 @@ def plan_removal(model: nn.Module, options: LayerOptions, image_shape: tuple[int
 
 
 def order_blocks(blocks: Sequence[Block], scores: Sequence[Mapping[str, float]]) -> list[Block]:
-    """Order blocks, the least important first; of several criteria ranks are added up.
+    """Order blocks, the least important first; the ranks of several criteria are added up.
 
     Consensus of arXiv 2411.14345: each criterion ranks the blocks 1..N, ascending; the least sum goes first.
 
     Args:
-        blocks: in network order; of equals the earlier goes first.
+        blocks: in network order; among equals the earlier goes first.
         scores: of each criterion by block, higher = keep.
     """
     totals: Counter[str] = Counter()
@@ -91,7 +91,7 @@ def order_blocks(blocks: Sequence[Block], scores: Sequence[Mapping[str, float]])
 
 
 def choose_blocks(order: Sequence[Block], sizes: Mapping[str, int], demand: Demand) -> list[str]:
-    """Return the blocks that go: the first in order until the goal is met, those of too small stages skipped.
+    """Return the blocks that go: the first in order until the goal is met, skipping stages too small.
 
     Args:
         order: the least important first.
@@ -99,7 +99,7 @@ def choose_blocks(order: Sequence[Block], sizes: Mapping[str, int], demand: Dema
         demand: what must go.
 
     Raises:
-        TicketError: the goal is not met by all that can go.
+        TicketError: removing everything that can go does not meet the goal.
     """
     left = dict(sizes)
     chosen: list[str] = []
@@ -118,7 +118,7 @@ def choose_blocks(order: Sequence[Block], sizes: Mapping[str, int], demand: Dema
 
 
 def choose_one(order: Sequence[Block], sizes: Mapping[str, int], demand: Demand) -> list[str]:
-    """Return the first block that may go, in a list; as ``choose_blocks`` for the least of goals."""
+    """Return the first block that may go, in a list; like ``choose_blocks`` with the smallest goal."""
     return choose_blocks(order, sizes, replace(demand, goal=1))
 
 

@@ -6,7 +6,7 @@ from lottery_pipeline.parameters import DataParameters
 
 
 def prepare_images(data: DataParameters, seed: int, stored: Any) -> Any:
-    """Prepare the images asked for, or hand back those stored if they are the same."""
+    """Prepare the images asked for, or return the stored ones if they are the same."""
     from lottery_pipeline.images import preparation
 
     return preparation.prepare_images(data, seed=seed, stored=stored)

@@ -17,7 +17,7 @@ def pretrain_dense(
     device: str,
     checkpoints: Any,
 ) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
-    """Train the full network, or hand back the stored dense run if it is the one asked for."""
+    """Train the full network, or return the stored dense run if it is the one asked for."""
     from lottery_pipeline.models.spec import ModelSpec
     from lottery_pipeline.training.dense import pretrain
     from lottery_pipeline.training.history import CLOCK_COLUMNS

@@ -1,4 +1,4 @@
-"""Nodes of reporting. Results come by method and part (``ltr.metrics``); those not there are None."""
+"""Nodes of reporting. Results come by method and part (``ltr.metrics``); missing ones are None."""
 
 from collections.abc import Mapping
 from datetime import datetime

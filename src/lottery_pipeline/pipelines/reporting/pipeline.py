@@ -23,7 +23,7 @@ LADDER_PARTS = ("ladder_table", "controls")
 
 def create_pipeline() -> Pipeline:
     """Build the leaderboard, draw the figures and write the report, of all methods that have results."""
-    # Inside the pipeline results are called ltr_metrics, outside ltr.metrics.
+    # Results are called ltr_metrics inside the pipeline and ltr.metrics outside.
     ladders = {name for name, method in METHODS.items() if method.has_ladder}
     parts = {
         f"{name}.{part}": f"{name}_{part}"
@@ -38,7 +38,7 @@ def create_pipeline() -> Pipeline:
         Node(write_report, inputs={**_same(page), **parts}, outputs="report", name="write_report"),
     ]
     with warnings.catch_warnings():
-        # Kedro warns of names with a dot outside their namespace; reading those is what reporting is for.
+        # Kedro warns about names with a dot outside their namespace, but reporting has to read them.
         warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
         return Pipeline(
             nodes,

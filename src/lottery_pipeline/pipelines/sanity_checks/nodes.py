@@ -27,7 +27,7 @@ def check_sanity(
     device: str,
     checkpoints: Any,
 ) -> Rows:
-    """Change tickets of some methods and train them again, for every seed; the dense run has one of them."""
+    """Change tickets of some methods and train them again, for every seed, including the dense run's."""
     from lottery_pipeline.evaluation.sanity import check_sanity as check
     from lottery_pipeline.evaluation.sanity import pretrain_again
     from lottery_pipeline.methods import METHODS

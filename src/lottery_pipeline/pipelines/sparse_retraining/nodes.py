@@ -12,7 +12,7 @@ from lottery_pipeline.tracking import current
 def select_ticket(
     ticket: Any, ladder: Any, search: dict[str, Any] | None, sparse_retraining: SparseRetrainingParameters
 ) -> tuple[Any, dict[str, Any]]:
-    """Take the stored ticket or a rung of its ladder, with what the search up to it cost."""
+    """Take the stored ticket or a rung of its ladder, with the cost of the search up to it."""
     rung = sparse_retraining.rung
     if rung is None:
         return ticket, search or {}

@@ -1,4 +1,4 @@
-"""Nodes of the methods, the same for all of them: extract, retrain, evaluate; and of what is beside them."""
+"""Nodes of the methods, the same for all: extract, retrain, evaluate; and the nodes beside them."""
 
 from collections.abc import Callable
 from functools import partial, update_wrapper
@@ -31,7 +31,7 @@ def extract_ticket(
 ) -> tuple[Any, ...]:
     """Find a ticket by a method: ticket, costs, trace, and the ladder if there is one.
 
-    ``match`` is a ticket whose size this one shall have. With a ``parent`` the search is within that ticket.
+    ``match`` is a ticket whose size this one must have. With a ``parent`` the search is within that ticket.
     """
     from lottery_pipeline.methods import METHODS
     from lottery_pipeline.search.composition import adopt
@@ -85,7 +85,7 @@ def retrain_ticket(
         seed=seed,
         device=device,
         checkpoints=checkpoints,
-        # As the namespace is called; MLflow's names take no ">".
+        # Named like the namespace; MLflow's names cannot contain ">".
         on_record=partial(current().log_record, f"{ticket.method.replace('>', '_')}.history"),
     )
     return trained.ticket, mark_rows(trained.history, trained.ticket.fingerprint)
@@ -165,7 +165,7 @@ def pretrain_parent(
     device: str,
     checkpoints: Any,
 ) -> Any:
-    """Train a ticket as the dense network of the methods on top of it, or hand back the stored run."""
+    """Train a ticket as the dense network of the methods on top of it, or return the stored run."""
     from lottery_pipeline.search.composition import pretrain_parent as pretrain
 
     return pretrain(

@@ -71,14 +71,14 @@ def create_method(method: Method) -> Pipeline:
 
 
 def create_chain(name: str) -> Pipeline:
-    """Return a composition with the search of its parent and the training of that one's ticket."""
+    """Return a composition with the search of its parent and the training of the parent's ticket."""
     parent, _ = COMPOSITIONS[name]
     search = create_method(METHODS[parent]).only_nodes_with_tags("ticket_extraction")
     return Pipeline([search, create_parent(parent), create_composition(name)])
 
 
 def create_parent(parent: str) -> Pipeline:
-    """Train the ticket of a method as the dense network of what is to start from it."""
+    """Train the ticket of a method as the dense network of the methods on top of it."""
     return Pipeline(
         [
             Node(
@@ -116,7 +116,7 @@ def create_composition(name: str) -> Pipeline:
 def in_namespace(name: str, steps: list[Node], inputs: dict[str, str]) -> Pipeline:
     """Put nodes into a namespace, with the parameters that all methods share."""
     with warnings.catch_warnings():
-        # Kedro warns of names with a dot outside their namespace: tickets of other methods.
+        # Kedro warns about names with a dot outside their namespace, such as tickets of other methods.
         warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
         return Pipeline(steps, namespace=name, inputs=inputs, parameters=SHARED_PARAMETERS, tags=name)
 
@@ -124,7 +124,7 @@ def in_namespace(name: str, steps: list[Node], inputs: dict[str, str]) -> Pipeli
 def create_extraction(
     method: Method, inputs: list[str], outputs: list[str], *, tag: str = "ticket_extraction"
 ) -> Node:
-    """Make the node that finds a ticket; inputs and outputs are those beside the ones of every method."""
+    """Make the node that finds a ticket; inputs and outputs are added to those that every method has."""
     names = ["images", "dense_run", "checkpoints", *inputs]
     parameters = ["extraction", "model", "pretraining", "retraining", "seed", "device"]
     return Node(
