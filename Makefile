@@ -22,7 +22,7 @@ test: lint ## lint, types, import contracts and the fast tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-slow: $(VENV)/.dev ## only the slow tests (kill -9 and resume, all networks of torchvision)
-	$(BIN)/python -m pytest -m slow -n 2 --timeout 3000 $(ARGS)
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal --timeout 3000 $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

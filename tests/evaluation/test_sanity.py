@@ -13,7 +13,7 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.tickets import TicketError
 from tests.evaluation.score_methods import Options, ScoreMethod
-from tests.tiny import OWN_MODEL, RECIPE, draw_images, must_not_train, pretrain_tiny, search_for
+from tests.tiny import RECIPE, draw_images, must_not_train, pretrain_tiny, search_for
 
 IMP = ImpOptions(rounds=2, rate=0.6)
 CLOCK = {"seconds": 0}
@@ -74,18 +74,13 @@ def test_there_is_a_row_for_each_check(images, dense, method, extract, options, 
 
 
 def test_the_ticket_itself_is_trained_and_measured_as_every_ticket(images, dense):
-    ticket = run_search(images, dense)
+    ticket = ScoreMethod(looks=True)(search_for(images, dense), Options()).ticket
     retraining = retrain_ticket(ticket, images, RECIPE, seed=0, device="cpu")
     metrics = evaluate_ticket(
         retraining.ticket, ticket, images, dense, history=retraining.history, device="cpu"
     )
     [row] = run(images, dense, checks=("shuffle",))
     assert row["original_accuracy"] == metrics["test_accuracy"]
-
-
-def run_search(images, dense):
-    arguments = {"seed": 0, "options": Options(), "device": "cpu", "checkpoints": None}
-    return ScoreMethod(looks=True)(images, dense, RECIPE, allow_factory=OWN_MODEL, **arguments).ticket
 
 
 def test_every_ticket_is_trained_once_on_the_true_images_with_one_seed(images, dense, trainings):

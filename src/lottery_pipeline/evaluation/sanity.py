@@ -93,7 +93,7 @@ def check_sanity(
     rows: dict[str, Row] = {} if saved is None else saved[1]["rows"]
     missing = [check for check in checks if identify(check) not in rows]
     inside = replace(search, seed=search.dense.seed, checkpoints=work)
-    for name, row in _make_rows(inside, find, missing, rows.get(identify("original"))):
+    for name, row in _make_rows(inside, method, find, missing, rows.get(identify("original"))):
         rows[identify(name)] = row
         if checkpoints is not None:
             checkpoints.save(own, {}, {"rows": rows, "finished": True})
@@ -103,7 +103,7 @@ def check_sanity(
 
 
 def _make_rows(
-    search: Search, find: Find, checks: Sequence[SanityCheck], original: Row | None
+    search: Search, method: str, find: Find, checks: Sequence[SanityCheck], original: Row | None
 ) -> Iterator[tuple[str, Row]]:
     """Yield the rows of checks by name, and first that of the ticket if it is not known yet."""
     if not checks:
@@ -112,7 +112,7 @@ def _make_rows(
     ticket = found.ticket
     for check in checks:
         changed, count = alter_ticket(search, find, found, check)
-        logger.info("%s %s: %d places changed.", ticket.method, check, count)
+        logger.info("%s %s: %d places changed.", method, check, count)
         if original is None:
             original = _train(search, ticket, "original")
             yield "original", original
@@ -120,7 +120,7 @@ def _make_rows(
         yield (
             check,
             {
-                "method": ticket.method,
+                "method": method,
                 "check": check,
                 "seed": search.seed,
                 "density": ticket.density,
