@@ -21,7 +21,7 @@ run: $(VENV)/.run ## install what is missing and run the default experiment (dig
 test: lint ## lint, types, import contracts and the fast tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-slow: $(VENV)/.dev ## only the slow tests (kill -9 and resume, all networks of torchvision)
+test-slow: $(VENV)/.dev ## only the slow tests (kill -9 and resume, pairs of runs at once, every network of torchvision)
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal --timeout 3000 $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
