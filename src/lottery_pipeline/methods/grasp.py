@@ -44,7 +44,7 @@ def grasp_scores(
     is not drawn again before scoring.
 
     The model must be twice differentiable. Logits are divided by ``temperature``; ``absolute`` scores by the
-    magnitude. Other arguments and the errors are those in ``scoring``; scores may have either sign.
+    magnitude. Other arguments and the errors are those in ``search/scoring.py``; scores may have either sign.
     """
     labels = check_labels("GraSP", images, labels)
     with copied_tensors(model, masks, ignore_layers, by_batch=batch_statistics) as (weights, others):

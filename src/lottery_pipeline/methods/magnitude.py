@@ -20,7 +20,10 @@ def magnitude_scores(
     masks: Masks | None = None,
     ignore_layers: Iterable[str] = (),
 ) -> Scores:
-    """Score weights by |theta|; arguments and errors as in ``scoring``; images and labels are ignored."""
+    """Score weights by |theta|; images and labels are ignored.
+
+    Arguments and errors are those in ``search/scoring.py``.
+    """
     prunable = prunable_parameters(model, ignore_layers)
     scores = {name: weight.detach().abs() for name, weight in prunable.items()}
     if masks is not None:

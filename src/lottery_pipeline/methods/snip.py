@@ -30,7 +30,7 @@ def snip_scores(
     batch statistics aside. Deviations: not divided by the sum of all scores, which changes no rank; biases
     are not scored (the authors' code scores them).
 
-    Arguments and errors are those in ``scoring``; scores are 0 or more.
+    Arguments and errors are those in ``search/scoring.py``; scores are 0 or more.
     """
     labels = check_labels("SNIP", images, labels)
     with copied_tensors(model, masks, ignore_layers, by_batch=batch_statistics) as (weights, others):

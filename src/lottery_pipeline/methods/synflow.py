@@ -34,8 +34,8 @@ def synflow_scores(
     are changed, so there is no sign to restore. Deviation: the authors' code computes in float32 and with the
     running statistics, which are 0 and 1 only at initialisation.
 
-    Arguments and errors are those in ``scoring``; only the shape of the images counts, and labels are
-    ignored.
+    Arguments and errors are those in ``search/scoring.py``. Only the shape of the images counts, and labels
+    are ignored.
 
     Returns:
         float64, 0 or more; on the CPU where the model's device (mps) has no float64.
