@@ -1,11 +1,12 @@
 """Nodes of the methods, the same for all: extract, retrain, evaluate; and the nodes beside them."""
 
 from collections.abc import Callable
-from functools import partial, update_wrapper
+from functools import partial, wraps
+from inspect import signature
 from typing import Any
 
 from lottery_pipeline.evaluation.lineage import check_record, check_rows, mark_record, mark_rows
-from lottery_pipeline.options import ControlOptions, CostOptions, Method
+from lottery_pipeline.options import METHODS, ControlOptions, CostOptions, Method
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
 from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking import current
@@ -57,13 +58,22 @@ def extract_ticket(
     return results if found.ladder is None else (*results, found.ladder)
 
 
-def make_extraction(method: Method) -> Callable[..., Any]:
-    """Return ``extract_ticket`` for a method; Kedro reads from it which type the options have."""
-    function = partial(extract_ticket, method.name)
-    update_wrapper(function, extract_ticket)
-    del function.__wrapped__  # type: ignore[attr-defined]  # signatures are those of the partial function
-    function.__annotations__ = {**extract_ticket.__annotations__, "extraction": method.options}
-    return function
+def bind_method(method: Method) -> Callable[..., Any]:
+    """Return ``extract_ticket`` for one method; Kedro reads the type of the options from its annotations."""
+
+    @wraps(extract_ticket)  # Kedro-Viz shows the source of the wrapped function
+    def extract(*inputs: Any, **named: Any) -> tuple[Any, ...]:
+        return extract_ticket(method.name, *inputs, **named)
+
+    extract.__signature__ = signature(partial(extract_ticket, method.name))  # type: ignore[attr-defined]
+    extract.__annotations__ = {**extract_ticket.__annotations__, "extraction": method.options}
+    extract.__name__ = extract.__qualname__ = f"extract_{method.name}"
+    return extract
+
+
+EXTRACTIONS = {name: bind_method(method) for name, method in METHODS.items()}
+# The workers of a parallel runner find a function by its name in this module.
+globals().update({function.__name__: function for function in EXTRACTIONS.values()})
 
 
 def retrain_ticket(

@@ -7,9 +7,9 @@ from kedro.pipeline import Node, Pipeline
 
 from lottery_pipeline.options import COMPOSITIONS, METHODS, Method
 from lottery_pipeline.pipelines.ticket_extraction.nodes import (
+    EXTRACTIONS,
     complete_ladder,
     evaluate_ticket,
-    make_extraction,
     pretrain_parent,
     retrain_ticket,
     train_controls,
@@ -128,7 +128,7 @@ def create_extraction(
     names = ["images", "dense_run", "checkpoints", *inputs]
     parameters = ["extraction", "model", "pretraining", "retraining", "seed", "device"]
     return Node(
-        make_extraction(method),
+        EXTRACTIONS[method.name],
         inputs={**{name: name for name in names}, **{name: f"params:{name}" for name in parameters}},
         outputs=["ticket", "search", "trace", *outputs],
         name="extract_ticket",
