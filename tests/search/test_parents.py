@@ -25,6 +25,7 @@ def ticket(images, dense):
 
 
 def test_what_belongs_together_passes(images, dense, ticket):
+    assert ticket.header.parents == {"dense": dense.fingerprint, "images": images.fingerprint}
     check_dense_run(dense, images)
     check_ticket(ticket, images, dense)
     check_spec(dense.spec, images, "the dense run")
