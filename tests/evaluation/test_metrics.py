@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
+from lottery_pipeline.evaluation.classes import tabulate_classes
 from lottery_pipeline.evaluation.metrics import evaluate_ticket
 from lottery_pipeline.evaluation.retraining import retrain_ticket
 from lottery_pipeline.options import CostOptions
@@ -12,10 +13,10 @@ from lottery_pipeline.surgery.compact import compact_ticket
 from lottery_pipeline.tickets import TicketError
 from lottery_pipeline.tickets.ladder import complete_rows
 from lottery_pipeline.tickets.ticket import make_ticket
-from lottery_pipeline.training.evaluation import evaluate, recompute_batchnorm_
+from lottery_pipeline.training.evaluation import evaluate, predict, recompute_batchnorm_
 from lottery_pipeline.training.history import least_validation_loss
 from lottery_pipeline.training.recipe import Recipe
-from tests.tiny import OWN_MODEL, RECIPE, draw_images, extract, pretrain_tiny
+from tests.tiny import OWN_MODEL, RECIPE, draw_images, extract, must_not_train, pretrain_tiny
 
 COLUMNS = {
     "method",
@@ -47,6 +48,8 @@ COLUMNS = {
     "ticket_bytes",
     "dead_layers",
     "layers",
+    "classes",
+    "confusion",
     "fingerprint",
     "dense_fingerprint",
 }
@@ -96,6 +99,28 @@ def test_the_method_metrics_are_complete_and_right(images, dense, extraction, re
     assert metrics["fingerprint"] == retraining.ticket.fingerprint
     assert metrics["dense_fingerprint"] == dense.fingerprint
     assert metrics["early_stop_validation_loss"] == min(r["validation_loss"] for r in retraining.history)
+
+
+def test_the_classes_come_from_the_pass_that_gives_the_accuracy(
+    images, dense, extraction, retraining, monkeypatch
+):
+    passes = []
+
+    def watch(model, image_set, **options):
+        passes.append(image_set)
+        return predict(model, image_set, **options)
+
+    monkeypatch.setattr("lottery_pipeline.evaluation.metrics.predict", watch)
+    monkeypatch.setattr("lottery_pipeline.evaluation.metrics.evaluate", must_not_train)
+    metrics = measure(retraining, extraction, images, dense)
+    assert passes == [images.test]
+    predicted = predict(retraining.ticket.build(), images.test).classes
+    assert (
+        metrics["classes"] == tabulate_classes(images.test.labels, predicted, images.class_names)["classes"]
+    )
+    right = sum(row["images"] for row in metrics["confusion"] if row["true"] == row["predicted"])
+    assert right / len(images.test) == metrics["test_accuracy"]
+    assert sum(row["images"] for row in metrics["confusion"]) == len(images.test)
 
 
 def test_two_evaluations_of_a_ticket_differ_at_most_in_what_is_measured(

@@ -10,6 +10,7 @@ from lottery_pipeline.training.evaluation import (
     EvaluationError,
     evaluate,
     modes_restored,
+    predict,
     recompute_batchnorm_,
 )
 from tests.training.tiny import TinyNet, tiny_set
@@ -37,6 +38,9 @@ def test_every_image_counts_the_same_whatever_the_batch_size(batch_size):
     assert result["accuracy"] == 3 / 5
     assert result["loss"] == pytest.approx((3 * right + 2 * wrong) / 5, rel=1e-5)
     assert result["count"] == 5
+    found = predict(Brightness(), image_set, batch_size=batch_size)
+    assert found.classes.tolist() == [0, 1, 1, 0, 1]
+    assert (found.accuracy, found.loss) == (result["accuracy"], result["loss"])
 
 
 def test_modes_are_restored_where_they_differ_inside_the_model():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lottery_pipeline.evaluation.classes import tabulate_classes
 from lottery_pipeline.evaluation.price import Work, price_ticket
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.options import CostOptions
@@ -13,7 +14,7 @@ from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.device import pick_device
-from lottery_pipeline.training.evaluation import evaluate, recompute_batchnorm_
+from lottery_pipeline.training.evaluation import evaluate, predict, recompute_batchnorm_
 from lottery_pipeline.training.history import least_validation_loss
 
 
@@ -51,7 +52,8 @@ def evaluate_ticket(
 
     Returns:
         The method metrics; accuracies are fractions, and ``density``, ``kept`` and ``prunable`` are those of
-        the dense parent: a layer ticket keeps what its blocks leave. Costs are those of ``price_ticket``.
+        the dense parent: a layer ticket keeps what its blocks leave. Costs are those of ``price_ticket``;
+        ``classes`` and ``confusion`` are those of ``tabulate_classes``, of the test images.
         Values from clocks and meters are in ``measured``; everything else is the same in every run.
 
     Raises:
@@ -68,7 +70,7 @@ def evaluate_ticket(
     model = trained.build(place)
     if trained.header.kind == "ticket":
         recompute_batchnorm_(model, images.train, device=place)
-    test = evaluate(model, images.test, device=place)
+    test = predict(model, images.test, device=place)
     dense_accuracy, prunable = dense.metrics["test_accuracy"], dense.metrics["prunable"]
     results = trained.header.metrics
     validation = results.get("validation_accuracy")  # as in the ladder's rows: measured by the training
@@ -90,9 +92,9 @@ def evaluate_ticket(
         "kept": ticket.kept,
         "prunable": prunable,
         "dense_accuracy": dense_accuracy,
-        "test_accuracy": test["accuracy"],
-        "accuracy_delta": test["accuracy"] - dense_accuracy,
-        "test_loss": test["loss"],
+        "test_accuracy": test.accuracy,
+        "accuracy_delta": test.accuracy - dense_accuracy,
+        "test_loss": test.loss,
         "validation_accuracy": validation,
         "early_stop_step": int(results.get("early_stop_step", ticket.header.rewind_step)),
         "early_stop_validation_loss": least_validation_loss(history),
@@ -102,6 +104,7 @@ def evaluate_ticket(
         "ticket_bytes": len(ticket.to_bytes()),
         "dead_layers": dead_layers(trained.masks),
         "layers": density_table(trained.masks),
+        **tabulate_classes(images.test.labels, test.classes, images.class_names),
         "fingerprint": trained.fingerprint,
         "dense_fingerprint": dense.fingerprint,
         MEASURED: clock | price[MEASURED],

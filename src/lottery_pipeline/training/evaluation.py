@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery_pipeline.images.splits import ImageSet
@@ -37,7 +38,21 @@ def modes_restored(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-@torch.no_grad()
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says about images.
+
+    Attributes:
+        classes: int64 ``[N]``, the predicted class of each image, on the CPU.
+        accuracy: fraction of right classes.
+        loss: mean cross-entropy over the images, without label smoothing.
+    """
+
+    classes: Tensor
+    accuracy: float
+    loss: float
+
+
 def evaluate(
     model: nn.Module,
     image_set: ImageSet,
@@ -46,7 +61,25 @@ def evaluate(
     precision: Precision = "float32",
     batch_size: int | None = None,
 ) -> dict[str, float]:
-    """Measure accuracy and mean cross-entropy in evaluation mode: tracked batch-norm statistics, no dropout.
+    """Measure accuracy and mean cross-entropy; arguments and errors are those of ``predict``.
+
+    Returns:
+        ``accuracy`` (fraction), ``loss`` (mean over images, without label smoothing) and ``count`` (images).
+    """
+    found = predict(model, image_set, device=device, precision=precision, batch_size=batch_size)
+    return {"accuracy": found.accuracy, "loss": found.loss, "count": len(image_set)}
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module,
+    image_set: ImageSet,
+    *,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    batch_size: int | None = None,
+) -> Prediction:
+    """Classify images in evaluation mode: tracked batch-norm statistics, no dropout.
 
     Every image counts the same, also in a smaller last batch. Masks need no attention: pruned weights are 0
     already. The model is moved to the device; its modes are restored.
@@ -58,9 +91,6 @@ def evaluate(
         precision: that of the forward pass; the loss is float32.
         batch_size: images at once; None chooses by image size.
 
-    Returns:
-        ``accuracy`` (fraction), ``loss`` (mean over images, without label smoothing) and ``count`` (images).
-
     Raises:
         EvaluationError: there are no images.
     """
@@ -69,7 +99,7 @@ def evaluate(
     device = torch.device(device)
     image_set = image_set.to(device)
     size = batch_size or max(1, min(_LARGEST_BATCH, _VALUES_PER_BATCH // image_set.images[0].numel()))
-    losses, correct = [], []
+    losses, classes = [], []
     with modes_restored(model):
         model.to(device).eval()
         for start in range(0, len(image_set), size):
@@ -79,10 +109,14 @@ def evaluate(
                 logits = model(pixels)
             logits = logits.float()
             losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-            correct.append((logits.argmax(1) == labels).sum())
+            classes.append(logits.argmax(1))
     count = len(image_set)
-    loss = float(torch.stack(losses).cpu().double().sum()) / count
-    return {"accuracy": int(torch.stack(correct).sum()) / count, "loss": loss, "count": count}
+    found = torch.cat(classes)
+    return Prediction(
+        classes=found.cpu(),
+        accuracy=int((found == image_set.labels).sum()) / count,
+        loss=float(torch.stack(losses).cpu().double().sum()) / count,
+    )
 
 
 @torch.no_grad()
