@@ -1,9 +1,16 @@
 """Fixtures for tests of several folders."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_server_of_the_user() -> None:
+    """Keep the tests away from the MLflow server that the environment may name."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from kedro.io import MemoryDataset
 
-from lottery_pipeline.datasets.checkpoints import CheckpointsDataset
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.datasets.raw_images import RawImagesDataset
+from lottery_pipeline.datasets.stored_results import StoredResultsDataset
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.options import ControlOptions, CtsOptions, GraspOptions, ImpOptions, SanityOptions
 from lottery_pipeline.parameters import (
@@ -14,11 +14,13 @@ from lottery_pipeline.parameters import (
     PretrainingParameters,
     RetrainingParameters,
     SparseRetrainingParameters,
+    WorkParameters,
 )
 from lottery_pipeline.pipeline_registry import register_pipelines
 from tests.kedro_project import ROOT, load_catalog
 
 PIPELINES = register_pipelines()
+IN_MEMORY = {"reporting.results"}  # its records are on disk
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +32,19 @@ def catalog() -> Any:
 def test_every_input_is_an_entry_or_a_parameter(name: str, catalog: Any) -> None:
     for dataset in PIPELINES[name].inputs():
         assert dataset in catalog, dataset
-        known = (LocalFileDataset, CheckpointsDataset)
-        assert (
-            dataset.startswith("param")
-            or dataset == "run_identity"
-            or isinstance(catalog.get(dataset), known)
-        )
+        known = (LocalFileDataset, RawImagesDataset, StoredResultsDataset)
+        assert dataset.startswith("param") or isinstance(catalog.get(dataset), known)
 
 
 @pytest.mark.parametrize("name", list(PIPELINES))
 def test_every_output_is_a_file(name: str, catalog: Any) -> None:
-    for dataset in PIPELINES[name].all_outputs() - {"sparse_retraining.search"}:
+    for dataset in PIPELINES[name].all_outputs() - IN_MEMORY:
         assert isinstance(catalog.get(dataset), LocalFileDataset), dataset
 
 
 def test_no_two_outputs_share_a_file(catalog: Any) -> None:
     outputs = set().union(*(pipeline.all_outputs() for pipeline in PIPELINES.values()))
-    paths = [catalog.get(name).path for name in sorted(outputs)]
+    paths = [catalog.get(name).path for name in sorted(outputs - IN_MEMORY)]
     assert len(set(paths)) == len(paths)
 
 
@@ -75,6 +73,7 @@ def test_results_lie_where_the_contract_says(dataset: str, path: str, catalog: A
         ("cts.extraction", CtsOptions),
         ("grasp.extraction", GraspOptions),
         ("sanity_checks", SanityOptions),
+        ("work", WorkParameters),
     ],
 )
 def test_kedro_itself_types_the_parameters_by_the_signatures_of_the_nodes(
@@ -92,18 +91,12 @@ def test_tickets_are_versioned_and_what_is_reused_is_not(catalog: Any) -> None:
     assert catalog.get("dense_run")._version is None
 
 
-def test_every_entry_has_a_layer_for_kedro_viz(catalog: Any) -> None:
-    for pipeline in PIPELINES.values():
-        for name in pipeline.datasets():
-            dataset = catalog.get(name)
-            if not isinstance(dataset, MemoryDataset):
-                assert dataset.metadata["kedro-viz"]["layer"], name
-
-
-def test_the_stored_images_are_the_images(catalog: Any) -> None:
-    for stored, made in (("stored_images", "images"), ("stored_dense_run", "dense_run")):
-        assert catalog.get(stored).path == catalog.get(made).path
-        assert catalog.get(stored).missing_ok
+def test_what_is_looked_for_as_finished_work_is_what_the_catalog_writes(catalog: Any) -> None:
+    work = catalog.load("params:work").resolve(ROOT)
+    assert work.images == catalog.get("images").path
+    assert work.models / "dense_run.safetensors" == catalog.get("dense_run").path
+    assert work.models / "layer" / "parent_run.safetensors" == catalog.get("layer.parent_run").path
+    assert work.checkpoints == ROOT / "data/work/test/base"
 
 
 def test_the_selected_ticket_is_that_of_the_chosen_method() -> None:
@@ -115,4 +108,5 @@ def test_the_selected_ticket_is_that_of_the_chosen_method() -> None:
 def test_nothing_is_written_outside_data() -> None:
     catalog = load_catalog()
     outputs = set().union(*(pipeline.all_outputs() for pipeline in PIPELINES.values()))
-    assert all(catalog.get(name).path.is_relative_to(ROOT / "data") for name in outputs)
+    files = [catalog.get(name) for name in outputs - IN_MEMORY]
+    assert all(file.path.is_relative_to(ROOT / "data") for file in files)

@@ -63,7 +63,7 @@ def load_results(method: str, folder: Path) -> dict[str, Any]:
         dense = catalog.load("dense_run")
         parts = ("history", "metrics", "trace", "search")
         parts += ("ladder_table", "controls") if method == "ltr" else ()
-        records = ("dense_history", "dense_metrics", *(f"{method}.{part}" for part in parts))
+        records = ("dense_record", f"{method}.record", *(f"{method}.{part}" for part in parts))
         return {
             "weights": {
                 **{

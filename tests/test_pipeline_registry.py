@@ -35,15 +35,15 @@ def test_every_method_of_the_core_has_a_pipeline_and_parameters() -> None:
 @pytest.mark.parametrize("method", ["lth", "ltr"])
 def test_a_method_begins_with_the_images_and_the_dense_run(method: str) -> None:
     assert names(PIPELINES[method]) == {
-        "prepare_images",
-        "profile_images",
-        "draw_images",
-        "pretrain_dense",
+        "data_preparation.prepare_images",
+        "data_preparation.describe_images",
+        "dense_pretraining.pretrain_dense",
         f"{method}.extract_ticket",
         f"{method}.retrain_ticket",
         f"{method}.evaluate_ticket",
         f"{method}.complete_ladder",
         f"{method}.train_controls",
+        f"{method}.collect_record",
     }
 
 
@@ -55,7 +55,7 @@ def test_the_default_is_a_choice_of_methods_and_the_report() -> None:
 
 
 def test_the_filter_baseline_comes_with_the_layer_ticket_that_it_matches() -> None:
-    steps = ("extract_ticket", "retrain_ticket", "evaluate_ticket")
+    steps = ("extract_ticket", "retrain_ticket", "evaluate_ticket", "collect_record")
     filters = {f"filter.{step}" for step in steps}
     assert names(PIPELINES["layer"]) >= {f"layer.{step}" for step in steps} | filters
     assert names(PIPELINES["filter"]) == names(PIPELINES["dense_pretraining"]) | filters | {
@@ -70,6 +70,7 @@ def test_a_composition_begins_with_its_parent() -> None:
         *chain,
         "layer_cts.retrain_ticket",
         "layer_cts.evaluate_ticket",
+        "layer_cts.collect_record",
     }
 
 
@@ -90,7 +91,7 @@ def test_sparse_retraining_and_reporting_start_from_what_is_stored(name: str) ->
 
 def test_every_node_has_a_stage_tag_and_a_verb_first() -> None:
     verbs = ("prepare", "profile", "draw", "pretrain", "extract", "retrain", "evaluate", "complete", "train")
-    verbs += ("build", "write", "select", "check", "summarise")
+    verbs += ("build", "write", "select", "check", "summarise", "describe", "collect", "gather", "record")
     for pipeline in PIPELINES.values():
         for node in pipeline.nodes:
             assert node.tags

@@ -87,18 +87,19 @@ def test_nothing_is_left_of_the_checkpoints(finished: Path) -> None:
 def test_a_ticket_is_previewed_from_its_header(finished: Path) -> None:
     with redirected(finished):
         preview = load_catalog().get("ltr.ticket").preview()
-    assert preview["columns"] == ["layer", "shape", "prunable", "kept", "density"]
-    assert sum(row[3] for row in preview["data"]) == load(finished, "ltr.ticket").kept
+    kept = preview["columns"].index("kept")
+    whole, *layers = preview["data"]
+    assert whole[kept] == sum(row[kept] for row in layers) == load(finished, "ltr.ticket").kept
 
 
 def test_images_and_dense_run_are_reused_when_they_are_what_is_asked_for(copied: Path) -> None:
-    before = load(copied, "dense_history")
+    before = load(copied, "dense_record")
     with redirected(copied):
         run("dense_pretraining")
-    assert load(copied, "dense_history") == before, "seconds would differ in a new training"
+    assert load(copied, "dense_record") == before, "seconds would differ in a new training"
     with redirected(copied):
         run("dense_pretraining", seed=1)
-    assert load(copied, "dense_history") != before
+    assert load(copied, "dense_record") != before
 
 
 def test_the_number_of_threads_is_that_of_the_parameters(copied: Path) -> None:
@@ -130,11 +131,12 @@ def test_reporting_alone_works_from_disk_and_leaves_out_what_is_not_there(copied
 
 
 def test_variants_do_not_touch_each_other(copied: Path) -> None:
-    before = (reporting(copied) / "data_summary.json").read_bytes()
+    overview = copied / "data/03_primary/test/base/overview.json"
+    before = overview.read_bytes()
     with redirected(copied):
         run("data_preparation", variant="small", data={"train_limit": 60})
-    assert (reporting(copied) / "data_summary.json").read_bytes() == before
-    assert load(copied, "data_summary", variant="small")["train"] == 60
+    assert overview.read_bytes() == before
+    assert load(copied, "data_overview", variant="small")["summary"]["train"] == 60
 
 
 @pytest.mark.parametrize(("method", "rung", "density"), [("ltr", None, 0.25), ("lth", 1, 0.5)])
@@ -191,7 +193,7 @@ def test_a_relative_root_is_found_from_any_folder(tmp_path: Path, monkeypatch: p
         run(
             "data_preparation", data={"source": "arrays", "root": os.path.relpath(tmp_path / "own.npz", ROOT)}
         )
-    assert load(tmp_path, "data_summary")["classes"] == 3
+    assert load(tmp_path, "data_overview")["summary"]["classes"] == 3
 
 
 def test_a_users_own_model_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +212,7 @@ def test_the_command_runs_and_says_so_in_few_lines(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stdout == ""
     lines = done.stderr.splitlines()
-    assert "[1/3] prepare_images" in lines[0]
+    assert "[1/2] data_preparation.prepare_images" in lines[0]
     assert len(lines) < 10
     assert "WARN" not in done.stderr
 
@@ -218,4 +220,4 @@ def test_the_command_runs_and_says_so_in_few_lines(tmp_path: Path) -> None:
 def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
     done = command(tmp_path, "--env", "test", "--pipelines", "data_preparation", module="lottery_pipeline")
     assert done.returncode == 0, done.stderr
-    assert (reporting(tmp_path) / "data_profile.csv").is_file()
+    assert (tmp_path / "data/03_primary/test/base/overview.json").is_file()

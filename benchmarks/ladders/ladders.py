@@ -75,7 +75,7 @@ def run_seed(environment: str, methods: tuple[str, ...], params: str, seed: int)
     subprocess.run([*command, "--params", own], check=True, cwd=PROJECT)
     output = PROJECT / "data" / "07_model_output" / environment / variant
     run: dict[str, Any] = {"seconds": time.perf_counter() - began}
-    run["dense"] = json.loads((output / "dense_metrics.json").read_text())
+    run["dense"] = json.loads((output / "dense_record.json").read_text())["metrics"]
     for method in methods:
         names = ("ladder_table", "controls")
         run[method] = {name: json.loads((output / method / f"{name}.json").read_text()) for name in names}

@@ -6,7 +6,8 @@ Imports no torch: this module is read by every ``kedro`` command.
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,9 @@ from lottery_pipeline.options import (
     SanityOptions,
 )
 from lottery_pipeline.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 
 DataParameters = ImageRequest
 
@@ -140,6 +144,53 @@ class SparseRetrainingParameters(_RecipeChanges):
     rung: Annotated[int, Field(strict=True, ge=0, le=255)] | None = None
 
 
+class WorkParameters(BaseModel):
+    """Where a run finds what earlier runs have finished, and keeps what it has not.
+
+    Attributes:
+        experiment: name of the experiment.
+        variant: name of the variant.
+        images: file of the prepared images; they are reused if they are those asked for.
+        models: folder of the dense runs; each is reused likewise.
+        checkpoints: folder of interrupted computations.
+        interval_seconds: least time between two checkpoints of a computation.
+        limit: largest number of checkpoint files; the oldest go first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    experiment: str
+    variant: str
+    images: Path
+    models: Path
+    checkpoints: Path
+    interval_seconds: float = Field(default=15.0, ge=0, allow_inf_nan=False)
+    limit: int = Field(default=16, ge=1)
+
+    def resolve(self, project: Path) -> Self:
+        """Let relative paths start at the project folder, whatever folder the command runs in."""
+        paths = {name: project / getattr(self, name) for name in ("images", "models", "checkpoints")}
+        return self.model_copy(update=paths)
+
+    def open_checkpoints(self) -> "Checkpoints":
+        """Return the checkpoints, one object for all nodes of a process."""
+        from lottery_pipeline.reproducibility.checkpoints import open_checkpoints
+
+        return open_checkpoints(self.checkpoints, self.interval_seconds, self.limit)
+
+
+class TrackingParameters(BaseModel):
+    """What is left in MLflow beside the runs themselves.
+
+    Attributes:
+        register_as: name of the registered model that gets the winner of the run as a new version.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    register_as: Annotated[str, Field(pattern=r"^[^/:]{1,250}$")] | None = Field(None, alias="register")
+
+
 def _method_group(method: Method, *, with_controls: bool) -> type[BaseModel]:
     """Return the type of the parameters under a method's name."""
     controls: dict[str, Any] = {"controls": (ControlOptions, ControlOptions())} if with_controls else {}
@@ -168,6 +219,8 @@ GROUPS: dict[str, Any] = {
     "sparse_retraining": SparseRetrainingParameters,
     "sanity_checks": SanityOptions,
     "costs": CostOptions,
+    "work": WorkParameters,
+    "tracking": TrackingParameters,
     **METHOD_GROUPS,
     **COMPOSED_GROUPS,
 }
@@ -211,7 +264,8 @@ def to_plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
         if isinstance(value, BaseModel):
             # Only the changes that were made: two dozen nulls would tell nobody anything.
-            plain[name] = value.model_dump(mode="json", exclude_unset=isinstance(value, _Changes))
+            changes = isinstance(value, _Changes)
+            plain[name] = value.model_dump(mode="json", by_alias=True, exclude_unset=changes)
         else:
             plain[name] = to_plain(value) if isinstance(value, Mapping) else value
     return plain

@@ -27,7 +27,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     saliency = [blocks[name] for name, method in METHODS.items() if method.is_saliency]
     # Pipeline([...]), not sum(): sums of many parts are slow.
     return {
-        "__default__": Pipeline([images, dense, *chosen, reporting]),
+        "__default__": Pipeline([images, dense, *chosen]) + reporting,
         "data_preparation": images,
         "dense_pretraining": Pipeline([images, dense]),
         **{name: Pipeline([images, dense, complete_method(name, blocks)]) for name in METHODS},

@@ -67,6 +67,16 @@ def test_a_version_without_a_given_name_is_read_again(tmp_path: Path) -> None:
     assert dataset.load() == {"run": "ours"}
 
 
+def test_kedro_draws_one_version_for_a_save_however_deep_the_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = iter(["2026-01-01T00.00.00.000Z", "2026-02-01T00.00.00.000Z"])
+    monkeypatch.setattr("kedro.io.core.generate_timestamp", lambda: next(versions))
+    dataset = RecordDataset(filepath=str(tmp_path / "a.json"), version=Version(None, None))
+    dataset.save({"run": "ours"})
+    assert [path.name for path in (tmp_path / "a.json").iterdir()] == ["2026-01-01T00.00.00.000Z"]
+
+
 def test_before_it_wrote_one_a_run_reads_the_newest_version(tmp_path: Path) -> None:
     path = str(tmp_path / "a.json")
     RecordDataset(filepath=path, version=Version(None, "2026-01-01T00.00.00.000Z")).save({"run": "theirs"})

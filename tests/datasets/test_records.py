@@ -1,16 +1,24 @@
 """Records, rows, tables and figures: round trips and what Kedro-Viz is shown."""
 
 import inspect
-import json
 from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from lottery_pipeline.datasets.previews import JSONPreview, PlotlyPreview, TablePreview
-from lottery_pipeline.datasets.records import FigureDataset, RecordDataset, RowsDataset, TableDataset
-from lottery_pipeline.datasets.tickets import TicketDataset
+from lottery_pipeline.datasets.dense_run import DenseRunDataset
+from lottery_pipeline.datasets.images import ImageSplitsDataset
+from lottery_pipeline.datasets.previews import PlotlyPreview, TablePreview
+from lottery_pipeline.datasets.records import (
+    FigureDataset,
+    HistoryDataset,
+    RecordDataset,
+    RowsDataset,
+    TableDataset,
+    TextDataset,
+)
+from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 
 ROWS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "note": ["a"]}]
 
@@ -19,7 +27,24 @@ def test_numbers_survive_bit_for_bit(tmp_path: Path) -> None:
     dataset = RecordDataset(filepath=str(tmp_path / "a.json"))
     dataset.save({"accuracy": 0.1 + 0.2, "layers": [{"kept": 3}]})
     assert dataset.load() == {"accuracy": 0.1 + 0.2, "layers": [{"kept": 3}]}
-    assert json.loads(dataset.preview())["layers"] == [{"kept": 3}]
+    assert RecordDataset(filepath=str(tmp_path / "a.json")).load() == dataset.load()
+
+
+def test_a_record_is_previewed_by_its_values_and_those_of_its_parts(tmp_path: Path) -> None:
+    dataset = RecordDataset(filepath=str(tmp_path / "a.json"))
+    metrics = {
+        "test_accuracy": 0.9777158774,
+        "kept": 247568,
+        "layers": [],
+        "measured": {"seconds": 1234567.8},
+    }
+    dataset.save({"method": "ltr", "metrics": metrics, "samples": {"data": 1}, "history": [{"epoch": 1}]})
+    assert dataset.preview() == {
+        "index": [0, 1, 2, 3],
+        "columns": ["name", "value"],
+        "data": [["method", "ltr"], ["test_accuracy", 0.9777], ["kept", 247568], ["seconds", 1234568.0]],
+    }
+    assert dataset.preview(table="history")["data"] == [[1]]
 
 
 @pytest.mark.parametrize("rows", [ROWS, []])
@@ -48,6 +73,14 @@ def test_a_table_survives_and_is_previewed_without_nan(tmp_path: Path) -> None:
     assert dataset.preview()["data"] == [["lth", 0.25], ["ltr", None]]
 
 
+def test_a_table_shows_the_columns_asked_for_in_their_order(tmp_path: Path) -> None:
+    dataset = TableDataset(filepath=str(tmp_path / "a.csv"))
+    dataset.save(pd.DataFrame({"seed": [0], "method": ["ltr"], "test_accuracy": [0.98607242]}))
+    preview = dataset.preview(columns=["test_accuracy", "absent", "method"])
+    assert (preview["columns"], preview["data"]) == (["test_accuracy", "method"], [[0.9861, "ltr"]])
+    assert dataset.preview(nrows=0)["data"] == []
+
+
 def test_a_figure_survives(tmp_path: Path) -> None:
     dataset = FigureDataset(filepath=str(tmp_path / "a.json"))
     dataset.save(go.Figure(go.Scatter(x=[1, 2], y=[3, 4], name="ladder")))
@@ -58,11 +91,16 @@ def test_a_figure_survives(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "preview"),
     [
-        (RecordDataset, JSONPreview),
+        (RecordDataset, TablePreview),
         (RowsDataset, TablePreview),
+        (HistoryDataset, PlotlyPreview),
+        (TextDataset, TablePreview),
         (TableDataset, TablePreview),
         (FigureDataset, PlotlyPreview),
         (TicketDataset, TablePreview),
+        (LadderDataset, TablePreview),
+        (DenseRunDataset, TablePreview),
+        (ImageSplitsDataset, PlotlyPreview),
     ],
 )
 def test_the_return_type_tells_kedro_viz_what_a_preview_is(kind: type, preview: object) -> None:

@@ -1,6 +1,7 @@
 """Lineage: records that name their ticket, and strangers that are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kedro.framework.session import KedroSession
@@ -8,10 +9,11 @@ from kedro.framework.session import KedroSession
 from lottery_pipeline.evaluation.lineage import (
     LineageError,
     check_record,
-    check_results,
     check_rows,
+    collect_record,
     mark_record,
     mark_rows,
+    name_run,
 )
 from lottery_pipeline.hooks.requests import RunFailedError
 from tests.kedro_project import ROOT, load_catalog, redirected, run
@@ -48,23 +50,41 @@ def test_one_strange_row_is_enough() -> None:
 
 def test_records_of_an_older_version_are_accepted() -> None:
     assert check_record("ltr.search", {"search_epochs": 2.0}, OURS) == {"search_epochs": 2.0}
-    check_results({"ltr.metrics": {"fingerprint": TRAINED}, "ltr.controls": mark_rows([{"rung": 1}], THEIRS)})
+    parts = {"metrics": {"fingerprint": TRAINED}, "controls": mark_rows([{"rung": 1}], THEIRS)}
+    assert collect_record(**parts) == parts
 
 
-def test_the_parts_of_a_result_belong_to_its_metrics() -> None:
-    results = {
-        "ltr.metrics": mark_record({"fingerprint": TRAINED}, OURS),
-        "ltr.history": mark_rows([{"step": 1}], TRAINED),
-        "ltr.ladder_table": mark_rows([{"rung": 1}], TRAINED),
-        "ltr.controls": mark_rows([{"rung": 1}], OURS),
-        "cts.metrics": None,
-        "cts.history": mark_rows([{"step": 1}], THEIRS),
-        "snip.metrics": mark_record({"fingerprint": TRAINED}, OURS),
+PARTS: dict[str, Any] = {
+    "metrics": mark_record({"fingerprint": TRAINED, "method": "layer>snip"}, OURS),
+    "history": mark_rows([{"step": 1}], TRAINED),
+    "ladder_table": mark_rows([{"rung": 1}], TRAINED),
+    "controls": mark_rows([{"rung": 1}], OURS),
+    "trace": [{"round": 1}],
+}
+
+
+def test_a_record_holds_every_part_and_only_its_metrics_name_the_ticket() -> None:
+    assert collect_record(**PARTS) == {
+        "metrics": PARTS["metrics"],
+        "history": [{"step": 1}],
+        "ladder_table": [{"rung": 1}],
+        "controls": [{"rung": 1}],
+        "trace": [{"round": 1}],
     }
-    check_results(results)
-    for part in ("history", "ladder_table", "controls"):
-        with pytest.raises(LineageError, match=rf"^ltr\.{part} belongs"):
-            check_results({**results, f"ltr.{part}": mark_rows([{"rung": 1}], THEIRS)})
+
+
+@pytest.mark.parametrize("part", ["history", "ladder_table", "controls"])
+def test_a_part_of_another_ticket_is_refused_with_the_command_that_makes_both(part: str) -> None:
+    with pytest.raises(
+        LineageError, match=rf"^layer_snip\.{part} belongs.*`kedro run --pipelines layer_snip`"
+    ):
+        collect_record(**{**PARTS, part: mark_rows([{"rung": 1}], THEIRS)})
+
+
+def test_a_block_without_tickets_is_recorded_as_it_is() -> None:
+    dense = {"metrics": {"fingerprint": OURS}, "history": [{"step": 1}]}
+    assert collect_record(**dense) == dense
+    assert name_run("layer>snip") == "layer_snip"
 
 
 def test_a_node_that_reads_a_strangers_record_stops_the_run(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from PIL import Image
 from pydantic import BaseModel
 
 from lottery_pipeline.hooks import preflight
-from lottery_pipeline.hooks.preflight import resolve_root
 from lottery_pipeline.hooks.requests import RunRefusedError
 from lottery_pipeline.options import METHOD_OPTIONS, METHODS, StartOptions
 from lottery_pipeline.parameters import DataParameters, ModelParameters
@@ -147,9 +146,7 @@ def test_one_class_only_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
     message = refuse(tmp_path, "reporting", variant="v2")
-    assert message.startswith(
-        "Needed: data_class_counts, data_profile, data_samples, data_summary, dense_history"
-    )
+    assert message.startswith("Needed: data_overview, dense_record; ")
     assert "`kedro run --env test --params variant=v2 --pipelines dense_pretraining` makes them." in message
     assert "\n" not in message
 
@@ -167,10 +164,10 @@ def test_an_experiment_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_relative_root_starts_at_the_project(tmp_path: Path) -> None:
     data = DataParameters(source="image_folder", root="images")
-    assert resolve_root(data, tmp_path).root == str(tmp_path / "images")
+    assert data.resolve(tmp_path).root == str(tmp_path / "images")
     elsewhere = DataParameters(source="image_folder", root="/data/images")
-    assert resolve_root(elsewhere, tmp_path) == elsewhere
-    assert resolve_root(DataParameters(), tmp_path).root is None
+    assert elsewhere.resolve(tmp_path) == elsewhere
+    assert DataParameters().resolve(tmp_path).root is None
 
 
 def test_the_command_line_shows_one_sentence_and_no_traceback(tmp_path: Path) -> None:

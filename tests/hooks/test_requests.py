@@ -1,7 +1,6 @@
-"""Hooks: what a run leaves in MLflow, how failures are reported, what happens to checkpoints."""
+"""Hooks: how failures are reported, what happens to checkpoints, what a broken tracking server costs."""
 
 import logging
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 from safetensors import safe_open
 
 from lottery_pipeline.hooks.requests import RunFailedError
-from lottery_pipeline.tracking.hook import describe_commit
 from tests.kedro_project import command, redirected, run
 
 DIVERGING = {"pretraining": {"learning_rate": 1e30}}
@@ -21,60 +19,6 @@ def find_runs(uri: str) -> list[Any]:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("lottery_pipeline")
     return list(client.search_runs([experiment.experiment_id])) if experiment else []
-
-
-def list_artifacts(uri: str, run: Any, folder: str | None = None) -> set[str]:
-    from mlflow import MlflowClient
-
-    found = set()
-    for item in MlflowClient(uri).list_artifacts(run.info.run_id, folder):
-        found |= list_artifacts(uri, run, item.path) if item.is_dir else {item.path}
-    return found
-
-
-def test_a_run_is_mirrored_as_it_was(mlflow_uri: str, tmp_path: Path) -> None:
-    with redirected(tmp_path, tracking=True):
-        session = run("ltr", variant="v1", ltr={"extraction": {"density": 0.3}})
-    (mirrored,) = find_runs(mlflow_uri)
-    data = mirrored.data
-    assert mirrored.info.status == "FINISHED"
-    assert data.params["ltr.extraction.density"] == "0.3"
-    assert data.params["model.name"] == "lenet_300_100"
-    assert data.tags["kedro.run_id"] == session.session_id
-    assert (data.tags["kedro.pipelines"], data.tags["kedro.env"], data.tags["variant"]) == (
-        "ltr",
-        "test",
-        "v1",
-    )
-    assert {
-        "dense.test_accuracy",
-        "ltr.test_accuracy",
-        "ltr.density",
-        "ltr.search_epochs",
-        "ltr.search_seconds",
-        "ltr.train_seconds",
-        "dense.seconds",
-    } <= data.metrics.keys()
-    assert {"ltr.history.train_loss", "dense.history.validation_accuracy"} <= data.metrics.keys()
-    assert {"ltr.round_01.train_loss", "ltr.ladder.test_accuracy"} <= data.metrics.keys()
-    assert {
-        "catalog_versions.json",
-        "parameters.json",
-        "figures/data_samples.html",
-        "ltr/ticket.safetensors",
-        "ltr/ladder_table.json",
-    } <= list_artifacts(mlflow_uri, mirrored)
-
-
-def test_the_versions_of_the_catalog_are_told(mlflow_uri: str, tmp_path: Path) -> None:
-    from mlflow.artifacts import load_dict
-
-    with redirected(tmp_path, tracking=True):
-        session = run("ltr", ltr={"controls": {"kinds": []}})
-    (mirrored,) = find_runs(mlflow_uri)
-    versions = load_dict(f"{mirrored.info.artifact_uri}/catalog_versions.json")
-    assert versions["ltr.ticket"] == {"saved": session.session_id, "loaded": session.session_id}
-    assert "images" not in versions
 
 
 def test_a_failed_run_is_failed_in_one_sentence_and_keeps_its_checkpoints(
@@ -132,10 +76,11 @@ def test_a_broken_tracking_server_costs_one_warning_and_no_result(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    with redirected(tmp_path, tracking=True), caplog.at_level(logging.WARNING):
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-        run("dense_pretraining")
-    warnings = [record for record in caplog.records if record.name == "lottery_pipeline.tracking.tracker"]
+    with redirected(tmp_path, tracking=True), monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        with caplog.at_level(logging.WARNING):
+            run("dense_pretraining")
+    warnings = [record for record in caplog.records if record.name == "lottery_pipeline.tracking.run"]
     assert len(warnings) == 1
     assert list(tmp_path.glob("data/06_models/test/base/dense_run.safetensors"))
 
@@ -152,28 +97,5 @@ def test_nodes_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     lines = [
         record.getMessage() for record in caplog.records if record.name == "lottery_pipeline.hooks.progress"
     ]
-    assert lines[0] == "[1/3] prepare_images"
-    assert any(line.startswith("[3/3]") for line in lines)
-
-
-def test_outputs_that_no_hook_saw_are_mirrored_at_the_end(
-    mlflow_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lottery_pipeline.tracking.hook import TrackingHooks
-
-    # A parallel runner's workers call no dataset hooks in this process.
-    monkeypatch.delattr(TrackingHooks, "after_dataset_saved")
-    with redirected(tmp_path, tracking=True):
-        run("dense_pretraining")
-    assert "dense.test_accuracy" in find_runs(mlflow_uri)[0].data.metrics
-
-
-def test_the_commit_is_told_inside_a_repository_only(tmp_path: Path) -> None:
-    assert describe_commit(tmp_path) == {}
-    git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-C", str(tmp_path)]
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
-    clean = describe_commit(tmp_path)
-    (tmp_path / "new").touch()
-    assert len(clean["git.sha"]) == 40
-    assert (clean["git.dirty"], describe_commit(tmp_path)["git.dirty"]) == ("false", "true")
+    assert lines[0] == "[1/2] data_preparation.prepare_images"
+    assert any(line.startswith("[2/2]") for line in lines)

@@ -9,9 +9,9 @@ from PIL import Image
 
 from lottery_pipeline.images.profile import (
     GAP,
-    draw_class_counts,
+    count_classes,
+    describe_images,
     draw_samples,
-    profile_images,
     summarise_images,
 )
 from lottery_pipeline.images.splits import ImageSet, assemble_splits
@@ -33,9 +33,10 @@ def constant_splits(side: int, classes: int = 2, channels: int = 1):
 
 
 def test_the_profile_counts_classes_in_every_part():
-    table = profile_images(make_splits())
-    assert table.columns.tolist() == ["class", "train", "validation", "test"]
-    assert table.to_numpy().tolist() == [["cat", 2, 0, 1], ["dog", 2, 1, 1]]
+    assert count_classes(make_splits()) == [
+        {"class": "cat", "train": 2, "validation": 0, "test": 1},
+        {"class": "dog", "train": 2, "validation": 1, "test": 1},
+    ]
 
 
 def test_the_summary_is_plain_json():
@@ -45,13 +46,12 @@ def test_the_summary_is_plain_json():
     assert summary.items() >= (expected | {"bytes": 7 * 48, "mean": list(splits.mean)}).items()
 
 
-def test_the_bars_hold_the_counts_of_the_parts_that_are_not_empty():
-    splits = assemble_splits(make_set([0, 1, 1]), make_set([]), make_set([0, 1]), ["cat", "dog"])
-    bars = draw_class_counts(splits).data
-    assert [(bar.name, bar.x, bar.y) for bar in bars] == [
-        ("train", ("cat", "dog"), (1, 2)),
-        ("test", ("cat", "dog"), (1, 1)),
-    ]
+def test_the_description_is_plain_json_with_the_figure_of_the_samples():
+    splits = make_splits()
+    description = json.loads(json.dumps(describe_images(splits), allow_nan=False))
+    assert description["classes"] == count_classes(splits)
+    assert description["summary"]["fingerprint"] == splits.fingerprint
+    assert description["samples"] == json.loads(draw_samples(splits).to_json())
 
 
 @pytest.mark.parametrize(("side", "shown"), [(8, 32), (20, 20), (48, 48), (200, 64)])

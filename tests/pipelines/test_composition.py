@@ -1,44 +1,52 @@
 """Composition: nodes of a method within a layer ticket, without Kedro."""
 
-import re
 from typing import Any
 
 import pytest
 
 from lottery_pipeline.options import LayerOptions, SaliencyOptions
-from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
+from lottery_pipeline.parameters import (
+    ModelParameters,
+    PretrainingParameters,
+    RetrainingParameters,
+    WorkParameters,
+)
 from lottery_pipeline.pipelines.ticket_extraction import nodes
+from lottery_pipeline.training.dense import save_dense_run
 from tests.tiny import draw_images, pretrain_tiny
 
 PRETRAINING = PretrainingParameters(epochs=2, rewind_epoch=1, batch_size=20, learning_rate=0.05)
-SHARED = (PRETRAINING, RetrainingParameters(), 0, "cpu", None)
 MODEL = ModelParameters(name="resnet20")
 
 
 class Recorder:
-    """Notes under which names rows are logged."""
+    """Notes whose rows are logged, and what is reused."""
 
     def __init__(self) -> None:
-        self.names: set[str] = set()
+        self.names: set[tuple[str, str]] = set()
+        self.reused: list[str] = []
 
-    def log_record(self, prefix: str, _row: Any) -> None:
-        self.names.add(prefix)
+    def log_row(self, owner: str, part: str, _row: Any) -> None:
+        self.names.add((owner, part))
 
-    def log_search(self, method: str, label: str, _row: Any) -> None:
-        self.names.add(f"{method}.{label}")
+    def note_reuse(self, name: str, _fingerprint: str) -> None:
+        self.reused.append(name)
 
 
-def test_a_ticket_in_a_ticket_goes_through_all_nodes_under_names_that_mlflow_takes(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_ticket_in_a_ticket_goes_through_all_nodes_under_the_name_of_its_block(
+    monkeypatch: pytest.MonkeyPatch, work: WorkParameters
 ) -> None:
-    recorder = Recorder()
+    recorder, shared = Recorder(), (PRETRAINING, RetrainingParameters(), 0, "cpu", work)
     monkeypatch.setattr(nodes, "current", lambda: recorder)
     images = draw_images()
     dense = pretrain_tiny(images, "resnet20", PRETRAINING.recipe())
     options = LayerOptions(criterion=("random",), removed=1)
-    parent, search, _ = nodes.extract_ticket("layer", images, dense, options, MODEL, *SHARED)
-    run = nodes.pretrain_parent(parent, images, None, *SHARED)
-    assert nodes.pretrain_parent(parent, images, run, *SHARED) is run
+    parent, search, _ = nodes.extract_ticket("layer", images, dense, options, MODEL, *shared)
+    run = nodes.pretrain_parent(parent, images, *shared)
+    save_dense_run(run, work.models / "layer" / "parent_run.safetensors")
+    assert recorder.reused == []
+    assert nodes.pretrain_parent(parent, images, *shared).fingerprint == run.fingerprint
+    assert recorder.reused == ["layer.parent_run"]
     chosen = SaliencyOptions(density=0.1, images_per_class=2)
     ticket, costs, trace = nodes.extract_ticket(
         "snip",
@@ -46,7 +54,7 @@ def test_a_ticket_in_a_ticket_goes_through_all_nodes_under_names_that_mlflow_tak
         dense,
         chosen,
         MODEL,
-        *SHARED,
+        *shared,
         parent=parent,
         parent_run=run,
         parent_search=search,
@@ -54,6 +62,5 @@ def test_a_ticket_in_a_ticket_goes_through_all_nodes_under_names_that_mlflow_tak
     assert ticket.method == "layer>snip"
     assert costs["measured"]["search_seconds"] > search["measured"]["search_seconds"]
     assert len(trace) == 1
-    nodes.retrain_ticket(ticket, images, *SHARED)
-    assert recorder.names == {"layer.parent_history", "layer_snip.history"}
-    assert all(re.fullmatch(r"[\w. /:-]+", name) for name in recorder.names)
+    nodes.retrain_ticket(ticket, images, *shared)
+    assert recorder.names == {("", "parent"), ("layer_snip", "training")}

@@ -1,50 +1,106 @@
-"""Reporting: results by part, the head of the report, wiring."""
+"""Reporting: results by part, the head of the report, what waits for what."""
 
+from itertools import permutations
 from typing import Any
 
+import pytest
+from kedro.pipeline import Pipeline
+
 from lottery_pipeline.parameters import PretrainingParameters, to_plain
-from lottery_pipeline.pipelines.reporting.nodes import build_leaderboard, describe_run, select_part
+from lottery_pipeline.pipeline_registry import register_pipelines
+from lottery_pipeline.pipelines.reporting.nodes import (
+    build_leaderboard,
+    describe_run,
+    gather_results,
+    select_part,
+)
 from lottery_pipeline.pipelines.reporting.pipeline import create_pipeline
 
+PIPELINES = register_pipelines()
 PARAMETERS: dict[str, Any] = {
     "seed": 3,
     "data": {"source": "digits"},
     "model": {"name": "resnet20"},
     "pretraining": {"epochs": 10, "rewind_epoch": 1, "batch_size": 64},
+    "work": {"experiment": "cifar10", "variant": "seed3"},
 }
 
 
+def test_the_records_of_this_run_are_taken_and_only_the_others_are_read() -> None:
+    read = []
+
+    def reader(name: str) -> Any:
+        return lambda: read.append(name) or {"metrics": f"stored {name}"}
+
+    stored = {name: reader(name) for name in ("cts", "ltr", "sanity_checks", "unknown")}
+    results = gather_results(stored, ltr={"metrics": "made"}, lth=None)
+    assert results == {
+        "ltr": {"metrics": "made"},
+        "cts": {"metrics": "stored cts"},
+        "sanity_checks": {"metrics": "stored sanity_checks"},
+    }
+    assert read == ["cts", "sanity_checks"]
+
+
+def test_a_stored_record_that_cannot_be_used_is_left_out() -> None:
+    assert gather_results({"ltr": lambda: None}) == {}
+
+
 def test_a_part_is_selected_by_method() -> None:
-    results = {"ltr.metrics": 1, "lth.metrics": None, "ltr.history": 2}
-    assert select_part(results, "metrics") == {"ltr": 1, "lth": None}
+    results = {"ltr": {"metrics": 1, "history": 2}, "sanity_checks": {"rows": []}}
+    assert select_part(results, "metrics") == {"ltr": 1}
 
 
 def test_a_method_without_results_has_no_row() -> None:
-    assert build_leaderboard(**{"ltr.metrics": None, "lth.metrics": None}).empty
+    assert build_leaderboard({}).empty
 
 
 def test_the_head_of_the_report_says_what_was_run() -> None:
-    identity = {"experiment": "cifar10", "variant": "seed3"}
-    context = describe_run(PARAMETERS, identity, {"test": 100})
+    context = describe_run(PARAMETERS, {"test": 100}, tracked="http://127.0.0.1:5000/#/experiments/1/runs")
     assert context["command"] == "kedro run --env cifar10 --params variant=seed3"
     assert context["recipe"] == "custom: sgd, 10 epochs, batches of 64"
     assert (context["test_images"], context["seed"], context["data"]) == (100, 3, "digits")
+    assert context["tracked"].endswith("#/experiments/1/runs")
     assert context["versions"]["torch"]
 
 
 def test_the_head_is_the_same_for_typed_parameters() -> None:
     typed = {**PARAMETERS, "pretraining": PretrainingParameters(**PARAMETERS["pretraining"])}
-    identity = {"experiment": "base", "variant": "base"}
-    context = describe_run(to_plain(typed), identity, {"test": 1})
+    plain = to_plain(typed) | {"work": {"experiment": "base", "variant": "base"}}
+    context = describe_run(plain, {"test": 1})
     assert context["command"] == "kedro run"
     assert context["recipe"] == "custom: sgd, 10 epochs, batches of 64"
 
 
-def test_reporting_reads_the_results_of_every_method_and_no_ticket() -> None:
-    inputs = create_pipeline().inputs()
-    assert {"lth.metrics", "ltr.metrics", "ltr.ladder_table", "ltr.controls", "ltr.history"} <= inputs
-    assert not any(name.endswith("ticket") for name in inputs)
+def test_alone_it_reads_what_is_stored() -> None:
+    inputs = {name for name in create_pipeline().inputs() if not name.startswith("param")}
+    assert inputs == {"data_overview", "dense_record", "stored_results"}
 
 
-def test_the_outputs_have_no_namespace() -> None:
-    assert {"leaderboard", "report", "training_curves"} <= create_pipeline().all_outputs()
+@pytest.mark.parametrize("names", list(permutations(("ltr", "reporting", "layer_snip"))))
+def test_with_others_it_waits_for_their_records_in_whatever_order_they_are_named(
+    names: tuple[str, ...],
+) -> None:
+    combined = Pipeline([])
+    for name in names:  # as `kedro run --pipelines` does
+        combined += PIPELINES[name]
+    order = [node.name for node in combined.nodes]
+    assert order.index("reporting.gather_results") > order.index("ltr.collect_record")
+    assert order.index("reporting.gather_results") > order.index("layer_snip.collect_record")
+    assert order.count("reporting.write_report") == 1
+
+
+def test_naming_it_beside_the_default_changes_nothing() -> None:
+    default = PIPELINES["__default__"]
+    combined = sum([PIPELINES["reporting"], default], Pipeline([]))
+    assert {str(node) for node in combined.nodes} == {str(node) for node in default.nodes}
+
+
+def test_what_is_not_a_pipeline_cannot_be_added() -> None:
+    with pytest.raises(TypeError):
+        create_pipeline() + 1  # type: ignore[operator]
+
+
+def test_only_the_report_leaves_its_block() -> None:
+    assert create_pipeline().outputs() == {"report"}
+    assert {"leaderboard", "training_curves", "data_samples"} <= create_pipeline().all_outputs()

@@ -165,8 +165,21 @@ def test_each_control_stands_beside_the_ticket_of_its_rung():
 
 def test_a_result_of_an_earlier_dense_run_is_pointed_out():
     assert "Not up to date" not in render()
-    text = Page(render(dense_metrics=make_dense_metrics(test_accuracy=0.97))).text
+    text = Page(render(dense_metrics=make_dense_metrics(fingerprint="e" * 64))).text
     assert "LTR, LTH come from an earlier dense run than the one reported here." in text
+
+
+def test_a_dense_run_of_an_earlier_version_is_known_by_its_accuracy():
+    earlier = make_dense_metrics()
+    del earlier["fingerprint"]
+    assert "earlier dense run" not in Page(render(dense_metrics=earlier)).text
+    assert "earlier dense run" in Page(render(dense_metrics=earlier | {"test_accuracy": 0.97})).text
+
+
+def test_the_page_links_the_runs_in_mlflow():
+    address = "http://127.0.0.1:5000/#/experiments/1/runs"
+    assert f'<a href="{address}">' in render(context={"tracked": address})
+    assert "make mlflow" not in render(context={"tracked": ""})
 
 
 def test_a_row_that_cannot_be_compared_carries_its_note():

@@ -1,13 +1,20 @@
 """Where runs are tracked: URIs, artifact folders, broken stores."""
 
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from lottery_pipeline.tracking import store as tracking_store
-from lottery_pipeline.tracking.store import TrackingSettings, artifact_folder, check_store
+from lottery_pipeline.tracking.store import (
+    TrackingSettings,
+    artifact_folder,
+    check_store,
+    find_page,
+    list_tags,
+)
 
 
 def test_a_relative_store_lies_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +94,33 @@ def test_a_store_that_another_run_has_just_made_is_kept(
     monkeypatch.setattr(tracking_store, "make_store", be_second)
     check_store(f"sqlite:///{path}")
     assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("first",)]
+
+
+@pytest.mark.parametrize(
+    ("uri", "page"),
+    [
+        ("sqlite:////data/mlflow.db", "http://127.0.0.1:5000/#/experiments/7/runs"),
+        ("https://server/mlflow/", "https://server/mlflow/#/experiments/7/runs"),
+    ],
+)
+def test_the_page_is_that_of_the_server_or_of_make_mlflow(uri: str, page: str) -> None:
+    assert find_page(uri, "7") == page
+
+
+def test_the_commit_is_that_of_the_project_wherever_the_command_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [__file__])  # in the repository of these tests
+    assert "mlflow.source.git.commit" not in list_tags(tmp_path, {})
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    own = subprocess.run(
+        [*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    clean = list_tags(tmp_path, {"mlflow.source.name": "kedro run"})
+    (tmp_path / "new").touch()
+    assert clean["mlflow.source.git.commit"] == own
+    assert (clean["git.dirty"], list_tags(tmp_path, {})["git.dirty"]) == ("false", "true")
+    assert (clean["mlflow.source.name"], clean["mlflow.source.type"]) == ("kedro run", "LOCAL")
+    assert clean["mlflow.user"]

@@ -16,7 +16,13 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.training import dense as module
-from lottery_pipeline.training.dense import DenseRunError, load_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.dense import (
+    DenseRunError,
+    find_dense_run,
+    load_dense_run,
+    pretrain,
+    save_dense_run,
+)
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe, RecipeError
@@ -331,5 +337,6 @@ def test_a_run_of_an_older_version_is_refused_but_not_reused(dense, tmp_path, ca
         load_dense_run(path)
     with pytest.raises(DatasetError, match="was written by an older version"):
         DenseRunDataset(filepath=str(path)).load()
-    assert DenseRunDataset(filepath=str(path), missing_ok=True).load() is None
+    assert find_dense_run(path) is None
     assert "computed again" in caplog.text
+    assert find_dense_run(tmp_path / "none") is None

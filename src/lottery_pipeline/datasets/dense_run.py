@@ -1,32 +1,60 @@
 """Dataset for the dense run: its weights at three moments, its history and metrics."""
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall
+from lottery_pipeline.datasets.previews import TablePreview, list_pairs, preview_table
 
 if TYPE_CHECKING:
+    from lottery_pipeline.models.spec import ModelSpec
     from lottery_pipeline.training.dense import DenseRun
-
-logger = logging.getLogger(__name__)
 
 
 class DenseRunDataset(LocalFileDataset):
-    """A dense run in one safetensors file; with ``missing_ok``, an older version's counts as missing."""
+    """A dense run in one safetensors file."""
 
-    def _read(self, path: Path) -> "DenseRun | None":
-        from lottery_pipeline.training.dense import OutdatedDenseRunError, load_dense_run
+    def _read(self, path: Path) -> "DenseRun":
+        from lottery_pipeline.training.dense import load_dense_run
 
-        try:
-            return load_dense_run(path)
-        except OutdatedDenseRunError as error:
-            if not self.missing_ok:
-                raise
-            logger.warning("A stored dense run is computed again: %s.", error)
-            return None
+        return load_dense_run(path)
 
-    def _write(self, path: Path, data: "DenseRun") -> None:
+    def _write(self, path: Path, data: "DenseRun") -> Recall:
         from lottery_pipeline.training.dense import save_dense_run
 
         save_dense_run(data, path)
+        return lambda: data
+
+    def preview(self) -> TablePreview:
+        """Return its size and results for Kedro-Viz, from the header alone: no weight leaves the disk."""
+        return preview_table(self, lambda path: list_pairs(_summarise(path)))
+
+
+def _summarise(path: Path) -> dict[str, Any]:
+    from lottery_pipeline.training.dense_header import read_header
+
+    header = read_header(path)
+    return {
+        "model": header.spec.name,
+        **_measure_network(header.spec),
+        "prunable": header.metrics.get("prunable"),
+        **header.metrics,
+        "rewind_step": header.rewind_step,
+        "seed": header.seed,
+        "fingerprint": header.fingerprint,
+    }
+
+
+def _measure_network(spec: "ModelSpec") -> dict[str, int]:
+    """Count the prunable layers and all parameters; a user's own factory is not run for a preview."""
+    from lottery_pipeline.models.names import is_factory
+    from lottery_pipeline.models.prunable import prunable_parameters
+    from lottery_pipeline.models.registry import build_model
+
+    if is_factory(spec.name):
+        return {}
+    model = build_model(spec, seed=0, device="meta")
+    return {
+        "layers": len(prunable_parameters(model, spec.ignore_layers)),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }

@@ -1,14 +1,21 @@
 """What all datasets of this project share: one local file, written atomically, optionally versioned."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 
+Recall = Callable[[], Any]  # returns what a reader of the file would get, without reading it
+
 
 class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     """One file. Subclasses say how it is read and written.
+
+    What a run has saved, it need not read back: ``load`` returns it from memory until Kedro releases the
+    dataset, which the runner does once no node needs it any more. Only ``save`` fills this memory, so a
+    catalog that only reads always shows the file.
 
     Args:
         filepath: path of the file; with ``versioned: true`` a folder of that name holds the versions.
@@ -29,6 +36,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         self.missing_ok = missing_ok
         self.metadata = metadata
         self._saved_version: str | None = None
+        self._recall: Recall | None = None
 
     @property
     def path(self) -> Path:
@@ -40,7 +48,10 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         return Path(self._get_load_path())
 
     def load(self) -> Any:
-        """Read the file; return None if it is missing and may be."""
+        """Return what this run saved, else read the file; return None if it is missing and may be."""
+        pinned = self._version.load if self._version else None
+        if self._recall is not None and pinned in (None, self._saved_version):
+            return self._recall()
         if self.missing_ok and not self.exists():
             return None
         path = self.stored_path()
@@ -50,7 +61,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     def save(self, data: Any) -> None:
         """Write the file atomically."""
-        self._write(Path(self._get_save_path()), data)
+        self._recall = self._write(Path(self._get_save_path()), data)
         self._saved_version = self.resolve_save_version()
 
     def resolve_load_version(self) -> str | None:
@@ -68,7 +79,23 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     def _read(self, path: Path) -> Any: ...
 
     @abstractmethod
-    def _write(self, path: Path, data: Any) -> None: ...
+    def _write(self, path: Path, data: Any) -> Recall | None:
+        """Write the file; return how to get its content from memory, or None if it must be read."""
+
+    @classmethod
+    def _save_wrapper(cls, save_func: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        wrapped = super()._save_wrapper(save_func)
+        # Kedro forgets this mark, so each level of subclasses wraps again, and may draw another version.
+        vars(wrapped)["__savewrapped__"] = True
+        return wrapped
+
+    def _release(self) -> None:
+        super()._release()
+        self._recall = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process reads the file: sending it the content would cost more.
+        return {**self.__dict__, "_recall": None}
 
     def _exists(self) -> bool:
         return self.stored_path().is_file()

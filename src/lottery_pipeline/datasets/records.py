@@ -1,49 +1,91 @@
-"""Datasets for results: records and rows (JSON), tables (CSV), figures (plotly JSON), text (HTML)."""
+"""Datasets for results: records and rows (JSON), histories (rows drawn as curves), tables, figures, text."""
 
 import json
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.datasets.previews import JSONPreview, PlotlyPreview, TablePreview, tabulate
+from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall
+from lottery_pipeline.datasets.previews import (
+    PlotlyPreview,
+    Rows,
+    TablePreview,
+    list_pairs,
+    preview_figure,
+    preview_table,
+)
 from lottery_pipeline.reproducibility.files import replace_atomically, write_atomically
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
 
+# The parts of a record whose values are shown with its own.
+_SHOWN_PARTS = ("metrics", "summary", "measured")
 
-class RecordDataset(LocalFileDataset):
-    """A JSON object, such as the metrics of a method."""
+
+class JSONDataset(LocalFileDataset):
+    """A JSON value. What is loaded is always what the file says, also where it comes from memory."""
 
     def _read(self, path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def _write(self, path: Path, data: Any) -> None:
+    def _write(self, path: Path, data: Any) -> Recall:
         # NaN is not valid JSON, and a metric that is not a number is a fault worth an error.
-        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomically(path, f"{text}\n".encode())
+        if isinstance(data, list):  # one row per line: readable, and a changed row is one changed line
+            rows = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in data]
+            text = "[\n" + ",\n".join(rows) + "\n]\n"
+        else:
+            text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        write_atomically(path, text.encode())
+        # Parsed anew for every reader: what one node changes, no other sees.
+        return partial(json.loads, text)
 
-    def preview(self) -> JSONPreview:
-        """Return the record for Kedro-Viz; empty if there is none yet."""
-        return JSONPreview(json.dumps(self.load() if self.exists() else {}))
+
+class RecordDataset(JSONDataset):
+    """A JSON object, such as the record of a method."""
+
+    def preview(self, table: str | None = None, nrows: int = 50) -> TablePreview:
+        """Return the record's own values and those of its metrics or summary, for Kedro-Viz.
+
+        Args:
+            table: a list of rows in the record, shown instead.
+            nrows: at most so many of them.
+        """
+
+        def read(path: Path) -> Rows:
+            record = self._read(path)
+            return record[table][:nrows] if table else list_pairs(_list_values(record))
+
+        return preview_table(self, read)
 
 
-class RowsDataset(LocalFileDataset):
-    """A JSON list of objects, such as the history of a training; previewed as a table."""
-
-    def _read(self, path: Path) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return rows
-
-    def _write(self, path: Path, data: list[dict[str, Any]]) -> None:
-        # One row per line: readable, and a changed row shows as one changed line.
-        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in data]
-        write_atomically(path, ("[\n" + ",\n".join(lines) + "\n]\n").encode())
+class RowsDataset(JSONDataset):
+    """A JSON list of objects, previewed as a table."""
 
     def preview(self, nrows: int = 50) -> TablePreview:
-        """Return the first ``nrows`` rows for Kedro-Viz; none if there is no file yet."""
-        return tabulate(self.load()[:nrows] if self.exists() else [])
+        """Return the first ``nrows`` rows for Kedro-Viz."""
+        return preview_table(self, lambda path: self._read(path)[:nrows])
+
+
+class HistoryDataset(JSONDataset):
+    """The rows of a training or of the trace of a search, previewed as curves."""
+
+    def preview(self, part: str | None = None) -> PlotlyPreview:
+        """Return the curves for Kedro-Viz, or a table of rows that are no curves.
+
+        Args:
+            part: of a record, if the rows are a part of one.
+        """
+
+        def read(path: Path) -> str:
+            from lottery_pipeline.reporting.history_figure import draw_history
+
+            content = self._read(path)
+            return str(draw_history(content[part] if part else content).to_json())
+
+        return preview_figure(self, read)
 
 
 class TableDataset(LocalFileDataset):
@@ -66,15 +108,26 @@ class TableDataset(LocalFileDataset):
         return pandas.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
 
     def _write(self, path: Path, data: "pandas.DataFrame") -> None:
+        # Read back from the file, because CSV keeps neither the types nor None.
         with replace_atomically(path) as temporary:
             data.to_csv(temporary, index=False)
 
-    def preview(self, nrows: int = 50) -> TablePreview:
-        """Return the first ``nrows`` rows for Kedro-Viz; none if there is no file yet."""
-        if not self.exists():
-            return tabulate([])
-        # Through JSON, because NaN is not valid JSON and Kedro-Viz sends what it gets.
-        return tabulate(json.loads(self.load().head(nrows).to_json(orient="records")))
+    def preview(self, nrows: int = 50, columns: list[str] | None = None) -> TablePreview:
+        """Return the first rows for Kedro-Viz, which shows only some columns of a wide table.
+
+        Args:
+            nrows: how many.
+            columns: those to show, in this order, where the table has them; all by default.
+        """
+
+        def read(path: Path) -> Rows:
+            table = self._read(path).head(nrows)
+            if columns:
+                table = table[[column for column in columns if column in table]]
+            rows: Rows = json.loads(table.to_json(orient="records"))
+            return rows
+
+        return preview_table(self, read)
 
 
 class FigureDataset(LocalFileDataset):
@@ -89,10 +142,8 @@ class FigureDataset(LocalFileDataset):
         write_atomically(path, data.to_json().encode())
 
     def preview(self) -> PlotlyPreview:
-        """Return the figure for Kedro-Viz, which draws it; an empty one if there is none yet."""
-        if not self.exists():
-            return PlotlyPreview({"data": [], "layout": {}})
-        return PlotlyPreview(json.loads(self.stored_path().read_text(encoding="utf-8")))
+        """Return the figure for Kedro-Viz, which draws it."""
+        return preview_figure(self, lambda path: path.read_text(encoding="utf-8"))
 
 
 class TextDataset(LocalFileDataset):
@@ -103,3 +154,19 @@ class TextDataset(LocalFileDataset):
 
     def _write(self, path: Path, data: str) -> None:
         write_atomically(path, data.encode())
+
+    def preview(self) -> TablePreview:
+        """Return the headline of a report for Kedro-Viz: its title, facts and headline numbers."""
+        from lottery_pipeline.datasets.headline import read_headline
+
+        return preview_table(self, lambda path: list_pairs(read_headline(path)))
+
+
+def _list_values(record: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in record.items():
+        if name in _SHOWN_PARTS and isinstance(value, Mapping):
+            values |= _list_values(value)
+        elif not isinstance(value, (dict, list)):
+            values[name] = value
+    return values

@@ -1,14 +1,15 @@
 """Datasets for tickets and for the ladder of tickets that an iterative method leaves."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.datasets.previews import TablePreview, tabulate
+from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall
+from lottery_pipeline.datasets.previews import TablePreview, preview_table
 
 if TYPE_CHECKING:
     from lottery_pipeline.tickets import Ladder, Ticket
+
+_LADDER_COLUMNS = ("test_accuracy", "validation_accuracy", "epochs")
 
 
 class TicketDataset(LocalFileDataset):
@@ -26,28 +27,13 @@ class TicketDataset(LocalFileDataset):
 
         return Ticket.load(path, allow_factory=self.allow_factory)
 
-    def _write(self, path: Path, data: "Ticket") -> None:
+    def _write(self, path: Path, data: "Ticket") -> Recall:
         data.save(path)
+        return lambda: data
 
     def preview(self) -> TablePreview:
-        """Return a row per layer for Kedro-Viz, read from the header alone: no weight leaves the disk."""
-        if not self.exists():
-            return tabulate([])
-        from lottery_pipeline.tickets.ticket import read_header
-
-        layers = read_header(self.stored_path()).layers
-        return tabulate(
-            [
-                {
-                    "layer": layer.name,
-                    "shape": " x ".join(map(str, layer.shape)),
-                    "prunable": math.prod(layer.shape),
-                    "kept": layer.kept,
-                    "density": round(layer.kept / math.prod(layer.shape), 6),
-                }
-                for layer in layers
-            ]
-        )
+        """Return network and layers for Kedro-Viz, from the header alone: no weight leaves the disk."""
+        return preview_table(self, _list_layers)
 
 
 class LadderDataset(LocalFileDataset):
@@ -60,5 +46,44 @@ class LadderDataset(LocalFileDataset):
 
         return Ladder.load(path, allow_factory=self.allow_factory)
 
-    def _write(self, path: Path, data: "Ladder") -> None:
+    def _write(self, path: Path, data: "Ladder") -> Recall:
         data.save(path)
+        return lambda: data
+
+    def preview(self) -> TablePreview:
+        """Return a row per rung for Kedro-Viz, from the header; the search does not train the last one."""
+        return preview_table(self, _list_rungs)
+
+
+def _list_layers(path: Path) -> list[dict[str, Any]]:
+    from lottery_pipeline.tickets.ticket import read_header
+
+    header = read_header(path)
+    layers = [
+        {
+            "layer": layer.name,
+            "density": layer.density,
+            "kept": layer.kept,
+            "prunable": layer.size,
+            "shape": "x".join(map(str, layer.shape)),
+        }
+        for layer in header.layers
+    ]
+    whole = {"density": header.density, "kept": header.kept, "prunable": header.prunable}
+    return [{"layer": "whole network", **whole}, *layers]
+
+
+def _list_rungs(path: Path) -> list[dict[str, Any]]:
+    from lottery_pipeline.tickets.ladder import read_ladder_header
+
+    header = read_ladder_header(path)
+    trained = {row.rung: row for row in header.rows}
+    return [
+        {
+            "rung": rung,
+            "density": kept / header.counts[0],
+            "kept": kept,
+            **{column: getattr(trained.get(rung), column, None) for column in _LADDER_COLUMNS},
+        }
+        for rung, kept in enumerate(header.counts)
+    ]

@@ -1,6 +1,6 @@
-"""Lineage of records: each names its ticket, and a record of another ticket is refused when it is read.
+"""Lineage of results: each names its ticket, and one of another ticket is refused when it is read.
 
-Records of a method lie in files that another run may have replaced since. That run's search costs beside this
+Results of a method lie in files that another run may have replaced since. That run's search costs beside this
 run's ticket would be a wrong number that nobody notices. Older versions did not name the ticket in their
 records; these are accepted as they are.
 """
@@ -62,26 +62,29 @@ def check_rows(name: str, rows: Iterable[Mapping[str, Any]], ticket: str) -> lis
     return [check_record(name, row, ticket) for row in rows]
 
 
-def check_results(results: Mapping[str, Any]) -> None:
-    """Make sure that all parts of each method's results are those of its metrics.
+def collect_record(**parts: Any) -> dict[str, Any]:
+    """Put what a block has measured into one record: it is replaced as a whole, so its parts always agree.
 
     Args:
-        results: by method and part, such as ``ltr.controls``; missing parts are None.
+        **parts: such as metrics, history and controls; rows may name the ticket they belong to.
+
+    Returns:
+        The parts by name; their rows no longer name the ticket, because ``metrics`` does.
 
     Raises:
-        LineageError: a part belongs to another ticket.
+        LineageError: a part belongs to another ticket than the metrics.
     """
-    for name, metrics in results.items():
-        method, _, part = name.rpartition(".")
-        if part != "metrics" or metrics is None:
-            continue
-        # Controls are made from the ticket as it was found, the other parts from the trained one.
-        owners = {
-            "history": metrics["fingerprint"],
-            "ladder_table": metrics["fingerprint"],
-            "controls": metrics.get(KEY),
-        }
-        for other, owner in owners.items():
-            rows = results.get(f"{method}.{other}")
-            if rows is not None and owner is not None:
-                check_rows(f"{method}.{other}", rows, owner)
+    metrics = parts.get("metrics", {})
+    # Controls are made from the ticket as it was found, the other parts from the trained one.
+    found, trained = metrics.get(KEY), metrics.get("fingerprint")
+    owners = {"history": trained, "ladder_table": trained, "controls": found}
+    run = name_run(str(metrics.get("method", "")))
+    return {
+        part: content if owners.get(part) is None else check_rows(f"{run}.{part}", content, owners[part])
+        for part, content in parts.items()
+    }
+
+
+def name_run(chain: str) -> str:
+    """Return the name of the block that makes the tickets of a chain: ``layer_snip`` for ``layer>snip``."""
+    return chain.replace(">", "_")

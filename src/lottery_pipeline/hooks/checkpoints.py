@@ -1,13 +1,16 @@
 """Checkpoints of a run: removed once no later run would resume from them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro.framework.hooks import hook_impl
 
-from lottery_pipeline.datasets.checkpoints import CheckpointsDataset
-from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.datasets.dense_run import DenseRunDataset
+from lottery_pipeline.datasets.images import ImageSplitsDataset
+from lottery_pipeline.parameters import WorkParameters
 
 if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
@@ -16,20 +19,24 @@ class CheckpointHooks:
     """Removes checkpoints that no later run would resume from."""
 
     def __init__(self) -> None:
-        self._checkpoints: list[CheckpointsDataset] = []
+        self._project = Path()
+        self._work: WorkParameters | None = None
         self._reused: set[str] = set()
+
+    @hook_impl
+    def after_context_created(self, context: "KedroContext") -> None:
+        """Note the project folder, where relative paths start."""
+        self._project = context.project_path
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
         """Find the checkpoints of this run, and the outputs that a later run reads instead of making."""
-        inputs = [catalog.get(name) for name in pipeline.inputs()]
-        self._checkpoints = [dataset for dataset in inputs if isinstance(dataset, CheckpointsDataset)]
-        stored = {dataset.path for dataset in inputs if isinstance(dataset, LocalFileDataset)}
-        outputs = {name: catalog.get(name) for name in pipeline.all_outputs()}
+        works = "params:work" in pipeline.inputs()
+        self._work = catalog.load("params:work").resolve(self._project) if works else None
         self._reused = {
             name
-            for name, dataset in outputs.items()
-            if isinstance(dataset, LocalFileDataset) and dataset.path in stored
+            for name in pipeline.all_outputs()
+            if isinstance(catalog.get(name), (DenseRunDataset, ImageSplitsDataset))
         }
 
     @hook_impl
@@ -44,5 +51,5 @@ class CheckpointHooks:
         self._clear()
 
     def _clear(self) -> None:
-        for dataset in self._checkpoints:
-            dataset.clear_used()
+        if self._work is not None:
+            self._work.open_checkpoints().clear_used()

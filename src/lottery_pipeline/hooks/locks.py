@@ -5,16 +5,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
-from lottery_pipeline.datasets.checkpoints import CheckpointsDataset
-from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.evaluation.lineage import LineageError, check_results
+from lottery_pipeline.datasets.dense_run import DenseRunDataset
+from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.hooks.claims import (
     REPORT,
     SHARED,
@@ -29,6 +27,7 @@ from lottery_pipeline.parameters import to_plain
 from lottery_pipeline.reproducibility.locks import HeldError, Locks, NoLocksError, Wanted
 
 if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
     from kedro.pipeline.node import Node
@@ -50,10 +49,16 @@ class LockHooks:
     def __init__(self) -> None:
         self._locks: Locks | None = None
         self._process = 0
+        self._project = Path()
         self._unsaved: dict[str, set[str]] = {}  # by lock to be shared: outputs still to come
         self._turn = threading.RLock()  # nodes may run in threads
         self._catalog: CatalogProtocol | None = None
         self._warned = False
+
+    @hook_impl
+    def after_context_created(self, context: "KedroContext") -> None:
+        """Note the project folder, where relative paths start."""
+        self._project = context.project_path
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
@@ -61,16 +66,17 @@ class LockHooks:
     ) -> None:
         """Take the locks, or refuse the run."""
         self._release()  # Ctrl-C in a notebook, or a refusal by another hook, ends a run without notice
-        dataset = catalog.get("checkpoints") if "checkpoints" in catalog else None
-        if not isinstance(dataset, CheckpointsDataset):
+        parameters = to_plain(catalog.load("parameters"))
+        if "work" not in parameters:
             return
-        wanted = {lock.name: lock for lock in find_claims(pipeline, to_plain(catalog.load("parameters")))}
+        folder = self._project / parameters["work"]["checkpoints"] / "locks"
+        wanted = {lock.name: lock for lock in find_claims(pipeline, parameters)}
         if "ParallelRunner" in str(run_params.get("runner")):
             # Its workers call no hooks here, so nothing can be shared or taken during the run.
             wanted = {name: replace(lock, digest="") for name, lock in wanted.items()}
         else:
             wanted.pop(REPORT, None)  # taken before its first node
-        self._locks, self._process, self._catalog = Locks(dataset.folder / "locks"), os.getpid(), catalog
+        self._locks, self._process, self._catalog = Locks(folder), os.getpid(), catalog
         self._unsaved = {
             name: {output for node in pipeline.nodes if claim_of(node) == name for output in node.outputs}
             for name, lock in wanted.items()
@@ -86,29 +92,29 @@ class LockHooks:
             self._carry_on_without(error)
 
     @hook_impl
-    def before_node_run(self, node: "Node", inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """Lock the report before its first node, and leave out results that another run is making."""
+    def before_node_run(self, node: "Node") -> None:
+        """Lock the report before its first node."""
         locks = self._own_locks()
         if locks is None or claim_of(node) != REPORT:
-            return None
+            return
         with self._turn:
             if not locks.has(REPORT):
                 self._wait_for_report(locks)
-            return dict(self._find_unfinished(locks, inputs))
 
     @hook_impl
-    def after_node_run(self, node: "Node", inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+    def after_node_run(self, node: "Node", outputs: dict[str, Any]) -> None:
         """Refuse to replace what other runs share: their inputs would change while they run."""
         locks, name = self._own_locks(), claim_of(node)
         if locks is None or self._catalog is None or not locks.has_joined(name):
             return
-        stored = {self._path(key): value for key, value in inputs.items() if self._path(key)}
         for key, value in outputs.items():
-            path = self._path(key)
-            if path in stored and stored[path] is not value:
+            dataset = self._catalog.get(key)
+            if not isinstance(dataset, (ImageSplitsDataset, DenseRunDataset)):
+                continue
+            if not dataset.exists() or dataset.load().fingerprint != value.fingerprint:
                 raise RunRefusedError(
-                    f"Other runs of this variant use {SHARED[name][0]} in {path}, and this run would "
-                    f"replace it; {advise('they have')}."
+                    f"Other runs of this variant use {SHARED[name][0]} in {dataset.path}, and this run "
+                    f"would replace it; {advise('they have')}."
                 )
 
     @hook_impl
@@ -161,25 +167,8 @@ class LockHooks:
             else:
                 return
 
-    def _find_unfinished(self, locks: Locks, inputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Yield None for results that disagree only because another run is making them again."""
-        for method in sorted({name.rpartition(".")[0] for name in inputs if name.endswith(".metrics")}):
-            parts = {name: value for name, value in inputs.items() if name.rpartition(".")[0] == method}
-            try:
-                check_results(parts)
-            except LineageError:
-                if locks.is_held_elsewhere(method):
-                    logger.warning(
-                        "Another run is making the results of %s: its new parts are left out.", method
-                    )
-                    yield from ((name, None) for name in parts if not name.endswith(".metrics"))
-
     def _own_locks(self) -> Locks | None:
         return self._locks if os.getpid() == self._process else None
-
-    def _path(self, name: str) -> Path | None:
-        dataset = None if self._catalog is None or name not in self._catalog else self._catalog.get(name)
-        return dataset.path if isinstance(dataset, LocalFileDataset) else None
 
     def _carry_on_without(self, error: NoLocksError) -> None:
         self._locks = None

@@ -61,13 +61,6 @@ def check_run(
         raise ParametersError("\n".join(faults))
 
 
-def resolve_root(data: DataParameters, project: Path) -> DataParameters:
-    """Resolve a relative ``data.root`` from the project folder, whatever folder the command runs in."""
-    if data.root is None:
-        return data
-    return data.model_copy(update={"root": str(project / Path(data.root).expanduser())})
-
-
 def _missing_files(
     pipeline: "Pipeline", catalog: "CatalogProtocol", pipelines: "Mapping[str, Pipeline]", options: str
 ) -> Iterator[str]:
@@ -109,7 +102,7 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
     if "device" in wanted:
         yield from _refusal("device", lambda: _check_device(parameters["device"]))
     if "data" in wanted:
-        yield from _refusal("data", lambda: _check_images(resolve_root(parameters["data"], project)))
+        yield from _refusal("data", lambda: _check_images(parameters["data"].resolve(project)))
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
     if "model" in wanted:

@@ -8,7 +8,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
-from lottery_pipeline.hooks.preflight import check_run, resolve_root
+from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.parameters import ParametersError, check_parameters
 
@@ -81,10 +81,10 @@ class RequestHooks:
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """Resolve a relative ``data.root`` from the project folder."""
-        if "params:data" not in inputs:
+        """Resolve relative folders of work from the project folder."""
+        if "params:work" not in inputs:
             return None
-        return {"params:data": resolve_root(inputs["params:data"], self._project)}
+        return {"params:work": inputs["params:work"].resolve(self._project)}
 
 
 def _trust_own_factory(model: str, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:

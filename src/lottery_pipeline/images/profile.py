@@ -2,14 +2,15 @@
 
 import base64
 import io
+import json
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import torch
 from PIL import Image
 
+from lottery_pipeline.images.samples import pick_samples
 from lottery_pipeline.images.splits import PARTS, ImageSplits
 
 THUMBNAIL_SIDES = (32, 64)  # smaller images are enlarged by whole factors, larger ones reduced
@@ -17,21 +18,34 @@ GAP = 2  # pixels between thumbnails
 WHITE = 255
 
 
-def profile_images(splits: ImageSplits) -> pd.DataFrame:
-    """Count the images of each class in each part.
+def describe_images(splits: ImageSplits) -> dict[str, Any]:
+    """Describe the splits as plain JSON.
 
     Returns:
-        A row per class with the columns class, train, validation and test.
+        ``summary``: counts, image size, channels, mean, std and fingerprints. ``classes``: a row per class
+        with the columns class, train, validation and test. ``samples``: the figure of ``draw_samples``.
     """
-    counts = {
-        part: torch.bincount(getattr(splits, part).labels.cpu(), minlength=splits.num_classes).tolist()
-        for part in PARTS
+    return {
+        "summary": summarise_images(splits),
+        "classes": count_classes(splits),
+        "samples": json.loads(draw_samples(splits).to_json()),
     }
-    return pd.DataFrame({"class": list(splits.class_names), **counts})
+
+
+def count_classes(splits: ImageSplits) -> list[dict[str, Any]]:
+    """Count the images of each class in each part: a row per class."""
+    counts = [
+        torch.bincount(getattr(splits, part).labels.cpu(), minlength=splits.num_classes).tolist()
+        for part in PARTS
+    ]
+    return [
+        {"class": name, **dict(zip(PARTS, row, strict=True))}
+        for name, row in zip(splits.class_names, zip(*counts, strict=True), strict=True)
+    ]
 
 
 def summarise_images(splits: ImageSplits) -> dict[str, Any]:
-    """Describe the splits as plain JSON: counts, image size, channels, mean, std and fingerprints."""
+    """Describe the splits as a whole: counts, image size, channels, mean, std and fingerprints."""
     height, width = splits.image_size
     return {
         "source": splits.source,
@@ -46,25 +60,6 @@ def summarise_images(splits: ImageSplits) -> dict[str, Any]:
         "fingerprint": splits.fingerprint,
         "request": splits.request,
     }
-
-
-def draw_class_counts(splits: ImageSplits) -> go.Figure:
-    """Draw the class counts of each part as bars."""
-    table = profile_images(splits)
-    names = [str(name) for name in table["class"]]
-    # Plain lists: a figure saved as JSON then opens in every version of plotly.js.
-    bars = [
-        go.Bar(name=part, x=names, y=table[part].tolist()) for part in PARTS if len(getattr(splits, part))
-    ]
-    figure = go.Figure(bars)
-    height, width = splits.image_size
-    figure.update_layout(
-        title=f"Images per class ({splits.source}, {width}x{height}, {splits.channels} channels)",
-        barmode="group",
-        xaxis={"title": "class", "type": "category"},
-        yaxis={"title": "images"},
-    )
-    return figure
 
 
 def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20) -> go.Figure:
@@ -104,9 +99,7 @@ def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20
 
 def _lay_out_row(splits: ImageSplits, labels: torch.Tensor, label: int, per_class: int) -> np.ndarray:
     """Return uint8 ``[height, width, 3]``: the thumbnails of one class, each with a gap right and below."""
-    members = torch.nonzero(labels == label).flatten().numpy()
-    positions = np.linspace(0, len(members) - 1, min(per_class, len(members))).round().astype(np.int64)
-    images = splits.train.images[torch.from_numpy(members[positions])].cpu()
+    images = splits.train.images[pick_samples(labels, label, per_class)].cpu()
     thumbnails = [_make_thumbnail(image.expand(3, -1, -1).permute(1, 2, 0).numpy()) for image in images]
     height, width = _thumbnail_size(*splits.image_size)
     row = np.full((height + GAP, per_class * (width + GAP), 3), WHITE, dtype=np.uint8)

@@ -1,5 +1,6 @@
 """The images a run asks for: parameter group ``data`` (imports no torch, so that parameters load fast)."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -57,3 +58,9 @@ class ImageRequest(BaseModel):
             wanted = "the npz file" if self.source == "arrays" else "a folder"
             raise ImageError(f"source {self.source!r} needs root: the path of {wanted}")
         return self
+
+    def resolve(self, folder: Path) -> Self:
+        """Let a relative ``root`` start at a folder, whatever the working directory."""
+        if self.root is None:
+            return self
+        return self.model_copy(update={"root": str(folder / Path(self.root).expanduser())})

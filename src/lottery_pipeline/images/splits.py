@@ -114,7 +114,7 @@ class ImageSplits:
         return replace(self, **parts)
 
 
-class _Header(BaseModel):
+class Header(BaseModel):
     """What the file's JSON header must hold; a file may come from anywhere, so every field is bounded."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -170,7 +170,7 @@ def assemble_splits(
 def save_splits(splits: ImageSplits, path: str | Path) -> None:
     """Write splits as one safetensors file, atomically."""
     tensors = _name_tensors(splits.train, splits.validation, splits.test)
-    header = _Header(
+    header = Header(
         format_version=FORMAT_VERSION,
         class_names=list(splits.class_names),
         mean=list(splits.mean),
@@ -196,8 +196,8 @@ def load_splits(path: str | Path) -> ImageSplits:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = _read_header(file.metadata())
-            _check_index({name: file.get_slice(name) for name in file.keys()}, len(header.mean))  # noqa: SIM118
+            header = read_header(file.metadata())
+            check_index({name: file.get_slice(name) for name in file.keys()}, len(header.mean))  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         parts = {n: ImageSet(tensors[f"{n}.images"], tensors[f"{n}.labels"]) for n in PARTS}
         splits = ImageSplits(
@@ -218,9 +218,19 @@ def load_splits(path: str | Path) -> ImageSplits:
     return splits
 
 
-def _read_header(metadata: dict[str, str] | None) -> _Header:
+def find_splits(path: str | Path) -> ImageSplits | None:
+    """Read what ``save_splits`` wrote; None if there is no file.
+
+    Raises:
+        ImageError: the file does not hold prepared images, or is damaged.
+    """
+    return load_splits(path) if Path(path).exists() else None
+
+
+def read_header(metadata: dict[str, str] | None) -> Header:
+    """Return the typed header in the metadata of a file, or raise ``ImageError``."""
     try:
-        return _Header.model_validate_json((metadata or {})[HEADER_KEY])
+        return Header.model_validate_json((metadata or {})[HEADER_KEY])
     except KeyError as error:
         raise ImageError("it has no header") from error
     except ValidationError as error:
@@ -229,7 +239,8 @@ def _read_header(metadata: dict[str, str] | None) -> _Header:
         raise ImageError(f"{place} in its header: {first['msg']}") from error
 
 
-def _check_index(index: dict[str, Any], channels: int) -> None:
+def check_index(index: dict[str, Any], channels: int) -> None:
+    """Compare names, types and shapes with those of prepared images, before any tensor is created."""
     expected = {f"{part}.{kind}" for part in PARTS for kind in ("images", "labels")}
     if set(index) != expected:
         raise ImageError(f"it must hold exactly the tensors {', '.join(sorted(expected))}")

@@ -1,9 +1,10 @@
-"""The figures of the report: accuracy against density, cost and speed, curves, layers, sanity checks."""
+"""The figures of the report: accuracy against density, cost and speed, curves, layers, images, checks."""
 
 from lottery_pipeline.reporting.accuracy_figure import draw_accuracy_against_density
 from lottery_pipeline.reporting.cost_figure import draw_accuracy_against_cost
 from lottery_pipeline.reporting.curves_figure import draw_training_curves
 from lottery_pipeline.reporting.execution_figure import draw_accuracy_against_execution, draw_layer_macs
+from lottery_pipeline.reporting.images_figure import draw_class_counts, draw_samples
 from lottery_pipeline.reporting.layers_figure import draw_layer_densities
 from lottery_pipeline.reporting.sanity_figure import draw_sanity_checks
 
@@ -11,8 +12,10 @@ __all__ = [
     "draw_accuracy_against_cost",
     "draw_accuracy_against_density",
     "draw_accuracy_against_execution",
+    "draw_class_counts",
     "draw_layer_densities",
     "draw_layer_macs",
+    "draw_samples",
     "draw_sanity_checks",
     "draw_training_curves",
 ]

@@ -97,9 +97,9 @@ def render_report(
         ladders: rungs by run, None for methods without a ladder.
         controls: control rows by run, None for methods without controls.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
-            ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``test_images`` (int) lets
-            the report say what chance explains; ``parameters`` and ``versions`` are dicts, nested to any
-            depth.
+            ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
+            of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
+            ``parameters`` and ``versions`` are dicts, nested to any depth.
 
     Returns:
         The html text.
@@ -130,6 +130,7 @@ def render_report(
         title=" · ".join(str(context[key]) for key in ("data", "model") if context.get(key))
         or "Lottery tickets",
         command=context.get("command"),
+        tracked=context.get("tracked"),
         facts=_list_facts(context, dense_metrics, rows),
         findings=findings,
         dense=None if dense_metrics is None else flatten_record(dense_metrics),
@@ -215,7 +216,11 @@ def _find_stale(rows: Sequence[Mapping[str, Any]], dense: Mapping[str, Any] | No
     """Name the runs whose dense parent is not the current dense run (it was trained again since)."""
     if dense is None:
         return []
-    return [row["label"] for row in rows if row["dense_accuracy"] != dense["test_accuracy"]]
+    # Dense runs of earlier versions do not say their fingerprint.
+    column, key = ("dense_accuracy", "test_accuracy")
+    if "fingerprint" in dense:
+        column, key = ("dense_fingerprint", "fingerprint")
+    return [row["label"] for row in rows if row[column] != dense[key]]
 
 
 def _find_dense_fingerprint(rows: Sequence[Mapping[str, Any]], dense: Mapping[str, Any] | None) -> str | None:

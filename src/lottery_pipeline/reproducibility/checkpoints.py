@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,12 @@ class Checkpoints:
         others.sort(key=lambda path: (path.stem in self._used, _modified(path)), reverse=True)
         for path in others[max(self.limit - 1, 0) :]:
             _remove(path)
+
+
+@cache
+def open_checkpoints(folder: Path, interval_seconds: float, limit: int) -> Checkpoints:
+    """Return the checkpoints in a folder: the same object for all who ask in this process."""
+    return Checkpoints(folder, interval_seconds=interval_seconds, limit=limit)
 
 
 def _remove(path: Path) -> None:

@@ -1,33 +1,43 @@
-"""The hook that mirrors a run in MLflow. Results never depend on it."""
+"""The hook that mirrors a run in MLflow. Results never depend on it.
 
-import subprocess
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatch
+It is not kedro-mlflow, which logs a typed group of parameters as one string, refuses a parallel runner, knows
+no run within a run, and adds two seconds to every command.
+"""
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 
+from lottery_pipeline.datasets.dense_run import DenseRunDataset
+from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.datasets.records import FigureDataset, TableDataset, TextDataset
 from lottery_pipeline.parameters import to_plain
-from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking import current
-from lottery_pipeline.tracking.store import TrackingSettings, artifact_folder
+from lottery_pipeline.tracking.results import find_parameters, select_parameters
+from lottery_pipeline.tracking.store import TrackingSettings
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
 
 
 class TrackingHooks:
-    """Mirrors the run in MLflow: parameters, metrics, curves, figures, files, versions, and how it ended."""
+    """Mirrors the run, and each block that leaves a ``<block>.record`` as a run within it.
+
+    How an output is mirrored follows from the type of its dataset; what a record holds is not mirrored twice.
+    """
 
     def __init__(self) -> None:
         self._settings = TrackingSettings(enabled=False)
         self._project = Path()
-        self._catalog: CatalogProtocol | None = None
+        self._datasets: dict[str, LocalFileDataset] = {}
+        self._parameters: dict[str, Any] = {}
+        self._groups: dict[str, set[str]] = {}
         self._versions: dict[str, dict[str, str]] = {}
         self._mirrored: set[str] = set()
 
@@ -41,105 +51,107 @@ class TrackingHooks:
             self._settings = TrackingSettings(enabled=False)
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: "CatalogProtocol") -> None:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: "Pipeline", catalog: "CatalogProtocol"
+    ) -> None:
         """Open the MLflow run with its tags and parameters."""
         current().finish("KILLED")  # an interrupted run of this process, in a notebook for example
-        self._catalog, self._versions, self._mirrored = catalog, {}, set()
         if not self._settings.enabled:
             return
+        found = {name: catalog.get(name) for name in pipeline.datasets()}
+        self._datasets = {name: data for name, data in found.items() if isinstance(data, LocalFileDataset)}
+        self._parameters = to_plain(catalog.load("parameters"))
+        self._groups, self._versions, self._mirrored = find_parameters(pipeline), {}, set()
         names = sorted(run_params.get("pipeline_names") or ["__default__"])
-        variant = str((run_params.get("runtime_params") or {}).get("variant", "base"))
-        env = run_params.get("env") or "base"
-        uri = self._settings.resolve_uri(self._project)
+        env, variant = run_params.get("env") or "base", self._parameters.get("variant", "base")
         current().start(
-            uri=uri,
-            experiment=self._settings.experiment,
-            artifacts=artifact_folder(uri, self._project),
+            self._settings,
+            self._project,
             name=f"{env}/{variant} {' '.join(names)}",
             tags={
                 "kedro.run_id": str(run_params.get("run_id") or run_params.get("session_id")),
                 "kedro.pipelines": ",".join(names),
-                "kedro.env": env,
-                "variant": variant,
+                "experiment": env,
+                "variant": str(variant),
+                "seed": str(self._parameters.get("seed")),
                 "mlflow.source.name": f"kedro run --pipelines {','.join(names)}",
-                **describe_commit(self._project),
             },
+            parameters=select_parameters(self._groups[""], self._parameters),
         )
-        current().log_parameters(to_plain(catalog.load("parameters")))
+        current().send("", "log_dict", self._parameters, "parameters.json")
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Mirror an output."""
-        self._note_version(dataset_name, "saved")
-        self._mirror(dataset_name, data)
+    def before_node_run(self, node: "Node", inputs: dict[str, Any]) -> None:
+        """Open the run of a block at its first node: a block that is never reached leaves none."""
+        if "images" in inputs:
+            current().note_images(inputs["images"])
+        self._open_block(node)
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
         """Note which version of an input was read."""
-        self._note_version(dataset_name, "loaded")
+        dataset = self._datasets.get(dataset_name)
+        if current().active and dataset is not None and dataset.exists():
+            self._note_version(dataset_name, "loaded", dataset.resolve_load_version())
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Close the run; a parallel runner's workers call no hooks, so what they saved is mirrored here."""
-        if current().active:
-            for name in sorted(pipeline.all_outputs() - self._mirrored):
-                if self._is_mirrored(name) and catalog.exists(name):
-                    self._mirror(name, catalog.load(name))
-            current().log_json(self._versions, "catalog_versions.json")
-        current().finish("FINISHED")
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: "Node") -> None:
+        """Mirror an output."""
+        dataset = self._datasets.get(dataset_name)
+        if isinstance(dataset, (ImageSplitsDataset, DenseRunDataset)):
+            current().note_made(dataset_name, data.fingerprint)
+        if dataset is not None:
+            self._mirror(node, dataset_name, dataset, data)
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: "Pipeline") -> None:
+        """Close the run; what the workers of a parallel runner saved is mirrored here."""
+        if not current().active:
+            return
+        left = [(node, name) for node in pipeline.nodes for name in node.outputs if name in self._datasets]
+        left = [(node, name) for node, name in left if name not in self._mirrored]
+        if left and "images" in self._datasets:
+            current().note_images(self._datasets["images"].load())
+        for node, name in left:
+            self._open_block(node)
+            self._mirror(node, name, self._datasets[name], self._datasets[name].load())
+        if register := self._parameters.get("tracking", {}).get("register"):
+            current().register_winner(register)
+        self._finish("FINISHED")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the run as failed."""
-        current().log_json(self._versions, "catalog_versions.json")
-        current().finish("FAILED", error=error)
+        self._finish("FAILED", error)
 
-    def _is_mirrored(self, name: str) -> bool:
-        kinds = self._settings
-        return _matches(name, [*kinds.metrics, *kinds.histories, *kinds.figures, *kinds.files])
+    def _finish(self, status: str, error: Exception | None = None) -> None:
+        current().send("", "log_dict", self._versions, "catalog_versions.json")
+        current().finish(status, error=error)
 
-    def _mirror(self, name: str, data: Any) -> None:
-        """Send an output to MLflow in the form that ``mlflow.yml`` gives it."""
-        if not current().active or data is None:
-            return
+    def _open_block(self, node: "Node") -> None:
+        block = (node.namespace or "").partition(".")[0]
+        if block and block in self._groups:
+            current().open_block(block, select_parameters(self._groups[block], self._parameters, block))
+
+    def _mirror(self, node: "Node", name: str, dataset: LocalFileDataset, data: Any) -> None:
+        """Send an output to the run of its block, or to the run itself."""
         self._mirrored.add(name)
-        if _matches(name, self._settings.metrics) and isinstance(data, Mapping):
-            current().log_metrics(name.removesuffix("metrics").rstrip("._"), flatten_record(data))
-        if _matches(name, self._settings.histories) and isinstance(data, list):
-            current().log_history(name.replace("_history", ".history"), data)
-        if _matches(name, self._settings.figures):
-            current().log_figure(data, f"figures/{name}.html")
-        if _matches(name, self._settings.files):
-            dataset = None if self._catalog is None else self._catalog.get(name)
-            if isinstance(dataset, LocalFileDataset):
-                current().log_file(dataset.stored_path(), "/".join(name.split(".")[:-1]))
+        self._note_version(name, "saved", dataset.resolve_save_version())
+        block = (node.namespace or "").partition(".")[0]
+        own_ticket = f"{block}.ticket" if block in self._groups else ""
+        if name in (f"{block}.record", "dense_record"):
+            current().log_record("" if name == "dense_record" else block, data)
+        elif name == f"{block}.trained_ticket":
+            current().log_model(block, data)
+        elif isinstance(dataset, FigureDataset):
+            current().send(block, "log_figure", data, f"figures/{name}.html")
+        elif isinstance(dataset, (TableDataset, TextDataset)) or name == own_ticket:
+            current().send(block, "log_artifact", str(dataset.stored_path()))
+        if name == "leaderboard":
+            for row in data.to_dict("records"):
+                if row["run"] not in self._groups:
+                    current().note_reuse(row["run"], row["fingerprint"])
 
-    def _note_version(self, name: str, action: str) -> None:
-        dataset = None if self._catalog is None else self._catalog.get(name)
-        if isinstance(dataset, LocalFileDataset) and dataset.exists():
-            saved = action == "saved"
-            version = dataset.resolve_save_version() if saved else dataset.resolve_load_version()
-            if version is not None:
-                self._versions.setdefault(name, {})[action] = version
-
-
-def describe_commit(project: Path) -> dict[str, str]:
-    """Return tags ``git.sha`` and ``git.dirty``; none outside a repository."""
-    try:
-        sha, status = (
-            subprocess.run(  # noqa: S603 (fixed arguments)
-                ["git", "-C", str(project), *arguments],  # noqa: S607 (the user's own git)
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=True,
-            ).stdout.strip()
-            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"git.sha": sha, "git.dirty": str(bool(status)).lower()}
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in patterns)
+    def _note_version(self, name: str, action: str, version: str | None) -> None:
+        if version is not None:
+            self._versions.setdefault(name, {})[action] = version

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import sqlite3
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,20 +13,19 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 SQLITE = "sqlite:///"
+LOCAL = "http://127.0.0.1:5000"  # of `make mlflow`
 
 
 class TrackingSettings(BaseModel):
-    """``mlflow.yml``: where runs are tracked, and which catalog entries are mirrored (fnmatch patterns).
+    """``mlflow.yml``.
 
     Attributes:
         enabled: if false, MLflow is not imported, which saves some 2.5 seconds.
         experiment: name of the MLflow experiment.
         tracking_uri: store or server; ``MLFLOW_TRACKING_URI`` takes precedence. A relative SQLite path starts
             at the project folder, whatever folder the command runs in.
-        metrics: records whose numbers become metrics, named by what stands before ``metrics``.
-        histories: rows that become curves.
-        figures: plotly figures.
-        files: entries whose file is stored with the run.
+        models: whether trained tickets become models in MLflow.
+        system_metrics: whether the load of the machine is drawn; needs psutil.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,10 +33,8 @@ class TrackingSettings(BaseModel):
     enabled: bool = True
     experiment: str = "lottery_pipeline"
     tracking_uri: str = "sqlite:///mlflow.db"
-    metrics: tuple[str, ...] = ()
-    histories: tuple[str, ...] = ()
-    figures: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
+    models: bool = True
+    system_metrics: bool = False
 
     def resolve_uri(self, project: Path) -> str:
         """Return the tracking URI of this process, absolute where it is an SQLite file."""
@@ -46,11 +44,34 @@ class TrackingSettings(BaseModel):
         return uri
 
 
+def open_experiment(uri: str, name: str, project: Path) -> tuple[Any, str]:
+    """Return MLflow's client and the identity of an experiment, which is made if there is none."""
+    # By default MLflow waits four minutes for a dead server, in every call.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    check_store(uri)
+    from mlflow import MlflowClient
+
+    client, folder = MlflowClient(tracking_uri=uri), artifact_folder(uri, project)
+    found = client.get_experiment_by_name(name)
+    location = None if folder is None else folder.as_uri()
+    identity = found.experiment_id if found else client.create_experiment(name, location)
+    close_runs_of_dead_processes(client, identity)
+    return client, identity
+
+
 def artifact_folder(uri: str, project: Path) -> Path | None:
     """Return the folder for artifacts: beside an SQLite store; a server decides for itself."""
     if uri.startswith(SQLITE):
         return Path(uri.removeprefix(SQLITE)).parent / "mlartifacts"
     return None if uri.startswith(("http", "databricks")) else project / "mlartifacts"
+
+
+def find_page(uri: str, experiment: str) -> str:
+    """Return the address of the runs; without ``/runs`` MLflow shows its pages for language models."""
+    server = uri.rstrip("/") if uri.startswith("http") else LOCAL
+    return f"{server}/#/experiments/{experiment}/runs"
 
 
 def check_store(uri: str) -> None:
@@ -90,10 +111,27 @@ def close_runs_of_dead_processes(client: Any, experiment: str) -> None:
     if os.name == "nt":  # there, signal 0 is a real signal, not a check
         return
     query = f"attributes.status = 'RUNNING' and tags.`process.host` = '{socket.gethostname()}'"
-    for run in client.search_runs([experiment], filter_string=query):
+    runs = client.search_runs([experiment], filter_string=query)
+    for run in sorted(runs, key=lambda run: "mlflow.parentRunId" not in run.data.tags):  # the parent last
         try:
             os.kill(int(run.data.tags["process.pid"]), 0)
         except ProcessLookupError:
             client.set_terminated(run.info.run_id, status="KILLED")
         except PermissionError:
             continue  # alive, but another user's
+
+
+def list_tags(project: Path, tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags with those that MLflow gives every run, and those of the project's commit."""
+    from mlflow.tracking.context.git_context import GitRunContext
+    from mlflow.tracking.context.registry import resolve_tags
+    from mlflow.utils.git_utils import get_git_commit
+
+    commit = get_git_commit(str(project))  # MLflow looks where the command lies
+    if commit is not None:
+        from git import Repo  # MLflow's way to git
+
+        dirty = Repo(project, search_parent_directories=True).is_dirty(untracked_files=True)
+        tags = {**tags, "mlflow.source.git.commit": commit, "git.dirty": str(dirty).lower()}
+    ignored: Any = [GitRunContext]  # MLflow's annotation is not what it takes
+    return dict(resolve_tags(tags, ignore=ignored))

@@ -1,4 +1,4 @@
-"""Tracking: one Kedro run mirrored into one MLflow run, live. If it fails, you get one warning.
+"""Tracking: a Kedro run is an MLflow run, each of its blocks one within it, live. Trouble gives one warning.
 
 Nodes reach the run through ``current()``; outside a tracked run that object does nothing. A failure never
 costs a result. MLflow is imported only when a run starts.
@@ -6,215 +6,243 @@ costs a result. MLflow is imported only when a run starts.
 
 import atexit
 import logging
-import math
 import os
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from lottery_pipeline.tracking.store import check_store, close_runs_of_dead_processes
+from lottery_pipeline.options.extras import check_extra
+from lottery_pipeline.tracking.models import describe_images, log_model, register_model
+from lottery_pipeline.tracking.results import pick_winner, sort_record
+from lottery_pipeline.tracking.run import Connection, MlflowRun
+from lottery_pipeline.tracking.store import LOCAL, TrackingSettings, find_page, list_tags, open_experiment
+
+if TYPE_CHECKING:
+    from lottery_pipeline.images.splits import ImageSplits
+    from lottery_pipeline.tickets import Ticket
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+Method = Callable[Concatenate["Tracker", P], None]
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-PARAMETER_LENGTH = 500  # what every MLflow server accepts; the whole text is in parameters.json
-TAG_LENGTH = 5000
-PARAMETERS_BATCH, METRICS_BATCH = 100, 1000  # MLflow's limits for one request
-MOST_WAITING = 100_000  # numbers kept for a server that does not answer
-FLUSH_SECONDS = 1.0  # a request takes some 25 ms, which is more than an epoch of a small network
-PAUSE_SECONDS = 60.0  # after a failure, so that a dead server cannot slow a run down
+
+def when_active(method: Method[P]) -> Method[P]:
+    """Let a method do nothing outside a run, and never fail."""
+
+    @wraps(method)
+    def call(tracker: "Tracker", *arguments: P.args, **named: P.kwargs) -> None:
+        if tracker.active:
+            with tracker.connection.without_trouble():
+                method(tracker, *arguments, **named)
+
+    return call
 
 
 class Tracker:
-    """One MLflow run. Before ``start`` and after ``finish`` every call does nothing."""
+    """The MLflow runs of a Kedro run, by block; the Kedro run itself has the name "".
+
+    Before ``start``, after ``finish`` and in the workers of a parallel runner every call does nothing.
+    """
 
     def __init__(self) -> None:
-        self._client: Any = None
-        self._run_id = ""
-        self._warned = False
-        self._paused_until = 0.0
-        self._logged: set[tuple[str, int]] = set()
-        self._axes: dict[str, str] = {}
-        self._waiting: list[tuple[str, float, int, int]] = []
-        self._flushed_at = 0.0
+        self.connection = Connection()
+        self._runs: dict[str, MlflowRun] = {}
+        self._process = 0
         self._previous_handler: Any = None
 
     @property
     def active(self) -> bool:
-        """Whether an MLflow run is open."""
-        return self._client is not None
+        """Whether a run is open, and this process opened it."""
+        return bool(self._runs) and self._process == os.getpid()
+
+    @property
+    def page(self) -> str:
+        """Address of the runs in MLflow's pages; empty outside a tracked run."""
+        return self._page if self._runs else ""
 
     def start(
-        self, *, uri: str, experiment: str, artifacts: Path | None, name: str, tags: Mapping[str, str]
+        self,
+        settings: TrackingSettings,
+        project: Path,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        parameters: Mapping[str, str],
     ) -> None:
-        """Open an MLflow run.
+        """Open a run.
 
         Args:
-            uri: tracking store or server.
-            experiment: name of the MLflow experiment, made if it does not exist.
-            artifacts: folder for the artifacts of a new experiment; None leaves it to the server.
-            name: name of the run.
-            tags: tags of the run.
+            settings: where, and what it holds.
+            project: the project's folder.
+            name: of the run.
+            tags: of the run and of those within it.
+            parameters: of the run itself.
         """
-        # By default MLflow waits four minutes for a dead server, in every call.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        location = None if artifacts is None else artifacts.as_uri()
-        owner = {"process.host": socket.gethostname(), "process.pid": str(os.getpid())}
-
-        def open_run() -> None:
-            check_store(uri)
-            from mlflow import MlflowClient
-
-            client = MlflowClient(tracking_uri=uri)
-            found = client.get_experiment_by_name(experiment)
-            identity = found.experiment_id if found else client.create_experiment(experiment, location)
-            close_runs_of_dead_processes(client, identity)
-            run = client.create_run(identity, run_name=name, tags={**tags, **owner})
-            self._client, self._run_id = client, run.info.run_id
-
-        self._logged, self._axes, self._waiting = set(), {}, []
-        self._warned, self._paused_until = False, 0.0
-        self._attempt(open_run)
+        uri, owner = settings.resolve_uri(project), (socket.gethostname(), os.getpid())
+        self.connection, self._settings, self._process = Connection(), settings, owner[1]
+        self._images: Any = None
+        self._monitor: Any = None
+        self._links: dict[str, str] = {}
+        with self.connection.without_trouble():
+            self.connection.client, self._experiment = open_experiment(uri, settings.experiment, project)
+            self._page = find_page(uri, self._experiment)
+            self._tags = list_tags(project, {**tags, "process.host": owner[0], "process.pid": str(owner[1])})
+            self._open("", name, parameters)
+            if settings.system_metrics:
+                self._watch_system(uri)
         if self.active:
             atexit.register(self.finish, "KILLED")
             self._listen_for_termination()
 
-    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Log nested parameters flattened (``ltr.extraction.density``), and whole as ``parameters.json``."""
-        flat = [(key, str(value)[:PARAMETER_LENGTH]) for key, value in flatten(parameters)]
+    @when_active
+    def open_block(self, block: str, parameters: Mapping[str, str]) -> None:
+        """Open the run of a block, unless that has been done."""
+        if block not in self._runs:
+            self._open(block, block, parameters)
 
-        def send() -> None:
-            from mlflow.entities import Param
+    @when_active
+    def note_images(self, images: "ImageSplits") -> None:
+        """Log the images as an input of the run, and of the blocks that open from now on."""
+        if self._images is None:
+            self._images = describe_images(images)
+            self.send("", "log_inputs", [self._images])
 
-            for begin in range(0, len(flat), PARAMETERS_BATCH):
-                chunk = [Param(key, value) for key, value in flat[begin : begin + PARAMETERS_BATCH]]
-                self._client.log_batch(self._run_id, params=chunk)
-            self._client.log_dict(self._run_id, dict(parameters), "parameters.json")
+    @when_active
+    def note_made(self, name: str, fingerprint: str) -> None:
+        """Tag the run that made a result, such as ``dense_run``, unless it has only reused it."""
+        if name not in self._links:
+            self.send("", "set_tag", f"made.{name}", fingerprint)
 
-        self._when_active(send)
+    @when_active
+    def note_reuse(self, name: str, fingerprint: str) -> None:
+        """Link the run to the one that made a stored result."""
+        self._links[name] = ""  # also if it was made before runs were tracked
+        query = f"tags.`made.{name}` = '{fingerprint}'"
+        for run in self.connection.client.search_runs([self._experiment], query, max_results=1):  # the newest
+            place = f"#/experiments/{self._experiment}/runs/{run.info.run_id}"
+            self._links[name] = f"- {name} was made by [{run.info.run_name}]({place})\n"
+            self.send("", "set_tag", f"reused.{name}", run.info.run_id)
+            self.send("", "set_tag", "mlflow.note.content", "".join(self._links.values()))
 
-    def log_metrics(self, prefix: str, record: Mapping[str, Any], *, step: int = 0) -> None:
-        """Log the numbers of a record as metrics ``<prefix>.<key>``."""
-        self._enqueue(prefix, record, step)
-        self.flush()
-
-    def log_record(self, prefix: str, row: Mapping[str, Any]) -> None:
-        """Log one row of a training history as it appears, visible within a second.
-
-        Curves are drawn over epochs, or over steps if rows do not fall on whole epochs: MLflow counts in
-        integers.
+    @when_active
+    def log_row(self, owner: str, part: str, row: Mapping[str, Any]) -> None:
+        """Log a row as it appears.
 
         Args:
-            prefix: name of the training, such as ``ltr.history`` or ``ltr.round_03``.
-            row: history row with ``epoch`` and ``step``; a row logged before is skipped.
+            owner: the block; "" for the run itself. Rows of a block without a run are not logged.
+            part: what reports it, as ``Curves`` explains.
+            row: of a training, or a result by rung; one that comes again is skipped.
         """
-        place = (prefix, int(row["step"]))
-        if place in self._logged or not self.active:
+        if owner in self._runs:
+            self._runs[owner].draw(part, row)
+
+    @when_active
+    def log_record(self, owner: str, record: Mapping[str, Any]) -> None:
+        """Log what a block has measured, and close its run.
+
+        Args:
+            owner: the block; "" for the record of the dense run, which belongs to the run itself.
+            record: with its curves, which are logged if they were not seen live.
+        """
+        import pandas
+        from mlflow.entities import Param, RunTag
+
+        run, found = self._runs[owner], sort_record(record, dense=not owner)
+        seen = run.curves.counts["search"]  # the trace does not name its parts as the search did
+        for part, row in found.rows:
+            if not (seen and part.startswith("round")):
+                self.log_row(owner, part, row)
+        run.log_metrics(found.metrics)
+        made = {f"made.{owner}": found.tags["fingerprint"]} if "fingerprint" in found.tags else {}
+        parameters = [Param(*pair) for pair in found.parameters.items()]
+        self.send(owner, "log_batch", (), parameters, [RunTag(*pair) for pair in (found.tags | made).items()])
+        for path, rows in found.tables.items():
+            # As objects: for text columns of its own type pandas warns of what MLflow does.
+            self.send(owner, "log_table", pandas.DataFrame(rows, dtype=object), path)
+        if owner:
+            run.close("FINISHED")
+
+    @when_active
+    def log_model(self, block: str, ticket: "Ticket") -> None:
+        """Log the trained ticket of a block as a model."""
+        if block in self._runs and self._images is not None and self._settings.models:
+            run = self._runs[block]
+            run.model = log_model(self.connection.client, run.identity, block, ticket, self._images)
+
+    @when_active
+    def register_winner(self, name: str) -> None:
+        """Make the model of the best block the newest version of a registered model."""
+        models = {block: run.model for block, run in self._runs.items() if run.model}
+        winner = pick_winner({block: self._runs[block].metrics for block in models})
+        if winner is None:
+            logger.warning("MLflow: no model is registered, because none has a validation accuracy.")
             return
-        self._logged.add(place)
-        numbers = {key: value for key, value in row.items() if key not in ("epoch", "step", "round", "rung")}
-        if row["epoch"] > 0:
-            self._axes.setdefault(prefix, "epoch" if float(row["epoch"]).is_integer() else "step")
-        self._enqueue(prefix, numbers, round(row[self._axes.get(prefix, "step")]))
-        if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
-            self.flush()
+        version = register_model(self.connection.client, name, models[winner])
+        logger.info("MLflow: the ticket of %s is registered as version %s of %s.", winner, version, name)
 
-    def flush(self) -> None:
-        """Send the waiting numbers; those that cannot be sent keep waiting."""
-
-        def send() -> None:
-            from mlflow.entities import Metric
-
-            while self._waiting:
-                chunk = self._waiting[:METRICS_BATCH]
-                self._client.log_batch(self._run_id, metrics=[Metric(*values) for values in chunk])
-                del self._waiting[: len(chunk)]
-
-        if self._waiting:
-            self._flushed_at = time.monotonic()
-            self._when_active(send)
-
-    def _enqueue(self, prefix: str, record: Mapping[str, Any], step: int) -> None:
-        now = int(time.time() * 1000)
-        for key, value in record.items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if self.active and number and math.isfinite(value) and len(self._waiting) < MOST_WAITING:
-                self._waiting.append((f"{prefix}.{key}", float(value), now, step))
-
-    def log_search(self, prefix: str, label: str, row: Mapping[str, Any]) -> None:
-        """Log what a search or the controls report: rows of a training, or results by rung.
+    @when_active
+    def send(self, owner: str, method: str, *arguments: Any) -> None:
+        """Call a method of ``MlflowClient``, such as ``log_figure``, on the run of a block.
 
         Args:
-            prefix: the method.
-            label: the part, such as ``round_03`` or ``ladder``.
-            row: a history row (with ``step``), or a result (with ``rung`` and perhaps ``control``).
+            owner: the block; if it has no run of its own, the run itself is meant.
+            method: its name.
+            *arguments: those after the run.
         """
-        if "step" in row:
-            self.log_record(f"{prefix}.{label}", row)
-        else:
-            self.log_metrics(f"{prefix}.{row.get('control', label)}", row, step=row["rung"])
+        run = self._runs.get(owner, self._runs[""])
+        getattr(self.connection.client, method)(run.identity, *arguments)
 
-    def log_history(self, prefix: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Log the rows of a finished history that were not logged live."""
-        for row in rows:
-            self.log_record(prefix, row)
-        self.flush()
+    def finish(self, status: str, *, error: BaseException | None = None) -> None:
+        """Close the run as it ended, those of its blocks first; only the first call counts.
 
-    def log_figure(self, figure: Any, path: str) -> None:
-        """Log a plotly figure as a page that MLflow shows."""
-        self._when_active(lambda: self._client.log_figure(self._run_id, figure, path))
-
-    def log_file(self, file: Path, folder: str) -> None:
-        """Log a file as an artifact."""
-        self._when_active(lambda: self._client.log_artifact(self._run_id, str(file), folder or None))
-
-    def log_json(self, content: Mapping[str, Any], path: str) -> None:
-        """Log a JSON artifact."""
-        self._when_active(lambda: self._client.log_dict(self._run_id, dict(content), path))
-
-    def finish(self, status: Status, *, error: BaseException | None = None) -> None:
-        """Close the run as it ended; only the first call counts."""
+        Args:
+            status: ``FINISHED``, ``FAILED`` or ``KILLED``.
+            error: what ended it.
+        """
         if not self.active:
             return
-        client, self._paused_until = self._client, 0.0
-        self.flush()
-
-        def close() -> None:
-            if error is not None:
-                client.set_tag(self._run_id, "error", f"{type(error).__name__}: {error}"[:TAG_LENGTH])
-            client.set_terminated(self._run_id, status=status)
-
-        self._attempt(close)
-        self._client = None
+        self.connection.resume()
+        if self._monitor is not None:
+            self._monitor.finish()
+        for run in reversed(self._runs.values()):
+            if not run.closed:
+                run.close(status, error)
+        if self._runs[""].closed:
+            logger.info("MLflow: %s%s", self.page, " after `make mlflow`" if LOCAL in self.page else "")
+        self._runs = {}
         atexit.unregister(self.finish)
         if self._previous_handler is not None:
             signal.signal(signal.SIGTERM, self._previous_handler)
             self._previous_handler = None
 
-    def _when_active(self, send: Callable[[], None]) -> bool:
-        return self.active and self._attempt(send)
+    def _open(self, owner: str, name: str, parameters: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
 
-    def _attempt(self, send: Callable[[], None]) -> bool:
-        if time.monotonic() < self._paused_until:
-            return False
+        client = self.connection.client
+        parent = {"mlflow.parentRunId": self._runs[""].identity} if owner else {}
+        run = client.create_run(self._experiment, run_name=name, tags={**self._tags, **parent}).info.run_id
+        self._runs[owner] = MlflowRun(self.connection, run)
+        client.log_batch(run, params=[Param(*pair) for pair in parameters.items()])
+        if self._images is not None:
+            self._runs[owner].images = (self._images.dataset.name, self._images.dataset.digest)
+            client.log_inputs(run, [self._images])
+
+    def _watch_system(self, uri: str) -> None:
         try:
-            send()
-        except Exception as error:
-            # Whatever the tracking server does, it must not cost hours of training.
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
-            if not self._warned:
-                self._warned = True
-                logger.warning("MLflow tracking failed; the run continues without it: %s", _first_line(error))
-            return False
-        return True
+            check_extra("psutil", "system")
+        except ValueError as error:
+            logger.warning("MLflow: no system metrics are logged: %s", error)
+            return
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        self._monitor = SystemMetricsMonitor(self._runs[""].identity, tracking_uri=uri)
+        self._monitor.start()
 
     def _listen_for_termination(self) -> None:
         """Let SIGTERM end the process as Ctrl-C does, so that the run is closed on the way out."""
@@ -232,20 +260,5 @@ def current() -> Tracker:
     return _tracker
 
 
-def flatten(parameters: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield ``(dotted key, value)`` of nested mappings; an empty mapping is a value."""
-    for key, value in parameters.items():
-        path = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, path)
-        else:
-            yield path, value
-
-
 def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:500]

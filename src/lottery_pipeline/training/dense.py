@@ -1,6 +1,7 @@
 """The dense run: one training of the full network that keeps theta_0, theta_k and theta_T."""
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import OnRecord, State, train
 from lottery_pipeline.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,3 +234,18 @@ def load_dense_run(path: str | Path) -> DenseRun:
         prefix = f"{part}/"
         content[part] = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
     return DenseRun(**content)
+
+
+def find_dense_run(path: str | Path) -> DenseRun | None:
+    """Read what ``save_dense_run`` wrote; None if there is no file, or one of an older version.
+
+    Raises:
+        DenseRunError: the file does not hold a dense run, or is damaged.
+    """
+    if not Path(path).exists():
+        return None
+    try:
+        return load_dense_run(path)
+    except OutdatedDenseRunError as error:
+        logger.warning("A stored dense run is computed again: %s.", error)
+        return None

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lottery_pipeline.models.names import is_factory
@@ -57,6 +58,20 @@ def check_header_length(path: Path) -> None:
         length = int.from_bytes(file.read(8), "little")
     if length > min(_LONGEST_HEADER, path.stat().st_size):
         raise DenseRunError("it is cut off, or it is not a safetensors file")
+
+
+def read_header(path: Path) -> Header:
+    """Read and check only the header of a dense run's file; no tensor is read.
+
+    Raises:
+        DenseRunError: the file has no such header.
+    """
+    check_header_length(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return check_header(read_record(file.metadata()))
+    except SafetensorError as error:
+        raise DenseRunError(f"it is not a safetensors file: {error}") from error
 
 
 def read_record(metadata: dict[str, str] | None) -> dict[str, Any]:

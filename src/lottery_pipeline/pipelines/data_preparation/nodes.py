@@ -1,26 +1,26 @@
 """Nodes of data preparation."""
 
+from pathlib import Path
 from typing import Any
 
-from lottery_pipeline.parameters import DataParameters
+from lottery_pipeline.parameters import DataParameters, WorkParameters
+from lottery_pipeline.tracking import current
 
 
-def prepare_images(data: DataParameters, seed: int, stored: Any) -> Any:
-    """Prepare the images asked for, or return the stored ones if they are the same."""
+def prepare_images(raw_images: Path, data: DataParameters, seed: int, work: WorkParameters) -> Any:
+    """Prepare the images asked for, or return those that are stored if they are the same."""
     from lottery_pipeline.images import preparation
+    from lottery_pipeline.images.splits import find_splits
 
-    return preparation.prepare_images(data, seed=seed, stored=stored)
+    stored = find_splits(work.images)
+    images = preparation.prepare_images(data.resolve(raw_images), seed=seed, stored=stored)
+    if images is stored:
+        current().note_reuse("images", images.fingerprint)
+    return images
 
 
-def profile_images(images: Any) -> tuple[Any, dict[str, Any]]:
-    """Count the images of each class in each part, and describe them as a whole."""
+def describe_images(images: Any) -> dict[str, Any]:
+    """Describe the images: numbers as a whole and by class, and a look at some of them."""
     from lottery_pipeline.images import profile
 
-    return profile.profile_images(images), profile.summarise_images(images)
-
-
-def draw_images(images: Any) -> tuple[Any, Any]:
-    """Draw sample images and the class counts."""
-    from lottery_pipeline.images import profile
-
-    return profile.draw_samples(images), profile.draw_class_counts(images)
+    return profile.describe_images(images)

@@ -2,21 +2,20 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from lottery_pipeline.pipelines.data_preparation.nodes import draw_images, prepare_images, profile_images
+from lottery_pipeline.pipelines.data_preparation.nodes import describe_images, prepare_images
 
 
 def create_pipeline() -> Pipeline:
-    """Prepare images, profile them, draw some."""
+    """Prepare images and describe them."""
     nodes = [
         Node(
             prepare_images,
-            inputs=["params:data", "params:seed", "stored_images"],
+            inputs=["raw_images", "params:data", "params:seed", "params:work"],
             outputs="images",
             name="prepare_images",
         ),
-        Node(
-            profile_images, inputs="images", outputs=["data_profile", "data_summary"], name="profile_images"
-        ),
-        Node(draw_images, inputs="images", outputs=["data_samples", "data_class_counts"], name="draw_images"),
+        Node(describe_images, inputs="images", outputs="data_overview", name="describe_images"),
     ]
-    return Pipeline(nodes, tags="data_preparation")
+    return Pipeline(
+        nodes, namespace="data_preparation", prefix_datasets_with_namespace=False, tags="data_preparation"
+    )

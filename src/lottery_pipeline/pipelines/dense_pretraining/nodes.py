@@ -3,25 +3,25 @@
 from functools import partial
 from typing import Any
 
-from lottery_pipeline.parameters import ModelParameters, PretrainingParameters
+from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, WorkParameters
 from lottery_pipeline.reproducibility.measured import set_apart
 from lottery_pipeline.tracking import current
 
 
 def pretrain_dense(
     images: Any,
-    stored: Any,
     model: ModelParameters,
     pretraining: PretrainingParameters,
     seed: int,
     device: str,
-    checkpoints: Any,
-) -> tuple[Any, list[dict[str, Any]], dict[str, Any]]:
+    work: WorkParameters,
+) -> tuple[Any, dict[str, Any]]:
     """Train the full network, or return the stored dense run if it is the one asked for."""
     from lottery_pipeline.models.spec import ModelSpec
-    from lottery_pipeline.training.dense import pretrain
+    from lottery_pipeline.training.dense import find_dense_run, pretrain
     from lottery_pipeline.training.history import CLOCK_COLUMNS
 
+    stored = find_dense_run(work.models / "dense_run.safetensors")
     run = pretrain(
         images,
         ModelSpec(
@@ -37,9 +37,12 @@ def pretrain_dense(
         rewind_epoch=pretraining.rewind_epoch,
         seed=seed,
         device=device,
-        checkpoints=checkpoints,
-        on_record=partial(current().log_record, "dense.history"),
+        checkpoints=work.open_checkpoints(),
+        on_record=partial(current().log_row, "", "dense"),
         stored=stored,
         allow_factory=model.name,
     )
-    return run, run.history, set_apart(run.metrics, CLOCK_COLUMNS)
+    if run is stored:
+        current().note_reuse("dense_run", run.fingerprint)
+    metrics = run.metrics | {"fingerprint": run.fingerprint}
+    return run, {"metrics": set_apart(metrics, CLOCK_COLUMNS), "history": run.history}

@@ -6,19 +6,15 @@ from lottery_pipeline.pipelines.dense_pretraining.nodes import pretrain_dense
 
 
 def create_pipeline() -> Pipeline:
-    """Train the dense network and keep its weights at three moments, its history and its metrics."""
+    """Train the dense network; keep its weights at three moments, and a record of its metrics and history."""
+    parameters = ["model", "pretraining", "seed", "device", "work"]
+    # One node: the methods wait for the weights alone, and would run before one that only makes the record.
     node = Node(
         pretrain_dense,
-        inputs=[
-            "images",
-            "stored_dense_run",
-            "params:model",
-            "params:pretraining",
-            "params:seed",
-            "params:device",
-            "checkpoints",
-        ],
-        outputs=["dense_run", "dense_history", "dense_metrics"],
+        inputs=["images", *(f"params:{name}" for name in parameters)],
+        outputs=["dense_run", "dense_record"],
         name="pretrain_dense",
     )
-    return Pipeline([node], tags="dense_pretraining")
+    return Pipeline(
+        [node], namespace="dense_pretraining", prefix_datasets_with_namespace=False, tags="dense_pretraining"
+    )

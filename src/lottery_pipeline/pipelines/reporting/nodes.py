@@ -1,100 +1,120 @@
-"""Nodes of reporting. Results come by method and part (``ltr.metrics``); missing ones are None."""
+"""Nodes of reporting."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from platform import python_version
 from typing import Any
 
-from lottery_pipeline.evaluation.lineage import check_results
+from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.parameters import PretrainingParameters, to_plain
+from lottery_pipeline.tracking import current
 
 LIBRARIES = ("lottery_pipeline", "kedro", "mlflow", "numpy", "torch", "torchvision")
 
 
-def build_leaderboard(**results: dict[str, Any] | None) -> Any:
+Results = dict[str, dict[str, Any]]  # records by block: methods, compositions and sanity_checks
+
+
+def gather_results(stored_results: Mapping[str, Callable[[], Any]], **records: Any) -> Results:
+    """Take the records that this run has made, and read the others that are stored.
+
+    Args:
+        stored_results: by block, what reads its record; called only if this run did not make it.
+        **records: those of this run by block; None if there is none.
+    """
+    made = {name: record for name, record in records.items() if record is not None}
+    results: Results = {}
+    for name in (*METHODS, *COMPOSITIONS, "sanity_checks"):
+        if name in made:
+            results[name] = made[name]
+        elif name in stored_results and (record := stored_results[name]()) is not None:
+            results[name] = record
+    return results
+
+
+def build_leaderboard(results: Results) -> Any:
     """Put the metrics of all methods into one table."""
     from lottery_pipeline.reporting import leaderboard
 
     return leaderboard.build_leaderboard(select_part(results, "metrics"))
 
 
-def draw_figures(
-    dense_metrics: dict[str, Any], dense_history: list[dict[str, Any]], **results: Any
-) -> tuple[Any, ...]:
+def draw_figures(dense_record: dict[str, Any], results: Results) -> tuple[Any, ...]:
     """Draw accuracy against density, cost and speed, the training curves, density and MACs of every layer."""
     from lottery_pipeline.reporting import figures
 
-    check_results(results)
-    metrics = select_part(results, "metrics")
+    dense, metrics = dense_record["metrics"], select_part(results, "metrics")
     ladders, controls = select_part(results, "ladder_table"), select_part(results, "controls")
     return (
-        figures.draw_accuracy_against_density(dense_metrics, metrics, ladders, controls),
-        figures.draw_accuracy_against_cost(dense_metrics, metrics),
-        figures.draw_accuracy_against_execution(dense_metrics, metrics),
-        figures.draw_training_curves(dense_history, select_part(results, "history")),
+        figures.draw_accuracy_against_density(dense, metrics, ladders, controls),
+        figures.draw_accuracy_against_cost(dense, metrics),
+        figures.draw_accuracy_against_execution(dense, metrics),
+        figures.draw_training_curves(dense_record["history"], select_part(results, "history")),
         figures.draw_layer_densities(metrics),
         figures.draw_layer_macs(metrics),
     )
 
 
-def write_report(
-    leaderboard: Any,
-    accuracy_against_density: Any,
-    accuracy_against_cost: Any,
-    accuracy_against_execution: Any,
-    training_curves: Any,
-    layer_densities: Any,
-    layer_macs: Any,
-    sanity_checks_figure: Any,
-    data_samples: Any,
-    data_class_counts: Any,
-    data_profile: Any,
-    data_summary: dict[str, Any],
-    dense_metrics: dict[str, Any],
-    run_identity: dict[str, str],
-    parameters: dict[str, Any],
-    **results: Any,
-) -> str:
-    """Write the report as one self-contained page."""
-    from lottery_pipeline.reporting.report import render_report
+def draw_images(data_overview: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Tabulate the classes of the images, and draw some images and the class counts."""
+    import pandas
 
-    check_results(results)
-    return render_report(
-        leaderboard=leaderboard,
-        figures={
-            "accuracy_against_density": accuracy_against_density,
-            "accuracy_against_cost": accuracy_against_cost,
-            "accuracy_against_execution": accuracy_against_execution,
-            "sanity_checks": sanity_checks_figure,
-            "training_curves": training_curves,
-            "layer_densities": layer_densities,
-            "layer_macs": layer_macs,
-            "data_samples": data_samples,
-            "data_class_counts": data_class_counts,
-        },
-        data_profile=data_profile,
-        dense_metrics=dense_metrics,
-        ladders=select_part(results, "ladder_table"),
-        controls=select_part(results, "controls"),
-        context=describe_run(to_plain(parameters), run_identity, data_summary),
+    from lottery_pipeline.reporting import figures
+
+    return (
+        pandas.DataFrame(data_overview["classes"]),
+        figures.draw_samples(data_overview),
+        figures.draw_class_counts(data_overview),
     )
 
 
-def select_part(results: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """Return one part of all results by method."""
-    ending = f".{part}"
-    return {name.removesuffix(ending): result for name, result in results.items() if name.endswith(ending)}
+def write_report(
+    leaderboard: Any,
+    data_profile: Any,
+    data_overview: dict[str, Any],
+    dense_record: dict[str, Any],
+    results: Results,
+    parameters: dict[str, Any],
+    **figures: Any,
+) -> str:
+    """Write the report as one self-contained page."""
+    from lottery_pipeline.evaluation.verdicts import summarise_sanity
+    from lottery_pipeline.reporting.figures import draw_sanity_checks
+    from lottery_pipeline.reporting.report import render_report
+
+    if rows := results.get("sanity_checks", {}).get("rows"):
+        figures["sanity_checks"] = draw_sanity_checks(summarise_sanity(rows), rows)
+    return render_report(
+        leaderboard=leaderboard,
+        figures=figures,
+        data_profile=data_profile,
+        dense_metrics=dense_record["metrics"],
+        ladders=select_part(results, "ladder_table"),
+        controls=select_part(results, "controls"),
+        context=describe_run(to_plain(parameters), data_overview["summary"], tracked=current().page),
+    )
+
+
+def select_part(results: Results, part: str) -> dict[str, Any]:
+    """Return one part of the results of each method that has it."""
+    return {name: record[part] for name, record in results.items() if part in record}
 
 
 def describe_run(
-    parameters: dict[str, Any], run_identity: Mapping[str, str], data_summary: Mapping[str, Any]
+    parameters: dict[str, Any], data_summary: Mapping[str, Any], *, tracked: str = ""
 ) -> dict[str, Any]:
-    """Say what was run, for the head and the foot of the report."""
+    """Say what was run, for the head and the foot of the report.
+
+    Args:
+        parameters: plain.
+        data_summary: numbers of the images.
+        tracked: address of the run's experiment in MLflow.
+    """
     recipe = PretrainingParameters(**parameters["pretraining"])
     unit = "iterations" if recipe.epochs is None else "epochs"
     length = f"{getattr(recipe, unit)} {unit}"
-    experiment, variant = str(run_identity["experiment"]), str(run_identity["variant"])
+    experiment, variant = parameters["work"]["experiment"], parameters["work"]["variant"]
     options = "" if experiment == "base" else f" --env {experiment}"
     options += "" if variant == "base" else f" --params variant={variant}"
     return {
@@ -107,6 +127,8 @@ def describe_run(
         "command": f"kedro run{options}",
         "created": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "test_images": data_summary["test"],
-        "parameters": parameters,
+        # Where the files lie is not part of the recipe, and may be nobody else's business.
+        "parameters": {name: group for name, group in parameters.items() if name != "work"},
+        "tracked": tracked,
         "versions": {"python": python_version(), **{name: version(name) for name in LIBRARIES}},
     }

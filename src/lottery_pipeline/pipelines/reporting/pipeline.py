@@ -1,11 +1,18 @@
 """Wiring of reporting."""
 
-import warnings
+from collections.abc import Collection
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from lottery_pipeline.options import COMPOSITIONS, METHODS
-from lottery_pipeline.pipelines.reporting.nodes import build_leaderboard, draw_figures, write_report
+from lottery_pipeline.pipelines.blocks import make_block
+from lottery_pipeline.pipelines.reporting.nodes import (
+    build_leaderboard,
+    draw_figures,
+    draw_images,
+    gather_results,
+    write_report,
+)
 
 FIGURES = [
     "accuracy_against_density",
@@ -15,42 +22,69 @@ FIGURES = [
     "layer_densities",
     "layer_macs",
 ]
-DATA = ["data_samples", "data_class_counts", "data_profile", "data_summary"]
-DENSE = ["dense_metrics", "dense_history"]
-SANITY = "sanity_checks_figure"
-LADDER_PARTS = ("ladder_table", "controls")
+DATA = ["data_profile", "data_samples", "data_class_counts"]
+ALWAYS = ["data_overview", "dense_record", "stored_results"]
+
+
+class ReportingPipeline(Pipeline):
+    """Reporting that reads, of the pipelines it is added to, the records that they make.
+
+    ``kedro run --pipelines ltr,reporting`` adds pipelines up. Reporting on its own reads what is stored, so
+    it would not wait for ``ltr``.
+    """
+
+    def __add__(self, other: Any) -> Pipeline:
+        """Add pipelines before the report, in whatever order they come."""
+        if not isinstance(other, Pipeline):
+            return NotImplemented
+        others = {node for node in (*self.nodes, *other.nodes) if "reporting" not in node.tags}
+        records = {name for node in others for name in node.outputs if name.endswith(".record")}
+        return ReportingPipeline([*others, *create_nodes(records).nodes])
+
+    # Python asks a subclass on the right first, but only if it has a method of its own for that.
+    def __radd__(self, other: Any) -> Pipeline:
+        """Add pipelines before the report, in whatever order they come."""
+        return self if other == 0 else self.__add__(other)
 
 
 def create_pipeline() -> Pipeline:
     """Build the leaderboard, draw the figures and write the report, of all methods that have results."""
-    # Results are called ltr_metrics inside the pipeline and ltr.metrics outside.
-    ladders = {name for name, method in METHODS.items() if method.has_ladder}
-    parts = {
-        f"{name}.{part}": f"{name}_{part}"
-        for name in (*METHODS, *COMPOSITIONS)
-        for part in ("metrics", "history", *(LADDER_PARTS if name in ladders else ()))
-    }
-    metrics = {name: alias for name, alias in parts.items() if name.endswith(".metrics")}
-    page = [*FIGURES, *DATA, SANITY, "leaderboard", "dense_metrics", "run_identity", "parameters"]
+    return ReportingPipeline(create_nodes(()))
+
+
+def create_nodes(records: Collection[str]) -> Pipeline:
+    """Make the block that reports these records, such as ``ltr.record``, beside those that are stored."""
+    # The node gets ltr=..., the block reads ltr_record, and outside it is called ltr.record.
+    blocks = {name.removesuffix(".record"): name for name in sorted(records)}
     nodes = [
-        Node(build_leaderboard, inputs=metrics, outputs="leaderboard", name="build_leaderboard"),
-        Node(draw_figures, inputs={**_same(DENSE), **parts}, outputs=FIGURES, name="draw_figures"),
-        Node(write_report, inputs={**_same(page), **parts}, outputs="report", name="write_report"),
-    ]
-    with warnings.catch_warnings():
-        # Kedro warns about names with a dot outside their namespace, but reporting has to read them.
-        warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
-        return Pipeline(
-            nodes,
-            namespace="reporting",
+        Node(
+            gather_results,
+            inputs={"stored_results": "stored_results", **{block: f"{block}_record" for block in blocks}},
+            outputs="results",
+            name="gather_results",
+        ),
+        Node(build_leaderboard, inputs="results", outputs="leaderboard", name="build_leaderboard"),
+        Node(draw_figures, inputs=["dense_record", "results"], outputs=FIGURES, name="draw_figures"),
+        Node(draw_images, inputs="data_overview", outputs=DATA, name="draw_images"),
+        Node(
+            write_report,
             inputs={
-                **_same([*DATA, *DENSE, SANITY, "run_identity"]),
-                **{alias: name for name, alias in parts.items()},
+                name: name
+                for name in (
+                    *["leaderboard", *FIGURES, *DATA],
+                    *["data_overview", "dense_record", "results", "parameters"],
+                )
             },
-            outputs={*FIGURES, "leaderboard", "report"},
-            tags="reporting",
-        )
-
-
-def _same(names: list[str]) -> dict[str, str]:
-    return {name: name for name in names}
+            outputs="report",
+            name="write_report",
+        ),
+    ]
+    return make_block(
+        "reporting",
+        nodes,
+        inputs={
+            **{name: name for name in ALWAYS},
+            **{f"{block}_record": record for block, record in blocks.items()},
+        },
+        outputs=["leaderboard", *FIGURES, *DATA, "report"],
+    )

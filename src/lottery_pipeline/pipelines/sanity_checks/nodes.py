@@ -1,5 +1,6 @@
 """Nodes of the sanity checks."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from lottery_pipeline.parameters import (
     ModelParameters,
     PretrainingParameters,
     RetrainingParameters,
+    WorkParameters,
     to_plain,
 )
 from lottery_pipeline.tracking import current
@@ -25,7 +27,7 @@ def check_sanity(
     retraining: RetrainingParameters,
     parameters: dict[str, Any],
     device: str,
-    checkpoints: Any,
+    work: WorkParameters,
 ) -> Rows:
     """Change tickets of some methods and train them again, for every seed, including the dense run's."""
     from lottery_pipeline.evaluation.sanity import check_sanity as check
@@ -37,12 +39,16 @@ def check_sanity(
     groups: dict[str, Any] = {
         name: METHOD_GROUPS[name].model_validate(plain[name]) for name in sanity_checks.methods
     }
-    shared = {"device": device, "checkpoints": checkpoints, "allow_factory": model.name}
+    shared: dict[str, Any] = {
+        "device": device,
+        "checkpoints": work.open_checkpoints(),
+        "allow_factory": model.name,
+    }
     rows: Rows = []
     for seed in sanity_checks.seeds:
         dense = dense_run
         if seed != dense_run.seed:
-            log = partial(current().log_record, f"sanity_checks.dense_seed_{seed}")
+            log = partial(current().log_row, "sanity_checks", f"dense_seed_{seed}")
             dense = pretrain_again(dense_run, images, seed=seed, on_record=log, **shared)
         for name, group in groups.items():
             search = Search(
@@ -50,7 +56,7 @@ def check_sanity(
                 dense,
                 retraining.recipe(pretraining),
                 seed,
-                on_record=partial(current().log_search, f"sanity_checks.{name}"),
+                on_record=partial(current().log_row, "sanity_checks"),
                 **shared,
             )
             rows += check(
@@ -63,13 +69,15 @@ def check_sanity(
     return rows
 
 
-def summarise_sanity(sanity_rows: Rows) -> tuple[Any, Any]:
-    """Judge the checks over seeds: a table and a figure."""
+def summarise_sanity(sanity_rows: Rows) -> Any:
+    """Judge the checks over seeds, in a table."""
     import pandas
 
-    from lottery_pipeline.evaluation.verdicts import COLUMNS
-    from lottery_pipeline.evaluation.verdicts import summarise_sanity as summarise
-    from lottery_pipeline.reporting.sanity_figure import draw_sanity_checks
+    from lottery_pipeline.evaluation import verdicts
 
-    summary = summarise(sanity_rows)
-    return pandas.DataFrame(summary, columns=list(COLUMNS)), draw_sanity_checks(summary, sanity_rows)
+    return pandas.DataFrame(verdicts.summarise_sanity(sanity_rows), columns=list(verdicts.COLUMNS))
+
+
+def record_sanity(sanity_rows: Rows, sanity_checks_table: Any) -> dict[str, Any]:
+    """Put the rows and the verdicts into one record."""
+    return {"rows": sanity_rows, "verdicts": json.loads(sanity_checks_table.to_json(orient="records"))}

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from lottery_pipeline.evaluation.lineage import mark_rows
-from lottery_pipeline.parameters import PretrainingParameters, SparseRetrainingParameters
+from lottery_pipeline.parameters import PretrainingParameters, SparseRetrainingParameters, WorkParameters
 from lottery_pipeline.reproducibility.measured import MEASURED
 from lottery_pipeline.tracking import current
 
@@ -31,7 +31,7 @@ def retrain_ticket(
     sparse_retraining: SparseRetrainingParameters,
     seed: int,
     device: str,
-    checkpoints: Any,
+    work: WorkParameters,
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Train the chosen ticket from its start weights, its mask on."""
     from lottery_pipeline.evaluation.retraining import retrain_ticket as retrain
@@ -42,7 +42,7 @@ def retrain_ticket(
         sparse_retraining.recipe(pretraining),
         seed=seed,
         device=device,
-        checkpoints=checkpoints,
-        on_record=partial(current().log_record, "sparse_retraining.history"),
+        checkpoints=work.open_checkpoints(),
+        on_record=partial(current().log_row, "sparse_retraining", "training"),
     )
     return trained.ticket, mark_rows(trained.history, trained.ticket.fingerprint)

@@ -5,9 +5,14 @@ from functools import partial, wraps
 from inspect import signature
 from typing import Any
 
-from lottery_pipeline.evaluation.lineage import check_record, check_rows, mark_record, mark_rows
+from lottery_pipeline.evaluation.lineage import check_record, check_rows, mark_record, mark_rows, name_run
 from lottery_pipeline.options import METHODS, ControlOptions, CostOptions, Method
-from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, RetrainingParameters
+from lottery_pipeline.parameters import (
+    ModelParameters,
+    PretrainingParameters,
+    RetrainingParameters,
+    WorkParameters,
+)
 from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking import current
 
@@ -24,7 +29,7 @@ def extract_ticket(
     retraining: RetrainingParameters,
     seed: int,
     device: str,
-    checkpoints: Any,
+    work: WorkParameters,
     match: Any = None,
     parent: Any = None,
     parent_run: Any = None,
@@ -44,8 +49,8 @@ def extract_ticket(
         retraining.recipe(pretraining),
         seed,
         device=device,
-        checkpoints=checkpoints,
-        on_record=partial(current().log_search, method if parent is None else f"{parent.method}_{method}"),
+        checkpoints=work.open_checkpoints(),
+        on_record=partial(current().log_row, method if parent is None else f"{parent.method}_{method}"),
         # The name this run was given, not the one in the file of the dense run: that could name any code.
         allow_factory=model.name,
         match=None if match is None else match.header.spec,
@@ -83,7 +88,7 @@ def retrain_ticket(
     retraining: RetrainingParameters,
     seed: int,
     device: str,
-    checkpoints: Any,
+    work: WorkParameters,
 ) -> tuple[Any, Rows]:
     """Train a ticket from its start weights, its mask on."""
     from lottery_pipeline.evaluation.retraining import retrain_ticket as retrain
@@ -94,9 +99,8 @@ def retrain_ticket(
         retraining.recipe(pretraining),
         seed=seed,
         device=device,
-        checkpoints=checkpoints,
-        # Named like the namespace; MLflow's names cannot contain ">".
-        on_record=partial(current().log_record, f"{ticket.method.replace('>', '_')}.history"),
+        checkpoints=work.open_checkpoints(),
+        on_record=partial(current().log_row, name_run(ticket.method), "training"),
     )
     return trained.ticket, mark_rows(trained.history, trained.ticket.fingerprint)
 
@@ -114,7 +118,7 @@ def evaluate_ticket(
     """Measure a trained ticket against its dense parent: how well it does, and at what cost."""
     from lottery_pipeline.evaluation.metrics import evaluate_ticket as evaluate
 
-    name = ticket.method.replace(">", "_")
+    name = name_run(ticket.method)
     metrics = evaluate(
         trained_ticket,
         ticket,
@@ -145,7 +149,7 @@ def train_controls(
     retraining: RetrainingParameters,
     seed: int,
     device: str,
-    checkpoints: Any,
+    work: WorkParameters,
 ) -> Rows:
     """Train what a ticket must beat: random masks and fresh weights, at the same density."""
     from lottery_pipeline.evaluation.controls import train_controls as train
@@ -159,8 +163,8 @@ def train_controls(
         kinds=controls.kinds,
         seed=seed,
         device=device,
-        checkpoints=checkpoints,
-        on_record=partial(current().log_search, ladder.header.method),
+        checkpoints=work.open_checkpoints(),
+        on_record=partial(current().log_row, ladder.header.method),
     )
     return mark_rows(rows, ladder.ticket(-1).fingerprint)
 
@@ -168,24 +172,28 @@ def train_controls(
 def pretrain_parent(
     ticket: Any,
     images: Any,
-    stored: Any,
     pretraining: PretrainingParameters,
     retraining: RetrainingParameters,
     seed: int,
     device: str,
-    checkpoints: Any,
+    work: WorkParameters,
 ) -> Any:
     """Train a ticket as the dense network of the methods on top of it, or return the stored run."""
     from lottery_pipeline.search.composition import pretrain_parent as pretrain
+    from lottery_pipeline.training.dense import find_dense_run
 
-    return pretrain(
+    stored = find_dense_run(work.models / ticket.method / "parent_run.safetensors")
+    run = pretrain(
         ticket,
         images,
         retraining.recipe(pretraining),
         rewind_epoch=pretraining.rewind_epoch,
         seed=seed,
         device=device,
-        checkpoints=checkpoints,
-        on_record=partial(current().log_record, f"{ticket.method}.parent_history"),
+        checkpoints=work.open_checkpoints(),
+        on_record=partial(current().log_row, "", "parent"),
         stored=stored,
     )
+    if run is stored:
+        current().note_reuse(f"{ticket.method}.parent_run", run.fingerprint)
+    return run

@@ -1,11 +1,11 @@
 """Wiring of the methods: one template (extract, retrain, evaluate) for each row of the table of methods."""
 
-import warnings
 from collections.abc import Mapping
 
 from kedro.pipeline import Node, Pipeline
 
 from lottery_pipeline.options import COMPOSITIONS, METHODS, Method
+from lottery_pipeline.pipelines.blocks import make_block, make_record
 from lottery_pipeline.pipelines.ticket_extraction.nodes import (
     EXTRACTIONS,
     complete_ladder,
@@ -15,16 +15,11 @@ from lottery_pipeline.pipelines.ticket_extraction.nodes import (
     train_controls,
 )
 
-TRAINING = ["params:pretraining", "params:retraining", "params:seed", "params:device", "checkpoints"]
-SHARED_INPUTS = {"images", "dense_run", "checkpoints"}
-SHARED_PARAMETERS = {
-    "params:model",
-    "params:pretraining",
-    "params:retraining",
-    "params:costs",
-    "params:seed",
-    "params:device",
-}
+TRAINING = ["params:pretraining", "params:retraining", "params:seed", "params:device", "params:work"]
+SHARED_INPUTS = {"images": "images", "dense_run": "dense_run"}
+SHARED_PARAMETERS = {*TRAINING, "params:model", "params:costs"}
+PARTS = ("metrics", "history", "trace")
+LADDER_PARTS = ("ladder_table", "controls")
 
 
 def create_methods() -> dict[str, Pipeline]:
@@ -42,10 +37,12 @@ def complete_method(name: str, blocks: Mapping[str, Pipeline]) -> Pipeline:
 
 def create_method(method: Method) -> Pipeline:
     """Instantiate the template for a method, with its name as namespace."""
+    parts = [*PARTS, *(LADDER_PARTS if method.has_ladder else ())]
     steps = [
         create_extraction(method, ["match"] if method.match else [], ["ladder"] if method.has_ladder else []),
         create_retraining(),
         create_evaluation(),
+        make_record(parts),
     ]
     if method.has_ladder:
         steps += [
@@ -64,10 +61,8 @@ def create_method(method: Method) -> Pipeline:
                 tags="controls",
             ),
         ]
-    inputs = {name: name for name in SHARED_INPUTS}
-    if method.match:
-        inputs["match"] = f"{method.match}.ticket"
-    return in_namespace(method.name, steps, inputs)
+    match = {"match": f"{method.match}.ticket"} if method.match else {}
+    return make_block(method.name, steps, inputs=SHARED_INPUTS | match, parameters=SHARED_PARAMETERS)
 
 
 def create_chain(name: str) -> Pipeline:
@@ -79,54 +74,39 @@ def create_chain(name: str) -> Pipeline:
 
 def create_parent(parent: str) -> Pipeline:
     """Train the ticket of a method as the dense network of the methods on top of it."""
-    return Pipeline(
-        [
-            Node(
-                pretrain_parent,
-                inputs=["ticket", "images", "stored_parent_run", *TRAINING],
-                outputs="parent_run",
-                name="pretrain_parent",
-                tags="composition",
-            )
-        ],
-        namespace=parent,
-        inputs=SHARED_INPUTS - {"dense_run"},
-        parameters=SHARED_PARAMETERS - {"params:model", "params:costs"},
-        tags=parent,
+    node = Node(
+        pretrain_parent,
+        inputs=["ticket", "images", *TRAINING],
+        outputs="parent_run",
+        name="pretrain_parent",
+        tags="composition",
     )
+    return make_block(parent, [node], inputs={"images": "images"}, parameters=TRAINING)
 
 
 def create_composition(name: str) -> Pipeline:
     """Instantiate the template for a method within the ticket of a parent; ``name`` is <parent>_<method>."""
     parent, method = COMPOSITIONS[name]
-    steps = [
-        create_extraction(method, ["parent", "parent_run", "parent_search"], [], tag="composition"),
-        create_retraining(),
-        create_evaluation(),
-    ]
-    inputs = {
-        **{shared: shared for shared in SHARED_INPUTS},
+    inherited = {
         "parent": f"{parent}.ticket",
         "parent_run": f"{parent}.parent_run",
         "parent_search": f"{parent}.search",
     }
-    return in_namespace(name, steps, inputs)
-
-
-def in_namespace(name: str, steps: list[Node], inputs: dict[str, str]) -> Pipeline:
-    """Put nodes into a namespace, with the parameters that all methods share."""
-    with warnings.catch_warnings():
-        # Kedro warns about names with a dot outside their namespace, such as tickets of other methods.
-        warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
-        return Pipeline(steps, namespace=name, inputs=inputs, parameters=SHARED_PARAMETERS, tags=name)
+    steps = [
+        create_extraction(method, list(inherited), [], tag="composition"),
+        create_retraining(),
+        create_evaluation(),
+        make_record(PARTS),
+    ]
+    return make_block(name, steps, inputs=SHARED_INPUTS | inherited, parameters=SHARED_PARAMETERS)
 
 
 def create_extraction(
     method: Method, inputs: list[str], outputs: list[str], *, tag: str = "ticket_extraction"
 ) -> Node:
     """Make the node that finds a ticket; inputs and outputs are added to those that every method has."""
-    names = ["images", "dense_run", "checkpoints", *inputs]
-    parameters = ["extraction", "model", "pretraining", "retraining", "seed", "device"]
+    names = ["images", "dense_run", *inputs]
+    parameters = ["extraction", "model", "pretraining", "retraining", "seed", "device", "work"]
     return Node(
         EXTRACTIONS[method.name],
         inputs={**{name: name for name in names}, **{name: f"params:{name}" for name in parameters}},

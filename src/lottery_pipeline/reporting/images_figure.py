@@ -1,0 +1,41 @@
+"""The images: some of them, and how many there are of each class."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+
+def draw_samples(overview: Mapping[str, Any]) -> go.Figure:
+    """Draw training images in a grid, a row per class.
+
+    Args:
+        overview: as ``describe_images`` makes it; it holds the figure.
+    """
+    return go.Figure(overview["samples"])
+
+
+def draw_class_counts(overview: Mapping[str, Any]) -> go.Figure:
+    """Draw the number of images of each class as bars, one for each part that has images.
+
+    Args:
+        overview: as ``describe_images`` makes it.
+    """
+    summary, rows = overview["summary"], overview["classes"]
+    names = [str(row["class"]) for row in rows]
+    # Plain lists: a figure saved as JSON then opens in every version of plotly.js.
+    figure = go.Figure(
+        [
+            go.Bar(name=part, x=names, y=[row[part] for row in rows])
+            for part in ("train", "validation", "test")
+            if summary[part]
+        ]
+    )
+    size = f"{summary['width']}x{summary['height']}, {summary['channels']} channels"
+    figure.update_layout(
+        title=f"Images per class ({summary['source']}, {size})",
+        barmode="group",
+        xaxis={"title": "class", "type": "category"},
+        yaxis={"title": "images"},
+    )
+    return figure

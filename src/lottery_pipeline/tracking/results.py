@@ -1,0 +1,132 @@
+"""What of a record is a tag, a parameter, a metric, a table or a curve in MLflow."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from lottery_pipeline.reproducibility.measured import flatten_record
+from lottery_pipeline.tracking.curves import is_number
+
+if TYPE_CHECKING:
+    from kedro.pipeline import Pipeline
+
+MAX_NAME = 250  # of a parameter in MLflow
+Row = dict[str, Any]
+# Lists of rows are tables of their name, but for these.
+TABLES = {
+    "ladder_table": "tables/ladder",
+    "classes": "evaluation/classes",
+    "confusion": "evaluation/confusion",
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A record as MLflow keeps it.
+
+    Attributes:
+        tags: what identifies the result.
+        parameters: numbers that no method of a run changes.
+        metrics: what was achieved, and at what cost.
+        tables: rows by artifact path.
+        rows: all that was reported on the way, in order: part and row.
+    """
+
+    tags: dict[str, str]
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    tables: dict[str, list[Row]]
+    rows: list[tuple[str, Row]]
+
+
+def sort_record(record: Mapping[str, Any], *, dense: bool = False) -> Results:
+    """Sort what is in a record.
+
+    Args:
+        record: of a block, or of the dense run.
+        dense: whether it is the latter's. Its names then begin with ``dense_`` (``dense_accuracy``), because
+            the run that holds it is no method.
+    """
+    flat = flatten_record(record.get("metrics", {}))
+    numbers = {name: value for name, value in flat.items() if is_number(value)}
+    constants = {name for name in numbers if name in ("seed", "prunable") or "dense" in name.split("_")}
+    metrics = {name: float(numbers[name]) for name in numbers if name not in constants}
+    tags = {str(name): flat[name] for name in ("fingerprint", "dense_fingerprint") if name in flat}
+    if "method" in flat:
+        tags |= {"chain": flat["method"], "method": flat["method"].rpartition(">")[2]}
+    if "dead_layers" in flat:
+        metrics["dead_layers"] = float(len(flat["dead_layers"]))
+    if dense:
+        accuracy = {"dense_accuracy": metrics.pop("test_accuracy")}
+        metrics = accuracy | {f"dense_{name}": value for name, value in metrics.items()}
+        tags = {f"dense_{name}": value for name, value in tags.items()}
+    trace = [(f"round_{row.get('round', 1):02d}", row) for row in record.get("trace", []) if "step" in row]
+    parts = {"ladder_table": "ladder", "controls": "controls", "history": "dense" if dense else "training"}
+    rows = trace + [(part, row) for name, part in parts.items() for row in record.get(name, [])]
+    tables = {
+        f"{TABLES.get(name, f'tables/{name}')}.json": value
+        for name, value in {**flat, **record}.items()
+        if isinstance(value, list) and value and isinstance(value[0], Mapping) and "step" not in value[0]
+    }
+    return Results(tags, {name: str(numbers[name]) for name in sorted(constants)}, metrics, tables, rows)
+
+
+def find_parameters(pipeline: "Pipeline") -> dict[str, set[str]]:
+    """Return the parameters that each block with a record shows, and under "" those that hold for all.
+
+    A block shows what its nodes are given, and what the images and the dense run were made with.
+    """
+    blocks = {name.removesuffix(".record") for name in pipeline.all_outputs() if name.endswith(".record")}
+    found: dict[str, set[str]] = {name: set() for name in ("", *blocks)}
+    for node in pipeline.nodes:
+        given = {name.removeprefix("params:") for name in node.inputs if name.startswith("params:")}
+        given.discard("work")  # paths
+        found[""] |= {name for name in given if name.partition(".")[0] not in blocks}
+        for block in blocks:
+            if node.namespace in (block, "data_preparation", "dense_pretraining"):
+                found[block] |= given
+    return found
+
+
+def select_parameters(names: Iterable[str], parameters: Mapping[str, Any], block: str = "") -> dict[str, str]:
+    """Return parameters flat, those of a block without its name.
+
+    So ``ltr.extraction.density`` and ``cts.extraction.density`` are one column in which methods compare.
+
+    Args:
+        names: of groups, or dotted names of what is in them.
+        parameters: all of the run, nested.
+        block: its name, if they are a block's.
+    """
+    import pandas
+
+    chosen = {name: reduce(lambda group, key: group[key], name.split("."), parameters) for name in names}
+    flat = pandas.json_normalize(chosen, sep=".").to_dict("records")[0] if chosen else {}
+    # Layer patterns are keys, too, and MLflow refuses the whole lot for one name such as "fc[12]*".
+    own = {re.sub(r"[^\w. /:-]", "_", str(name).removeprefix(f"{block}.")): str(flat[name]) for name in flat}
+    return {name[:MAX_NAME]: value for name, value in own.items()}
+
+
+def pick_winner(metrics: Mapping[str, Mapping[str, float]]) -> str | None:
+    """Return the best block: by validation accuracy, fewer search epochs, name; test images choose nothing.
+
+    Only equal densities compare: those that most blocks share, and of several such the lowest.
+
+    Args:
+        metrics: by block.
+
+    Returns:
+        The block; None if none has a validation accuracy.
+    """
+    known = {block: found for block, found in metrics.items() if "validation_accuracy" in found}
+    shared = Counter(found["density"] for found in known.values())
+
+    def rank(block: str) -> tuple[float | str, ...]:
+        found = known[block]
+        density, accuracy = found["density"], found["validation_accuracy"]
+        return -shared[density], density, -accuracy, found["search_epochs"], block
+
+    return min(known, key=rank, default=None)
