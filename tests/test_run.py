@@ -10,6 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
+from lottery_pipeline.datasets.dense_run import DenseRunDataset
+from lottery_pipeline.datasets.images import ImageSplitsDataset
+from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.datasets.records import TextFileDataset
+from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 from lottery_pipeline.hooks.requests import RunFailedError
 from lottery_pipeline.reproducibility.measured import MEASURED
 from lottery_pipeline.tickets import Ticket
@@ -128,6 +133,30 @@ def test_reporting_alone_works_from_disk_and_leaves_out_what_is_not_there(copied
         run("reporting")
     assert set(pd.read_csv(reporting(copied) / "leaderboard.csv")["method"]) == DEFAULT - {"lth"}
     assert (reporting(copied) / "report.html").stat().st_size > 100_000
+
+
+def test_results_from_before_there_were_records_are_reported(copied: Path) -> None:
+    for record in (copied / "data/07_model_output/test/base").glob("*/record.json"):
+        record.unlink()
+    before = pd.read_csv(reporting(copied) / "leaderboard.csv")
+    (reporting(copied) / "leaderboard.csv").unlink()
+    with redirected(copied):
+        run("reporting")
+    pd.testing.assert_frame_equal(pd.read_csv(reporting(copied) / "leaderboard.csv"), before)
+
+
+def test_a_run_reads_back_nothing_that_it_has_in_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(dataset: LocalFileDataset) -> Any:
+        raise AssertionError(f"{dataset.path} is read back")
+
+    kinds = (TextFileDataset, ImageSplitsDataset, DenseRunDataset, TicketDataset, LadderDataset)
+    for kind in kinds:
+        monkeypatch.setattr(kind, "_read", lambda dataset, _: refuse(dataset))
+    with redirected(tmp_path):
+        run("ltr", "reporting")
+    assert (reporting(tmp_path) / "report.html").is_file()
 
 
 def test_variants_do_not_touch_each_other(copied: Path) -> None:

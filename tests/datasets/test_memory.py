@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 from kedro.io import DataCatalog, DatasetError, Version
 from kedro.pipeline import node, pipeline
@@ -12,7 +13,13 @@ from kedro.runner import SequentialRunner
 
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.datasets.images import ImageSplitsDataset
-from lottery_pipeline.datasets.records import HistoryDataset, RecordDataset, TableDataset, TextDataset
+from lottery_pipeline.datasets.records import (
+    FigureDataset,
+    HistoryDataset,
+    RecordDataset,
+    TableDataset,
+    TextDataset,
+)
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 from tests.tiny import OWN_MODEL, draw_images, extract, pretrain_tiny
 
@@ -91,13 +98,27 @@ def test_a_worker_gets_no_memory(tmp_path: Path) -> None:
     assert dataset.load() == {"accuracy": 0.5}
 
 
-def test_tables_and_texts_are_read_back_because_their_files_change_them(tmp_path: Path) -> None:
-    table = TableDataset(filepath=str(tmp_path / "a.csv"))
-    table.save(pd.DataFrame({"note": pd.Series([None, "x"], dtype=object)}))
+def test_a_table_is_what_its_file_says_with_and_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    table = TableDataset(filepath=str(path), text_columns=["class"])
+    table.save(pd.DataFrame({"class": ["007", "a\r\nb"], "note": pd.Series([None, "x"], dtype=object)}))
+    read = TableDataset(filepath=str(path), text_columns=["class"]).load()
+    path.unlink()
+    pd.testing.assert_frame_equal(table.load(), read)
     assert math.isnan(table.load()["note"][0])
-    text = TextDataset(filepath=str(tmp_path / "a.html"))
+    assert table.load()["class"].tolist() == ["007", "a\r\nb"]
+
+
+def test_texts_and_figures_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    text, figure = TextDataset(filepath=str(tmp_path / "a")), FigureDataset(filepath=str(tmp_path / "b"))
     text.save("a\r\nb")
-    assert text.load() == "a\nb"
+    figure.save(go.Figure(go.Bar(x=("a",), y=(1,))))
+    again = [TextDataset(filepath=str(tmp_path / "a")), FigureDataset(filepath=str(tmp_path / "b"))]
+    assert [dataset.load() for dataset in again] == [text.load(), figure.load()]
+    for name in ("a", "b"):
+        (tmp_path / name).unlink()
+    assert text.load() == "a\r\nb"
+    assert figure.load().data[0].x == ("a",)
 
 
 def test_images_dense_runs_tickets_and_ladders_are_kept_as_they_are(tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     def _read(self, path: Path) -> Any: ...
 
     @abstractmethod
-    def _write(self, path: Path, data: Any) -> Recall | None:
-        """Write the file; return how to get its content from memory, or None if it must be read."""
+    def _write(self, path: Path, data: Any) -> Recall:
+        """Write the file; return how to get its content from memory."""
 
     @classmethod
     def _save_wrapper(cls, save_func: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

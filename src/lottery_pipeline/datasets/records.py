@@ -1,8 +1,10 @@
 """Datasets for results: records and rows (JSON), histories (rows drawn as curves), tables, figures, text."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from lottery_pipeline.datasets.previews import (
     preview_figure,
     preview_table,
 )
-from lottery_pipeline.reproducibility.files import replace_atomically, write_atomically
+from lottery_pipeline.reproducibility.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas
@@ -25,22 +27,41 @@ if TYPE_CHECKING:
 _SHOWN_PARTS = ("metrics", "summary", "measured")
 
 
-class JSONDataset(LocalFileDataset):
-    """A JSON value. What is loaded is always what the file says, also where it comes from memory."""
+class TextFileDataset(LocalFileDataset):
+    """A file of text in UTF-8; subclasses say what stands in it.
+
+    What is loaded is always what the text says, also where it comes from memory. It is parsed anew for every
+    reader: what one node changes, no other sees.
+    """
+
+    @abstractmethod
+    def _parse(self, text: str) -> Any: ...
+
+    @abstractmethod
+    def _print(self, data: Any) -> str: ...
 
     def _read(self, path: Path) -> Any:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return self._parse(path.read_bytes().decode())
 
     def _write(self, path: Path, data: Any) -> Recall:
-        # NaN is not valid JSON, and a metric that is not a number is a fault worth an error.
-        if isinstance(data, list):  # one row per line: readable, and a changed row is one changed line
-            rows = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in data]
-            text = "[\n" + ",\n".join(rows) + "\n]\n"
-        else:
-            text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = self._print(data)
         write_atomically(path, text.encode())
-        # Parsed anew for every reader: what one node changes, no other sees.
-        return partial(json.loads, text)
+        return partial(self._parse, text)
+
+
+class JSONDataset(TextFileDataset):
+    """A JSON value."""
+
+    def _parse(self, text: str) -> Any:
+        return json.loads(text)
+
+    def _print(self, data: Any) -> str:
+        # NaN is not valid JSON, and a metric that is not a number is a fault worth an error.
+        if not isinstance(data, list):
+            return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        # One row per line: readable, and a changed row is one changed line.
+        rows = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in data]
+        return "[\n" + ",\n".join(rows) + "\n]\n"
 
 
 class RecordDataset(JSONDataset):
@@ -88,7 +109,7 @@ class HistoryDataset(JSONDataset):
         return preview_figure(self, read)
 
 
-class TableDataset(LocalFileDataset):
+class TableDataset(TextFileDataset):
     """A ``pandas.DataFrame`` as CSV, without its index.
 
     Args:
@@ -100,17 +121,15 @@ class TableDataset(LocalFileDataset):
         super().__init__(**file)
         self._text_columns = text_columns or []
 
-    def _read(self, path: Path) -> "pandas.DataFrame":
+    def _parse(self, text: str) -> "pandas.DataFrame":
         import pandas
 
         types = dict.fromkeys(self._text_columns, str)
         # Only an empty cell is a missing value: that is how missing values are written.
-        return pandas.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+        return pandas.read_csv(StringIO(text), dtype=types, keep_default_na=False, na_values=[""])
 
-    def _write(self, path: Path, data: "pandas.DataFrame") -> None:
-        # Read back from the file, because CSV keeps neither the types nor None.
-        with replace_atomically(path) as temporary:
-            data.to_csv(temporary, index=False)
+    def _print(self, data: "pandas.DataFrame") -> str:
+        return data.to_csv(index=False)
 
     def preview(self, nrows: int = 50, columns: list[str] | None = None) -> TablePreview:
         """Return the first rows for Kedro-Viz, which shows only some columns of a wide table.
@@ -130,30 +149,30 @@ class TableDataset(LocalFileDataset):
         return preview_table(self, read)
 
 
-class FigureDataset(LocalFileDataset):
+class FigureDataset(TextFileDataset):
     """A plotly figure as JSON."""
 
-    def _read(self, path: Path) -> "plotly.graph_objects.Figure":
+    def _parse(self, text: str) -> "plotly.graph_objects.Figure":
         import plotly.io
 
-        return plotly.io.from_json(path.read_text(encoding="utf-8"))
+        return plotly.io.from_json(text)
 
-    def _write(self, path: Path, data: "plotly.graph_objects.Figure") -> None:
-        write_atomically(path, data.to_json().encode())
+    def _print(self, data: "plotly.graph_objects.Figure") -> str:
+        return str(data.to_json())
 
     def preview(self) -> PlotlyPreview:
         """Return the figure for Kedro-Viz, which draws it."""
         return preview_figure(self, lambda path: path.read_text(encoding="utf-8"))
 
 
-class TextDataset(LocalFileDataset):
-    """Text in UTF-8, such as the report."""
+class TextDataset(TextFileDataset):
+    """Text, such as the report."""
 
-    def _read(self, path: Path) -> str:
-        return path.read_text(encoding="utf-8")
+    def _parse(self, text: str) -> str:
+        return text
 
-    def _write(self, path: Path, data: str) -> None:
-        write_atomically(path, data.encode())
+    def _print(self, data: str) -> str:
+        return data
 
     def preview(self) -> TablePreview:
         """Return the headline of a report for Kedro-Viz: its title, facts and headline numbers."""
