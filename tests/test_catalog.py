@@ -92,7 +92,7 @@ def test_tickets_are_versioned_and_what_is_reused_is_not(catalog: Any) -> None:
 
 
 def test_what_is_looked_for_as_finished_work_is_what_the_catalog_writes(catalog: Any) -> None:
-    work = catalog.load("params:work").resolve(ROOT)
+    work = catalog.load("params:work")
     assert work.images == catalog.get("images").path
     assert work.models / "dense_run.safetensors" == catalog.get("dense_run").path
     assert work.models / "layer" / "parent_run.safetensors" == catalog.get("layer.parent_run").path

@@ -1,6 +1,5 @@
 """Checkpoints of a run: removed once no later run would resume from them."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro.framework.hooks import hook_impl
@@ -10,7 +9,6 @@ from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.parameters import WorkParameters
 
 if TYPE_CHECKING:
-    from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
@@ -19,20 +17,14 @@ class CheckpointHooks:
     """Removes checkpoints that no later run would resume from."""
 
     def __init__(self) -> None:
-        self._project = Path()
         self._work: WorkParameters | None = None
         self._reused: set[str] = set()
-
-    @hook_impl
-    def after_context_created(self, context: "KedroContext") -> None:
-        """Note the project folder, where relative paths start."""
-        self._project = context.project_path
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
         """Find the checkpoints of this run, and the outputs that a later run reads instead of making."""
         works = "params:work" in pipeline.inputs()
-        self._work = catalog.load("params:work").resolve(self._project) if works else None
+        self._work = catalog.load("params:work") if works else None
         self._reused = {
             name
             for name in pipeline.all_outputs()

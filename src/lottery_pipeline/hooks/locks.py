@@ -27,7 +27,6 @@ from lottery_pipeline.parameters import to_plain
 from lottery_pipeline.reproducibility.locks import HeldError, Locks, NoLocksError, Wanted
 
 if TYPE_CHECKING:
-    from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
     from kedro.pipeline.node import Node
@@ -49,16 +48,10 @@ class LockHooks:
     def __init__(self) -> None:
         self._locks: Locks | None = None
         self._process = 0
-        self._project = Path()
         self._unsaved: dict[str, set[str]] = {}  # by lock to be shared: outputs still to come
         self._turn = threading.RLock()  # nodes may run in threads
         self._catalog: CatalogProtocol | None = None
         self._warned = False
-
-    @hook_impl
-    def after_context_created(self, context: "KedroContext") -> None:
-        """Note the project folder, where relative paths start."""
-        self._project = context.project_path
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
@@ -69,7 +62,7 @@ class LockHooks:
         parameters = to_plain(catalog.load("parameters"))
         if "work" not in parameters:
             return
-        folder = self._project / parameters["work"]["checkpoints"] / "locks"
+        folder = Path(parameters["work"]["checkpoints"]) / "locks"
         wanted = {lock.name: lock for lock in find_claims(pipeline, parameters)}
         if "ParallelRunner" in str(run_params.get("runner")):
             # Its workers call no hooks here, so nothing can be shared or taken during the run.

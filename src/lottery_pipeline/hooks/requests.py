@@ -39,11 +39,15 @@ class RequestHooks:
         """Check every parameter; Kedro's own check, later, turns them into their types."""
         self._project = context.project_path
         try:
-            self._parameters = check_parameters(context.config_loader["parameters"])
+            raw = context.config_loader["parameters"]
+            self._parameters = check_parameters(raw)
         except MissingConfigException as error:
             raise RunRefusedError(f"There is no experiment {context.env!r}: {error}") from error
         except ParametersError as error:
             raise RunRefusedError(str(error)) from error
+        # Relative paths start at the project, whatever folder the command runs in.
+        work = self._parameters["work"].resolve(context.project_path)
+        context.config_loader["parameters"] = {**raw, "work": work.model_dump(mode="json")}
         variant = self._parameters.get("variant")
         self._options = f" --env {context.env}" if context.env else ""
         self._options += f" --params variant={variant}" if variant else ""
@@ -78,13 +82,6 @@ class RequestHooks:
             if isinstance(cause, ValueError) and type(cause).__module__.startswith("lottery_pipeline."):
                 raise RunFailedError(f"{type(cause).__name__}: {cause}") from error
             cause = cause.__cause__
-
-    @hook_impl
-    def before_node_run(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """Resolve relative folders of work from the project folder."""
-        if "params:work" not in inputs:
-            return None
-        return {"params:work": inputs["params:work"].resolve(self._project)}
 
 
 def _trust_own_factory(model: str, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
