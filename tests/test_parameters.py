@@ -97,6 +97,17 @@ def test_sound_parameters_come_back_typed() -> None:
         ("pretraining.iterations", 5, "give exactly one of `epochs` and `iterations`"),
         ("retraining.epochs", 2, "rewind_epoch is 2, but retraining ends after 2 epochs"),
         ("sparse_retraining.learning_rate", -1, "Parameter sparse_retraining.learning_rate is -1"),
+        (
+            "tracking.registr",
+            "x",
+            "Parameter tracking.registr is unknown: allowed are register; did you mean",
+        ),
+        (
+            "tracking.register",
+            "a/b",
+            "Parameter tracking.register: 'a/b' is not a valid name of a registered",
+        ),
+        ("work.limit", 0, "Parameter work.limit is 0: input should be greater than or equal to 1."),
         ("seed", "abc", "Parameter seed is 'abc': input should be a valid integer."),
         ("threads", 0, "Parameter threads is 0: input should be greater than or equal to 1."),
         ("seed", -1, "Parameter seed is -1: input should be greater than or equal to 0."),

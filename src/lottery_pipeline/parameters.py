@@ -47,6 +47,15 @@ def _check_device(device: str) -> str:
     return device
 
 
+def _check_registered(name: str) -> str:
+    if not re.fullmatch(r"[^/:]{1,250}", name.strip()):
+        raise ValueError(
+            f"{name!r} is not a valid name of a registered model; "
+            "allowed are 1 to 250 characters other than / and :"
+        )
+    return name.strip()
+
+
 def _check_variant(variant: str) -> str:
     # It becomes the name of a folder, and must not climb out of its parent.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}", variant):
@@ -186,9 +195,10 @@ class TrackingParameters(BaseModel):
         register_as: name of the registered model that gets the winner of the run as a new version.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    register_as: Annotated[str, Field(pattern=r"^[^/:]{1,250}$")] | None = Field(None, alias="register")
+    # pydantic itself has a method of that name.
+    register_as: Annotated[str, AfterValidator(_check_registered)] | None = Field(None, alias="register")
 
 
 def _method_group(method: Method, *, with_controls: bool) -> type[BaseModel]:
@@ -319,5 +329,4 @@ def _fields_at(group: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]
     """Return the fields of the model that should have the last key of ``location``."""
     for key in location[:-1]:
         group = group.model_fields[str(key)].annotation
-    fields: Mapping[str, Any] = group.model_fields
-    return fields
+    return {field.alias or name: field for name, field in group.model_fields.items()}

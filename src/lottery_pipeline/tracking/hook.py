@@ -46,7 +46,7 @@ class TrackingHooks:
         """Read ``mlflow.yml``; MLflow itself is imported when a run starts."""
         self._project = context.project_path
         try:
-            self._settings = TrackingSettings(**context.config_loader["mlflow"])
+            self._settings = TrackingSettings.read(context.config_loader["mlflow"])
         except MissingConfigException:
             self._settings = TrackingSettings(enabled=False)
 
@@ -71,6 +71,7 @@ class TrackingHooks:
             tags={
                 "kedro.run_id": str(run_params.get("run_id") or run_params.get("session_id")),
                 "kedro.pipelines": ",".join(names),
+                "kedro.env": env,
                 "experiment": env,
                 "variant": str(variant),
                 "seed": str(self._parameters.get("seed")),
@@ -145,7 +146,7 @@ class TrackingHooks:
             current().log_model(block, data)
         elif isinstance(dataset, FigureDataset):
             current().send(block, "log_figure", data, f"figures/{name}.html")
-        elif isinstance(dataset, (TableDataset, TextDataset)) or name == own_ticket:
+        elif isinstance(dataset, (TableDataset, TextDataset)) or name in (own_ticket, "data_overview"):
             current().send(block, "log_artifact", str(dataset.stored_path()))
         if name == "leaderboard":
             for row in data.to_dict("records"):

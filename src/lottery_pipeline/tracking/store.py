@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+import click
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 SQLITE = "sqlite:///"
 LOCAL = "http://127.0.0.1:5000"  # of `make mlflow`
@@ -35,6 +36,24 @@ class TrackingSettings(BaseModel):
     tracking_uri: str = "sqlite:///mlflow.db"
     models: bool = True
     system_metrics: bool = False
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any]) -> Self:
+        """Check the settings.
+
+        Raises:
+            ClickException: one sentence for each fault; the command line prints it without a traceback.
+        """
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            allowed = ", ".join(cls.model_fields)
+            faults = [
+                f"mlflow.yml: {fault['loc'][0]} is {fault['input']!r}: {fault['msg'].lower()}; "
+                f"allowed are {allowed}."
+                for fault in error.errors()
+            ]
+            raise click.ClickException("\n".join(faults)) from error
 
     def resolve_uri(self, project: Path) -> str:
         """Return the tracking URI of this process, absolute where it is an SQLite file."""
