@@ -16,10 +16,14 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 
 from lottery_pipeline.datasets.images import ImageSplitsDataset
+from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.datasets.records import FigureDataset, RecordDataset, TableDataset, TextDataset
 from lottery_pipeline.datasets.tickets import TicketDataset
+from lottery_pipeline.pipeline_registry import register_pipelines
 from lottery_pipeline.tracking import current
 from lottery_pipeline.tracking.hook import TrackingHooks
+from lottery_pipeline.tracking.results import find_parameters
+from tests.kedro_project import load_catalog
 from tests.tiny import draw_images, draw_ticket
 from tests.tracking.runs import curve, find_runs, list_artifacts
 
@@ -239,7 +243,8 @@ def test_a_block_that_fails_is_a_failed_run_and_one_that_was_never_reached_is_no
 def test_a_block_without_a_record_is_no_run(project: Project) -> None:
     project.run(PREPARATION + make_block("ltr").only_nodes("ltr.find"))
     assert set(find_runs(project.uri)) == {PARENT}
-    assert list_artifacts(project.uri, PARENT) == {"parameters.json", "catalog_versions.json"}
+    files = {"parameters.json", "catalog_versions.json", "ltr.ticket.file"}
+    assert list_artifacts(project.uri, PARENT) == files
 
 
 def test_the_versions_of_the_catalog_are_told(project: Project) -> None:
@@ -283,3 +288,51 @@ def test_a_broken_store_costs_one_warning_and_no_result(
         project.run(METHODS)
     assert len(caplog.records) == 1
     assert (project.folder / "data" / "ltr.record.file").is_file()
+
+
+PIPELINES = register_pipelines()
+NOT_SENT = {
+    "ladder": "may be large; its table is in the record",
+    "search": "its costs are in the metrics",
+    "trace": "of a search alone; else in the record",
+    "results": "the records, once more",
+}
+
+
+class Counter:
+    """Counts what is sent for each output."""
+
+    active = True
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def __getattr__(self, _: str) -> Any:
+        def count(*_: Any) -> None:
+            self.sent += 1
+
+        return count
+
+
+@pytest.mark.parametrize("name", list(PIPELINES))
+def test_every_output_of_a_registered_pipeline_reaches_mlflow_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalFileDataset, "stored_path", lambda dataset: dataset.path)
+    pipeline, catalog, hooks = PIPELINES[name], load_catalog(), TrackingHooks()
+    hooks._groups = find_parameters(pipeline)
+    hooks._datasets = {dataset: catalog.get(dataset) for dataset in pipeline.all_outputs()}
+    recorded = {
+        part for node in pipeline.nodes for part in node.inputs if f"{node.namespace}.record" in node.outputs
+    }
+    for node in pipeline.nodes:
+        for output in node.outputs:
+            counter = Counter()
+            monkeypatch.setattr("lottery_pipeline.tracking.hook.current", lambda counter=counter: counter)
+            leaderboard = pd.DataFrame({"run": [], "fingerprint": []})
+            data = leaderboard if output == "leaderboard" else SimpleNamespace(fingerprint="a")
+            hooks.after_dataset_saved(output, data, node)
+            if output.rpartition(".")[2] in NOT_SENT or output in recorded:
+                assert counter.sent == 0, f"{output} is sent, and in the record"
+            else:
+                assert counter.sent == 1, output

@@ -4,7 +4,13 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from lottery_pipeline.tracking.results import find_parameters, pick_winner, select_parameters, sort_record
+from lottery_pipeline.tracking.results import (
+    find_parameters,
+    name_chain,
+    pick_winner,
+    select_parameters,
+    sort_record,
+)
 
 METRICS: dict[str, Any] = {
     "method": "layer>snip",
@@ -36,6 +42,12 @@ def test_a_chain_is_told_whole_and_by_its_last_method() -> None:
         "fingerprint": "f",
         "dense_fingerprint": "d",
     }
+
+
+def test_the_run_of_a_method_is_found_by_its_name_from_the_beginning() -> None:
+    assert name_chain("ltr") == {"chain": "ltr", "method": "ltr"}
+    assert name_chain("layer_snip") == {"chain": "layer>snip", "method": "snip"}
+    assert name_chain("sanity_checks") == {}
 
 
 def test_lists_of_rows_are_tables_but_for_what_is_drawn() -> None:

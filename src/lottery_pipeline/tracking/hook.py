@@ -139,14 +139,15 @@ class TrackingHooks:
         self._mirrored.add(name)
         self._note_version(name, "saved", dataset.resolve_save_version())
         block = (node.namespace or "").partition(".")[0]
-        own_ticket = f"{block}.ticket" if block in self._groups else ""
         if name in (f"{block}.record", "dense_record"):
             current().log_record("" if name == "dense_record" else block, data)
         elif name == f"{block}.trained_ticket":
             current().log_model(block, data)
         elif isinstance(dataset, FigureDataset):
             current().send(block, "log_figure", data, f"figures/{name}.html")
-        elif isinstance(dataset, (TableDataset, TextDataset)) or name in (own_ticket, "data_overview"):
+        elif name in (f"{block}.ticket", "data_overview") or (
+            isinstance(dataset, (TableDataset, TextDataset)) and block not in self._groups.keys() - {""}
+        ):
             current().send(block, "log_artifact", str(dataset.stored_path()))
         if name == "leaderboard":
             for row in data.to_dict("records"):

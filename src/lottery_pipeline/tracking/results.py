@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking.curves import is_number
 
@@ -72,6 +73,14 @@ def sort_record(record: Mapping[str, Any], *, dense: bool = False) -> Results:
         if isinstance(value, list) and value and isinstance(value[0], Mapping) and "step" not in value[0]
     }
     return Results(tags, {name: str(numbers[name]) for name in sorted(constants)}, metrics, tables, rows)
+
+
+def name_chain(block: str) -> dict[str, str]:
+    """Return the tags by which the run of a method is found while it computes; none for other blocks."""
+    if block in COMPOSITIONS:
+        parent, method = COMPOSITIONS[block]
+        return {"chain": f"{parent}>{method.name}", "method": method.name}
+    return {"chain": block, "method": block} if block in METHODS else {}
 
 
 def find_parameters(pipeline: "Pipeline") -> dict[str, set[str]]:

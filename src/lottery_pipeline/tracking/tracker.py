@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.tracking.models import describe_images, log_model, register_model
-from lottery_pipeline.tracking.results import pick_winner, sort_record
+from lottery_pipeline.tracking.results import name_chain, pick_winner, sort_record
 from lottery_pipeline.tracking.run import Connection, MlflowRun
 from lottery_pipeline.tracking.store import LOCAL, TrackingSettings, find_page, list_tags, open_experiment
 
@@ -104,7 +104,7 @@ class Tracker:
     def open_block(self, block: str, parameters: Mapping[str, str]) -> None:
         """Open the run of a block, unless that has been done."""
         if block not in self._runs:
-            self._open(block, block, parameters)
+            self._open(block, block, parameters, name_chain(block))
 
     @when_active
     def note_images(self, images: "ImageSplits") -> None:
@@ -221,12 +221,15 @@ class Tracker:
             signal.signal(signal.SIGTERM, self._previous_handler)
             self._previous_handler = None
 
-    def _open(self, owner: str, name: str, parameters: Mapping[str, str]) -> None:
+    def _open(
+        self, owner: str, name: str, parameters: Mapping[str, str], tags: Mapping[str, str] | None = None
+    ) -> None:
         from mlflow.entities import Param
 
         client = self.connection.client
         parent = {"mlflow.parentRunId": self._runs[""].identity} if owner else {}
-        run = client.create_run(self._experiment, run_name=name, tags={**self._tags, **parent}).info.run_id
+        tags = {**self._tags, **parent, **(tags or {})}
+        run = client.create_run(self._experiment, run_name=name, tags=tags).info.run_id
         self._runs[owner] = MlflowRun(self.connection, run)
         client.log_batch(run, params=[Param(*pair) for pair in parameters.items()])
         if self._images is not None:
