@@ -21,7 +21,7 @@ class TrackingSettings(BaseModel):
     """``mlflow.yml``.
 
     Attributes:
-        enabled: if false, MLflow is not imported, which saves some 2.5 seconds.
+        enabled: if false, MLflow is not imported, which saves seconds (``benchmarks/speed/tracking.py``).
         experiment: name of the MLflow experiment.
         tracking_uri: store or server; ``MLFLOW_TRACKING_URI`` takes precedence. A relative SQLite path starts
             at the project folder, whatever folder the command runs in.
