@@ -3,7 +3,6 @@
 Imports no torch: this module is read by every ``kedro`` command.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +30,7 @@ from lottery_pipeline.options import (
     Method,
     SanityOptions,
 )
+from lottery_pipeline.options.faults import describe_faults, name_unknown_key
 from lottery_pipeline.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
     faults: list[str] = []
     checked: dict[str, Any] = {}
     known = {**GROUPS, **RUNTIME_GROUPS}
-    faults += [_unknown_key(name, known) for name in raw if name not in known]
+    faults += [name_unknown_key(name, known) for name in raw if name not in known]
     faults += [f"Parameter {name} is missing from the configuration." for name in GROUPS if name not in raw]
     for name in known.keys() & raw.keys():
         # "--params variant=3" arrives as a number.
@@ -261,7 +261,7 @@ def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
         try:
             checked[name] = TypeAdapter(known[name]).validate_python(value)
         except ValidationError as error:
-            faults += _describe(name, known[name], error)
+            faults += describe_faults(name, known[name], error)
     faults += _check_recipes(checked)
     if faults:
         raise ParametersError("\n".join(sorted(faults)))
@@ -290,43 +290,10 @@ def _check_recipes(checked: Mapping[str, Any]) -> Iterator[str]:
         try:
             recipe = checked[name].recipe(pretraining)
         except ValidationError as error:
-            yield from _describe(name, GROUPS[name], error)
+            yield from describe_faults(name, GROUPS[name], error)
             continue
         if recipe.epochs is not None and pretraining.rewind_epoch >= recipe.epochs:
             yield (
                 f"Parameter pretraining.rewind_epoch is {pretraining.rewind_epoch:g}, but {name} ends after "
                 f"{recipe.epochs:g} epochs: a rewound ticket would not be trained at all."
             )
-
-
-def _unknown_key(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    return f"Parameter {name} is unknown: allowed are {', '.join(sorted(known))}{hint}"
-
-
-def _describe(name: str, group: Any, error: ValidationError) -> Iterator[str]:
-    """Yield one sentence for each fault that pydantic found in a group."""
-    faults = error.errors(include_url=False)
-    for fault in faults:
-        inside = [other for other in faults if other["loc"][: len(fault["loc"])] == fault["loc"]]
-        if fault["type"] == "too_short" and len(inside) > 1:
-            continue  # empty only because its faulty entries are left out; each has its own sentence
-        path = ".".join([name, *map(str, fault["loc"])])
-        if fault["type"] == "extra_forbidden":
-            yield _unknown_key(path, _fields_at(group, fault["loc"]))
-        elif fault["type"] == "missing":
-            yield f"Parameter {path} is missing."
-        elif fault["type"] == "value_error":
-            # Raised by our own checks, which name the value and what is allowed.
-            yield f"Parameter {path}: {fault['ctx']['error']}."
-        else:
-            message = fault["msg"][0].lower() + fault["msg"][1:]
-            yield f"Parameter {path} is {fault['input']!r}: {message}."
-
-
-def _fields_at(group: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
-    """Return the fields of the model that should have the last key of ``location``."""
-    for key in location[:-1]:
-        group = group.model_fields[str(key)].annotation
-    return {field.alias or name: field for name, field in group.model_fields.items()}

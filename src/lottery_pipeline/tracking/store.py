@@ -13,6 +13,8 @@ from typing import Any, Self
 import click
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lottery_pipeline.options.faults import describe_faults
+
 SQLITE = "sqlite:///"
 LOCAL = "http://127.0.0.1:5000"  # of `make mlflow`
 
@@ -47,13 +49,7 @@ class TrackingSettings(BaseModel):
         try:
             return cls.model_validate(settings)
         except ValidationError as error:
-            allowed = ", ".join(cls.model_fields)
-            faults = [
-                f"mlflow.yml: {fault['loc'][0]} is {fault['input']!r}: {fault['msg'].lower()}; "
-                f"allowed are {allowed}."
-                for fault in error.errors()
-            ]
-            raise click.ClickException("\n".join(faults)) from error
+            raise click.ClickException("\n".join(describe_faults("mlflow", cls, error))) from error
 
     def resolve_uri(self, project: Path) -> str:
         """Return the tracking URI of this process, absolute where it is an SQLite file."""
