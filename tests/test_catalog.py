@@ -20,7 +20,6 @@ from lottery_pipeline.pipeline_registry import register_pipelines
 from tests.kedro_project import ROOT, load_catalog
 
 PIPELINES = register_pipelines()
-IN_MEMORY = {"reporting.results"}  # its records are on disk
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +37,13 @@ def test_every_input_is_an_entry_or_a_parameter(name: str, catalog: Any) -> None
 
 @pytest.mark.parametrize("name", list(PIPELINES))
 def test_every_output_is_a_file(name: str, catalog: Any) -> None:
-    for dataset in PIPELINES[name].all_outputs() - IN_MEMORY:
+    for dataset in PIPELINES[name].all_outputs():
         assert isinstance(catalog.get(dataset), LocalFileDataset), dataset
 
 
 def test_no_two_outputs_share_a_file(catalog: Any) -> None:
     outputs = set().union(*(pipeline.all_outputs() for pipeline in PIPELINES.values()))
-    paths = [catalog.get(name).path for name in sorted(outputs - IN_MEMORY)]
+    paths = [catalog.get(name).path for name in sorted(outputs)]
     assert len(set(paths)) == len(paths)
 
 
@@ -108,5 +107,5 @@ def test_the_selected_ticket_is_that_of_the_chosen_method() -> None:
 def test_nothing_is_written_outside_data() -> None:
     catalog = load_catalog()
     outputs = set().union(*(pipeline.all_outputs() for pipeline in PIPELINES.values()))
-    files = [catalog.get(name) for name in outputs - IN_MEMORY]
+    files = [catalog.get(name) for name in outputs]
     assert all(file.path.is_relative_to(ROOT / "data") for file in files)

@@ -19,8 +19,10 @@ from tests.kedro_project import ROOT, load_catalog
 PIPELINES = register_pipelines()
 LAYERS = ["01_raw", "03_primary", "06_models", "07_model_output", "08_reporting"]
 SEARCH_ONLY = {"search", "trace"}  # of a method that another needs: its costs, and what it did
-IN_MEMORY = {"reporting.results": "the records, each of which is a dataset"}
-WITHOUT_PREVIEW = {"raw_images": "a folder, which may hold millions of files", **IN_MEMORY}
+WITHOUT_PREVIEW = {
+    "raw_images": "a folder, which may hold millions of files",
+    "results": "the records, each of which has one",
+}
 SCRIPT = """
 import json, logging, sys
 from pathlib import Path
@@ -150,8 +152,7 @@ def test_what_a_block_makes_lies_in_the_block(name: str) -> None:
 @pytest.mark.parametrize("name", list(PIPELINES))
 def test_everything_has_a_layer_and_a_preview_or_a_reason_for_none(name: str, catalog: Any) -> None:
     for dataset, entry in files_of(catalog, PIPELINES[name]):
-        if dataset not in IN_MEMORY:
-            assert entry.metadata["kedro-viz"]["layer"] in LAYERS, dataset
+        assert entry.metadata["kedro-viz"]["layer"] in LAYERS, dataset
         assert hasattr(entry, "preview") != (dataset in WITHOUT_PREVIEW), dataset
 
 

@@ -103,4 +103,4 @@ def test_what_is_not_a_pipeline_cannot_be_added() -> None:
 
 def test_only_the_report_leaves_its_block() -> None:
     assert create_pipeline().outputs() == {"report"}
-    assert {"leaderboard", "training_curves", "data_samples"} <= create_pipeline().all_outputs()
+    assert {"results", "leaderboard", "training_curves", "data_samples"} <= create_pipeline().all_outputs()

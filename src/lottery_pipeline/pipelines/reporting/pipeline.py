@@ -86,5 +86,5 @@ def create_nodes(records: Collection[str]) -> Pipeline:
             **{name: name for name in ALWAYS},
             **{f"{block}_record": record for block, record in blocks.items()},
         },
-        outputs=["leaderboard", *FIGURES, *DATA, "report"],
+        outputs=["results", "leaderboard", *FIGURES, *DATA, "report"],
     )
