@@ -43,14 +43,5 @@ def read_samples(path: str | Path, *, per_class: int, max_classes: int) -> Image
             nothing = ImageSet(images[0:0], labels[0:0])
     except (SafetensorError, OSError) as error:
         raise ImageError(f"{path} is not a valid file of prepared images: {error}") from error
-    return ImageSplits(
-        train=ImageSet(torch.cat([nothing.images, *picked]), labels[chosen]),
-        validation=nothing,
-        test=nothing,
-        class_names=tuple(header.class_names),
-        mean=tuple(header.mean),
-        std=tuple(header.std),
-        fingerprint=header.fingerprint,
-        request=header.request,
-        source=header.source,
-    )
+    train = ImageSet(torch.cat([nothing.images, *picked]), labels[chosen])
+    return header.describe(train, nothing, nothing)

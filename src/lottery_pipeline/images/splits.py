@@ -129,6 +129,20 @@ class Header(BaseModel):
     request: str = Field(max_length=FINGERPRINT_LENGTH)
     source: str = Field(max_length=255)
 
+    def describe(self, train: ImageSet, validation: ImageSet, test: ImageSet) -> ImageSplits:
+        """Return these parts under what the header says of the whole."""
+        return ImageSplits(
+            train,
+            validation,
+            test,
+            class_names=tuple(self.class_names),
+            mean=tuple(self.mean),
+            std=tuple(self.std),
+            fingerprint=self.fingerprint,
+            request=self.request,
+            source=self.source,
+        )
+
 
 def _name_tensors(train: ImageSet, validation: ImageSet, test: ImageSet) -> dict[str, Tensor]:
     tensors = {}
@@ -199,16 +213,7 @@ def load_splits(path: str | Path) -> ImageSplits:
             header = read_header(file.metadata())
             check_index({name: file.get_slice(name) for name in file.keys()}, len(header.mean))  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        parts = {n: ImageSet(tensors[f"{n}.images"], tensors[f"{n}.labels"]) for n in PARTS}
-        splits = ImageSplits(
-            **parts,
-            class_names=tuple(header.class_names),
-            mean=tuple(header.mean),
-            std=tuple(header.std),
-            fingerprint=header.fingerprint,
-            request=header.request,
-            source=header.source,
-        )
+        splits = header.describe(*(ImageSet(tensors[f"{n}.images"], tensors[f"{n}.labels"]) for n in PARTS))
         if _fingerprint_content(tensors, splits.class_names, splits.mean, splits.std) != header.fingerprint:
             raise ImageError("its content does not match its fingerprint")
     except FileNotFoundError:

@@ -102,14 +102,6 @@ class Locks:
         """Whether this run shares a lock that another run took first: it must not write something new."""
         return name in self._joined
 
-    def is_held_elsewhere(self, name: str) -> bool:
-        """Whether another run holds a lock."""
-        path = self._folder / f"{name}.lock"
-        if name in self._held or not path.exists():
-            return False
-        with self._guard(), opened(path) as descriptor:
-            return not try_lock(descriptor, shared=False)
-
     def release(self) -> None:
         """Release all. In a forked worker nothing happens: the locks are its parent's."""
         if self._held and os.getpid() == self._owner:

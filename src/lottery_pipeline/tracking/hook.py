@@ -1,7 +1,7 @@
 """The hook that mirrors a run in MLflow. Results never depend on it.
 
 It is not kedro-mlflow, which logs a typed group of parameters as one string, refuses a parallel runner, knows
-no run within a run, and adds two seconds to every command.
+no run within a run, and imports MLflow in every command.
 """
 
 from pathlib import Path
