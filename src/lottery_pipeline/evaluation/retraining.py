@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.images.splits import ImageSet, ImageSplits
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 from lottery_pipeline.training.loop import train
+from lottery_pipeline.training.margin import Margin
 from lottery_pipeline.training.recipe import Recipe
 
 
@@ -48,6 +49,9 @@ def retrain_ticket(
     checkpoints: Checkpoints | None = None,
     on_record: Callable[[dict[str, Any]], None] | None = None,
     label: str | None = None,
+    extra: ImageSet | None = None,
+    extra_per_batch: int = 0,
+    margin: Margin | None = None,
 ) -> Retraining:
     """Train a ticket from its start weights, its mask on, from its rewind step to the end of the recipe.
 
@@ -60,10 +64,14 @@ def retrain_ticket(
         checkpoints: where to save and resume from.
         on_record: called with every history row.
         label: shown with the progress; the method by default.
+        extra: images that join every batch, for example a trigger set; see ``train``.
+        extra_per_batch: how many of them join a batch.
+        margin: keeps chosen weights from becoming small; see ``train``.
 
     Raises:
         TicketError: the ticket is trained already, belongs to other images, or rewinds past the end of the
             recipe.
+        RecipeError: the extra images do not fit the images.
     """
     check_ticket(ticket, images)
     if ticket.header.kind != "ticket":
@@ -84,6 +92,9 @@ def retrain_ticket(
         checkpoints=checkpoints,
         on_record=on_record,
         label=label or f"{ticket.method} retraining",
+        extra=extra,
+        extra_per_batch=extra_per_batch,
+        margin=margin,
     )
     last = training.history[-1]
     known = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")

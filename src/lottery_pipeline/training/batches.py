@@ -28,6 +28,48 @@ def split_normalisation(model: nn.Module) -> tuple[nn.Module, Normalise | None]:
     return (model, None) if hooked else (model.network, model.normalise)
 
 
+class ExtraImages:
+    """Images that join every batch beside the training images, for example those of a trigger set.
+
+    They are neither cropped nor flipped. Pass after pass over them, each in a new order, makes one endless
+    list. Batch b of epoch e takes its places from ``(e * steps + b) * per_batch`` on. So every image is seen
+    equally often, and the extra images of any batch are known without those of the batches before it.
+
+    Args:
+        image_set: at least one image.
+        per_batch: how many join each batch; may be more than there are.
+        steps: batches per epoch.
+        seed: determines the order.
+        device: where the images lie.
+    """
+
+    def __init__(
+        self, image_set: ImageSet, per_batch: int, *, steps: int, seed: int, device: torch.device
+    ) -> None:
+        self._images_nhwc = image_set.images.to(device).permute(0, 2, 3, 1).contiguous()
+        self._labels = image_set.labels.to(device)
+        self._count = len(image_set)
+        self._per_epoch = steps * per_batch
+        self._seed = seed
+        self._per_batch = per_batch
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw which images join which batch of an epoch."""
+        first = epoch * self._per_epoch
+        passes = range(first // self._count, (first + self._per_epoch - 1) // self._count + 1)
+        orders = [
+            torch.randperm(self._count, generator=make_generator(self._seed, "extra", number))
+            for number in passes
+        ]
+        start = first - passes.start * self._count
+        self._order = torch.cat(orders)[start : start + self._per_epoch].to(self._labels.device)
+
+    def get(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return what joins batch ``index`` of the started epoch: uint8 [n, H, W, C] and int64 labels [n]."""
+        chosen = self._order[index * self._per_batch : (index + 1) * self._per_batch]
+        return self._images_nhwc.index_select(0, chosen), self._labels[chosen]
+
+
 class Batches:
     """The batches of every epoch of one training.
 
@@ -45,6 +87,8 @@ class Batches:
         device: where the images lie.
         normalise: applied in one pass with the scaling to [0, 1], which saves three passes; None leaves plain
             pixels.
+        extra: images that join every batch, scaled and normalised like the others.
+        extra_per_batch: how many.
     """
 
     def __init__(
@@ -55,6 +99,8 @@ class Batches:
         seed: int,
         device: torch.device,
         normalise: Normalise | None = None,
+        extra: ImageSet | None = None,
+        extra_per_batch: int = 0,
     ) -> None:
         images_nhwc = image_set.images.to(device).permute(0, 2, 3, 1)
         self._count, height, width, channels = images_nhwc.shape
@@ -67,7 +113,7 @@ class Batches:
         self._mirrored = recipe.flip and padded_size <= _LARGEST_MIRRORED
         padded = pad_images(images_nhwc, padding, recipe.crop_mode, mirrored=self._mirrored)
         self._crops = Crops(padded, height, width)
-        size = min(recipe.batch_size, self._count)
+        size = min(recipe.batch_size, self._count) + extra_per_batch
         self._buffer = torch.empty((size, height, width, channels), dtype=torch.float32, device=device)
         scale, offset = torch.full((channels,), 1 / 255), torch.zeros(channels)
         if normalise is not None:
@@ -78,6 +124,10 @@ class Batches:
         self._offset = offset.repeat(height * width).to(device)
         full, rest = divmod(self._count, recipe.batch_size)
         self._sizes = torch.tensor([recipe.batch_size] * full + [rest] * (rest > 0))
+        self._extra: ExtraImages | None = None
+        if extra is not None:
+            steps = recipe.steps_per_epoch(self._count)
+            self._extra = ExtraImages(extra, extra_per_batch, steps=steps, seed=seed, device=device)
         self._epoch = -1
 
     def start_epoch(self, epoch: int) -> None:
@@ -101,6 +151,8 @@ class Batches:
             else:
                 self._flips = flips.tolist()
         self._first_pixels = self._crops.locate(order, tops, lefts).to(self._device)
+        if self._extra is not None:
+            self._extra.start_epoch(epoch)
         self._epoch = epoch
 
     def get(self, index: int) -> tuple[Tensor, Tensor]:
@@ -108,12 +160,17 @@ class Batches:
 
         Returns:
             Float32 pixels in [0, 1], normalised if requested, [B, C, H, W] in channels-last memory that the
-            next call overwrites; int64 labels [B].
+            next call overwrites; int64 labels [B]. The extra images are the last of the B.
         """
         size = self._recipe.batch_size
         part = slice(index * size, (index + 1) * size)
         images = self._crops.take(self._first_pixels[part])
-        floats = fill_floats_(self._buffer, images, self._flips[index])
+        floats, labels = fill_floats_(self._buffer, images, self._flips[index]), self._epoch_labels[part]
+        if self._extra is not None:
+            extra_images, extra_labels = self._extra.get(index)
+            floats = self._buffer[: len(images) + len(extra_images)]
+            floats[len(images) :].copy_(extra_images)
+            labels = torch.cat([labels, extra_labels])
         flat = floats.view(len(floats), -1)
         torch.addcmul(self._offset, flat, self._scale, out=flat)
-        return floats.permute(0, 3, 1, 2), self._epoch_labels[part]
+        return floats.permute(0, 3, 1, 2), labels

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from lottery_pipeline import __version__
-from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.images.splits import ImageSet, ImageSplits
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks, apply_masks_
@@ -18,6 +19,7 @@ from lottery_pipeline.training.device import (
     pick_device,
 )
 from lottery_pipeline.training.evaluation import modes_restored
+from lottery_pipeline.training.margin import Margin
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
 from lottery_pipeline.training.run import TrainingRun
@@ -40,6 +42,9 @@ def train(
     checkpoints: Checkpoints | None = None,
     on_record: OnRecord | None = None,
     label: str = "",
+    extra: ImageSet | None = None,
+    extra_per_batch: int = 0,
+    margin: Margin | None = None,
 ) -> Training:
     """Train a model in place, from ``start_step`` to the end of the recipe.
 
@@ -62,16 +67,23 @@ def train(
         checkpoints: where to save; None saves nothing.
         on_record: called with every history row, including those from before an interruption.
         label: what is trained, for progress lines and errors.
+        extra: images that join every batch, never cropped or flipped, for example a trigger set. They are
+            part of the loss like any image of the batch; the history does not count them.
+        extra_per_batch: how many of them join a batch; every one is seen equally often.
+        margin: keeps chosen weights from becoming small; they must be masked layers.
 
     Returns:
         The training's result. With checkpoints it is also saved, marked finished, for the caller to clear.
 
     Raises:
         DivergenceError: a loss or a weight is not finite.
-        RecipeError: recipe, start step or snapshot steps do not fit the images.
+        RecipeError: recipe, start step, snapshot steps or extra images do not fit the images.
     """
     chosen = pick_device(device)
     _check_steps(start_step, snapshot_steps, recipe.total_steps(len(images.train)))
+    _check_extra(extra, extra_per_batch, images)
+    if margin is not None and not margin.floors.keys() <= (masks or {}).keys():
+        raise RecipeError("a margin needs masks for all the weights that it holds")
     if recipe.precision == "bfloat16" and not has_bfloat16(chosen):
         logger.warning("This processor has no bfloat16 arithmetic: float32 would be faster.")
     if chosen.type == "cpu":
@@ -93,6 +105,8 @@ def train(
             "seed": seed,
             "start_step": start_step,
             "snapshot_steps": sorted(set(snapshot_steps)),
+            **_describe_extra(extra, extra_per_batch),
+            **({} if margin is None else {"margin": margin.record()}),
         }
     )
     run = TrainingRun(
@@ -108,9 +122,34 @@ def train(
         on_record=on_record,
         label=label or "training",
         fingerprint=identity,
+        extra=extra,
+        extra_per_batch=extra_per_batch,
+        margin=margin,
     )
     with modes_restored(model), fastest_convolutions(chosen):
         return run.to_the_end()
+
+
+def _check_extra(extra: ImageSet | None, per_batch: int, images: ImageSplits) -> None:
+    if extra is None:
+        if per_batch:
+            raise RecipeError(f"extra_per_batch is {per_batch}, but there are no extra images")
+        return
+    if per_batch < 1 or not len(extra):
+        raise RecipeError(f"{len(extra)} extra images, {per_batch} per batch: both must be 1 or more")
+    shape, wanted = tuple(extra.images.shape[1:]), tuple(images.train.images.shape[1:])
+    if shape != wanted:
+        raise RecipeError(f"the extra images have the shape {shape}, but the training images {wanted}")
+    if not 0 <= int(extra.labels.min()) <= int(extra.labels.max()) < images.num_classes:
+        raise RecipeError(f"the labels of the extra images must be from 0 to {images.num_classes - 1}")
+
+
+def _describe_extra(extra: ImageSet | None, per_batch: int) -> dict[str, Any]:
+    """Return what extra images add to the identity: nothing without them, so that old identities stay."""
+    if extra is None:
+        return {}
+    content = fingerprint_tensors({"images": extra.images, "labels": extra.labels})
+    return {"extra": {"content": content, "per_batch": per_batch}}
 
 
 def _check_steps(start_step: int, snapshot_steps: Sequence[int], total: int) -> None:

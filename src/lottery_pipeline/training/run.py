@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.images.splits import ImageSet, ImageSplits
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.sparsity.masks import Masks
@@ -17,6 +17,7 @@ from lottery_pipeline.training.batches import Batches, split_normalisation
 from lottery_pipeline.training.device import generator_states, seeded, set_generator_states
 from lottery_pipeline.training.evaluation import autocast, evaluate
 from lottery_pipeline.training.history import Interval, early_stop_step
+from lottery_pipeline.training.margin import Margin, MarginTerm
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.progress import Progress, describe_row
 from lottery_pipeline.training.recipe import Recipe
@@ -49,6 +50,9 @@ class TrainingRun:
         on_record: OnRecord | None,
         label: str,
         fingerprint: str,
+        extra: ImageSet | None,
+        extra_per_batch: int,
+        margin: Margin | None,
     ) -> None:
         self.model, self.recipe, self.seed, self.device = model, recipe, seed, device
         self.checkpoints, self.on_record = checkpoints, on_record
@@ -59,9 +63,20 @@ class TrainingRun:
         self.start_step = self.step = start_step
         self.snapshot_steps = set(snapshot_steps)
         self.network, normalise = split_normalisation(model)
-        self.batches = Batches(images.train, recipe, seed=seed, device=device, normalise=normalise)
+        self.batches = Batches(
+            images.train,
+            recipe,
+            seed=seed,
+            device=device,
+            normalise=normalise,
+            extra=extra,
+            extra_per_batch=extra_per_batch,
+        )
+        self.extra_per_batch = extra_per_batch
         self.validation = images.validation.to(device)
         self.optimiser = MaskedOptimiser(model, recipe, masks)
+        scale = recipe.batch_size if recipe.loss_reduction == "sum" else 1.0
+        self.margin = None if margin is None else MarginTerm(margin, model, masks or {}, scale)
         self.interval = Interval(device, recipe.loss_reduction)
         self.history: list[dict[str, Any]] = []
         self.snapshots: dict[int, State] = {}
@@ -133,8 +148,14 @@ class TrainingRun:
             logits = logits.float()
             loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
             loss.backward(one)
+            if self.margin is not None:
+                self.margin.add_gradients_()
             self.optimiser.step(self.rates[self.step])
-            interval.add(loss.detach(), logits.detach(), labels)
+            loss, logits = loss.detach(), logits.detach()
+            if self.extra_per_batch:  # the history is that of the training images alone
+                logits, labels = logits[: -self.extra_per_batch], labels[: -self.extra_per_batch]
+                loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
+            interval.add(loss, logits, labels)
             self.step += 1
             if time.perf_counter() > deadline:
                 break
