@@ -6,7 +6,12 @@ from torch import nn
 
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.models.registry import build_model
-from lottery_pipeline.surgery.channels import ChannelGroup, find_coupled_groups, find_inner_groups
+from lottery_pipeline.surgery.channels import (
+    ChannelGroup,
+    find_coupled_groups,
+    find_inner_groups,
+    find_stream_groups,
+)
 from lottery_pipeline.tickets.errors import TicketError
 from tests.tiny import tiny_spec
 
@@ -129,3 +134,63 @@ def test_a_search_for_groups_leaves_the_model_as_it_was():
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     find_coupled_groups(model, (1, 4, 4))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def in_sets(groups):
+    return {
+        (group.size, frozenset(group.outputs), frozenset(group.norms), frozenset(group.inputs))
+        for group in groups
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "changes", "sizes"),
+    [
+        ("resnet20", 4, {}, [16, 32, 64]),
+        ("resnet20", 4, {"removed_blocks": ("network.layer1.0", "network.layer2.2")}, [16, 32, 64]),
+        ("resnet18", 8, {}, [64, 128, 256, 512]),
+        ("resnet50", 8, {}, [64, 256, 512, 1024, 2048]),
+        ("resnet50", 8, {"removed_blocks": ("network.layer3.4",)}, [64, 256, 512, 1024, 2048]),
+        ("torchvision:resnet18", 32, {}, [64, 128, 256, 512]),
+    ],
+)
+def test_streams_are_the_groups_that_torch_pruning_finds_beside_the_inner_ones(name, width, changes, sizes):
+    model = build_model(tiny_spec(name, width=width, **changes), seed=0).eval()
+    streams, inner = find_stream_groups(model), find_inner_groups(model)
+    assert [group.size for group in streams] == sizes
+    coupled = find_coupled_groups(model, (1, width, width))
+    assert in_sets(streams) | in_sets(inner) == in_sets(coupled)
+    assert len(streams) + len(inner) == len(coupled)
+
+
+def test_every_output_of_a_stream_is_followed_by_its_norm():
+    first, second, _ = find_stream_groups(build("resnet20"))
+    assert first.name == "network.conv1"
+    assert second.outputs[:2] == ("network.layer2.0.downsample.0", "network.layer2.0.conv2")
+    assert second.norms[:2] == ("network.layer2.0.downsample.1", "network.layer2.0.bn2")
+    assert second.inputs[0] == ("network.layer2.1.conv1", 1)
+
+
+def test_the_last_stream_is_read_by_the_classifier():
+    assert find_stream_groups(build("resnet20"))[-1].inputs[-1] == ("network.fc", 1)
+
+
+def test_a_narrowed_network_has_the_streams_of_the_full_one():
+    block = "network.layer1.1"
+    widths = ((f"{block}.conv1", 16, 5), (f"{block}.bn1", 5, 5), (f"{block}.conv2", 5, 16))
+    assert find_stream_groups(build("resnet20", narrowed=widths)) == find_stream_groups(build("resnet20"))
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg16", "conv2", "lenet_300_100", "torchvision:vgg11", "torchvision:mobilenet_v2"]
+)
+def test_networks_without_shortcuts_or_of_unknown_structure_have_no_streams(name):
+    assert find_stream_groups(build(name, width=32)) == []
+
+
+def test_the_streams_of_grouped_convolutions_end_at_layers_that_can_be_narrowed():
+    streams = find_stream_groups(build("torchvision:resnext50_32x4d", width=32))
+    assert [group.size for group in streams] == [64, 256, 512, 1024, 2048]
+    assert all(
+        name.endswith(("conv1", "downsample.0", "fc")) for group in streams for name, _ in group.inputs
+    )

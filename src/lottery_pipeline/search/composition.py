@@ -7,6 +7,7 @@ gives it its own theta_0, theta_k and theta_T. Every method then works on it as 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lottery_pipeline.images.splits import ImageSplits
@@ -16,7 +17,7 @@ from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.sparsity.masks import count_kept, count_prunable
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
-from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.dense import DenseRun, find_dense_run, pretrain
 from lottery_pipeline.training.loop import OnRecord
 from lottery_pipeline.training.recipe import Recipe
 
@@ -135,6 +136,19 @@ def adopt(
         search_seconds=found.search_seconds + search_seconds + before[1],
         parts=[dict(part) for part in parts if part["epochs"] or part["seconds"]],
     )
+
+
+def find_own_run(ticket: Ticket, dense: DenseRun, models: Path) -> DenseRun:
+    """Return the dense run that a ticket was found in: that of its parent, if it is a ticket within a ticket.
+
+    Args:
+        ticket: any.
+        dense: the dense run of the full network.
+        models: folder with a folder for each method.
+    """
+    parent = ticket.method.rpartition(">")[0]
+    stored = find_dense_run(models / parent / "parent_run.safetensors") if parent else None
+    return dense if stored is None else stored
 
 
 def _part(name: str, epochs: float, seconds: float) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 A channel between two layers is a filter of the first, an entry of the batch norm after it and, in every
 filter of the second, the columns that read it. Inner channels are written by a single layer and read by a
 single layer. They are found here without any library: in the residual blocks that ``list_blocks`` knows, and
-in networks that are one chain of layers. Channels that shortcuts couple over a whole stage are found by
-torch-pruning (Fang et al., CVPR 2023).
+in networks that are one chain of layers. So are the streams of residual networks, the channels that shortcuts
+couple over a whole stage. In any other network coupled channels are found by torch-pruning (Fang et al.,
+CVPR 2023).
 """
 
 import importlib
@@ -12,17 +13,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torchvision.models import VGG, AlexNet
+from torchvision.models import VGG, AlexNet, ResNet
 from torchvision.models.resnet import Bottleneck
 
-from lottery_pipeline.models.blocks import RESIDUAL_BLOCKS
+from lottery_pipeline.models.blocks import RESIDUAL_BLOCKS, list_blocks
 from lottery_pipeline.models.convnet import ConvNet
 from lottery_pipeline.models.lenet import LeNet300100
 from lottery_pipeline.models.reduction import layer_widths
+from lottery_pipeline.models.resnet import CifarResNet
 from lottery_pipeline.models.vgg import CifarVGG
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -79,6 +81,47 @@ def find_inner_groups(model: nn.Module) -> list[ChannelGroup]:
             size, norms = widths[output][1], () if norm is None else (norm,)
             groups.append(ChannelGroup(size, (output,), norms, ((reader, widths[reader][0] // size),)))
     return groups
+
+
+def find_stream_groups(model: nn.Module) -> list[ChannelGroup]:
+    """Return the channels that shortcuts carry from block to block, in the order of the network.
+
+    A stream starts at the stem or at a projection shortcut. Every block of its stage adds to it and reads it;
+    the next projection, or the classifier, reads it last.
+
+    Args:
+        model: a ``Classifier``, on any device, whose network is a CIFAR ResNet or one of torchvision's.
+
+    Returns:
+        Empty for other networks.
+    """
+    if type(model.get_submodule("network")) not in (CifarResNet, ResNet):
+        return []
+    streams = [_Stream(outputs=["network.conv1"], norms=["network.bn1"], readers=[])]
+    for block in list_blocks(model):
+        last = 3 if isinstance(model.get_submodule(block.name), Bottleneck) else 2
+        streams[-1].readers.append(f"{block.name}.conv1")
+        if not block.identity:
+            streams[-1].readers.append(f"{block.name}.downsample.0")
+            streams.append(_Stream([f"{block.name}.downsample.0"], [f"{block.name}.downsample.1"], []))
+        streams[-1].outputs.append(f"{block.name}.conv{last}")
+        streams[-1].norms.append(f"{block.name}.bn{last}")
+    streams[-1].readers.append("network.fc")
+    widths = {name: layer_widths(module) for name, module in model.named_modules()}
+    groups = []
+    for stream in streams:
+        written, read = [[widths[name] for name in names] for names in (stream.outputs, stream.readers)]
+        if None not in (*written, *read):  # a grouped convolution has no widths
+            size = written[0][1]  # type: ignore[index]
+            inputs = tuple((name, 1) for name in stream.readers)
+            groups.append(ChannelGroup(size, tuple(stream.outputs), tuple(stream.norms), inputs))
+    return groups
+
+
+class _Stream(NamedTuple):
+    outputs: list[str]
+    norms: list[str]
+    readers: list[str]
 
 
 def find_coupled_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> list[ChannelGroup]:

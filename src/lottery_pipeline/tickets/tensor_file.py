@@ -57,10 +57,17 @@ class Entry:
 class TensorFile:
     """An open file whose table has been checked; made by ``open_tensor_file``."""
 
-    def __init__(self, stream: BufferedReader, entries: dict[str, Entry], record: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        stream: BufferedReader,
+        entries: dict[str, Entry],
+        record: dict[str, Any],
+        metadata: frozenset[str] = frozenset(),
+    ) -> None:
         self._stream = stream
         self.entries = entries
         self.record = record
+        self.metadata = metadata  # its keys
 
     def read(self, name: str) -> Tensor:
         """Read one tensor."""
@@ -127,8 +134,12 @@ def tensor_file_bytes(tensors: Mapping[str, Tensor], header: dict[str, Any], *, 
 
 
 @contextmanager
-def open_tensor_file(path: str | Path, *, key: str) -> Iterator[TensorFile]:
+def open_tensor_file(path: str | Path, *, key: str | None) -> Iterator[TensorFile]:
     """Open a file and check its table; every TicketError raised in the block names the file.
+
+    Args:
+        path: the file.
+        key: name of the format. None opens anybody's safetensors file; its metadata are ignored.
 
     Raises:
         TicketError: the file is missing, unreadable, not a safetensors file of format ``key``, or gives false
@@ -146,7 +157,7 @@ def open_tensor_file(path: str | Path, *, key: str) -> Iterator[TensorFile]:
         raise TicketError(f"cannot use {path}: it cannot be read ({error.strerror or error})") from error
 
 
-def _read_table(stream: BufferedReader, size: int, key: str) -> TensorFile:
+def _read_table(stream: BufferedReader, size: int, key: str | None) -> TensorFile:
     if size < 10:
         raise TicketError(f"it has {size} bytes, too few for a safetensors file")
     length = int.from_bytes(stream.read(8), "little")
@@ -156,6 +167,9 @@ def _read_table(stream: BufferedReader, size: int, key: str) -> TensorFile:
         )
     table = _parse(stream.read(length), "table")
     metadata = table.pop("__metadata__", None)
+    if key is None:
+        keys = frozenset(metadata) if isinstance(metadata, dict) else frozenset()
+        return TensorFile(stream, _check_entries(table, start=8 + length, size=size), {}, keys)
     if not isinstance(metadata, dict) or set(metadata) != {key} or not isinstance(metadata[key], str):
         raise TicketError(f"it is not a {key} file")
     entries = _check_entries(table, start=8 + length, size=size)
