@@ -1,0 +1,143 @@
+"""Embedding: edit a mask until it keeps one carrier of each group, with the least damage and equal counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lottery_pipeline.ownership.carriers import Groups, carrier_masks, list_live
+from lottery_pipeline.ownership.errors import NoRoomError
+from lottery_pipeline.sparsity.masks import Masks
+
+
+@dataclass(frozen=True, eq=False)
+class Marking:
+    """A marked mask.
+
+    Attributes:
+        masks: by parameter name; each layer keeps as many weights as before.
+        kept_carriers: the carriers that are kept, one of each group, in the shapes of their weights.
+        edits: number of weights whose mask has changed.
+    """
+
+    masks: Masks
+    kept_carriers: Masks
+    edits: int
+
+
+def mark_masks(
+    masks: Mapping[str, Tensor],
+    groups: Groups,
+    targets: NDArray[np.int64],
+    gradients: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+) -> Marking:
+    """Keep the target of each group and prune its seven other carriers, then give each layer its count back.
+
+    What a layer lacks is added where the loss pulls hardest (largest |g|); what it has too much goes where
+    the loss would change least (smallest |g w|, first order). Both happen outside the carriers and between
+    live channels, and no channel loses its last weight.
+
+    Args:
+        masks: of the unmarked ticket.
+        groups: the carriers.
+        targets: which of the eight is kept, for the groups of all layers in order.
+        gradients: of the loss at the ticket's start, for kept and pruned weights alike.
+        weights: of the dense network at the same point.
+
+    Raises:
+        NoRoomError: a layer cannot give its count back.
+    """
+    live = list_live(masks)
+    carriers = carrier_masks(groups, masks)
+    marked = {name: mask.clone() for name, mask in masks.items()}
+    kept_carriers: Masks = {}
+    first = 0
+    for name, indices in groups.items():
+        own = torch.from_numpy(indices[np.arange(len(indices)), targets[first : first + len(indices)]])
+        first += len(indices)
+        kept = torch.zeros_like(masks[name]).view(-1)
+        kept[own] = True
+        kept_carriers[name] = kept.view(masks[name].shape)
+        layer = _Layer(
+            name,
+            (masks[name] & ~carriers[name]) | kept_carriers[name],
+            carriers[name],
+            live[name],
+            gradients[name].abs().cpu(),
+            weights[name].abs().cpu(),
+        )
+        marked[name] = layer.restore(int(masks[name].sum()))
+    edits = sum(int((marked[name] ^ masks[name]).sum()) for name in groups)
+    return Marking(marked, kept_carriers, edits)
+
+
+class _Layer:
+    """The mask of one layer while it is edited, seen as ``[out, in, kernel]``."""
+
+    def __init__(
+        self, name: str, mask: Tensor, carriers: Tensor, live: Tensor, gradient: Tensor, weight: Tensor
+    ) -> None:
+        self.name, self.shape = name, mask.shape
+        self.mask, carriers, gradient, weight = (
+            tensor.reshape(*live.shape, -1) for tensor in (mask.clone(), carriers, gradient, weight)
+        )
+        self.live = live
+        self.free = live[:, :, None] & ~carriers
+        self.pull = gradient
+        self.damage = gradient * weight
+
+    def restore(self, count: int) -> Tensor:
+        """Revive channels that lost their last weight, then bring the number of kept weights to ``count``."""
+        for axis in (0, 1):
+            self._revive(axis)
+        missing = count - int(self.mask.sum())
+        if missing > 0:
+            self._add(missing)
+        elif missing < 0:
+            self._remove(-missing)
+        return self.mask.reshape(self.shape)
+
+    def _revive(self, axis: int) -> None:
+        dead = self.live.any(1 - axis) & ~self.mask.any(2).any(1 - axis)
+        for channel in dead.nonzero().flatten().tolist():
+            free = self.free.select(axis, channel)
+            if not bool(free.any()):
+                raise NoRoomError(
+                    f"channel {channel} of {self.name!a} has only carriers; choose fewer groups"
+                )
+            pull = torch.where(free, self.pull.select(axis, channel), -1.0)
+            other, place = divmod(int(pull.argmax()), free.shape[1])
+            self.mask[(channel, other, place) if axis == 0 else (other, channel, place)] = True
+
+    def _add(self, count: int) -> None:
+        open_places = self.free & ~self.mask
+        if int(open_places.sum()) < count:
+            raise NoRoomError(
+                f"{self.name!a} has {int(open_places.sum())} places for the {count} weights that its "
+                "carriers lose; choose fewer groups"
+            )
+        pull = torch.where(open_places, self.pull, -1.0).view(-1)
+        self.mask.view(-1)[pull.topk(count).indices] = True
+
+    def _remove(self, count: int) -> None:
+        rows, columns = self.mask.sum((1, 2)), self.mask.sum((0, 2))
+        removable = (self.mask & self.free).nonzero()
+        order = self.damage[tuple(removable.T)].argsort(stable=True)
+        removed = 0
+        for out, into, place in removable[order].tolist():
+            if removed == count:
+                return
+            if rows[out] > 1 and columns[into] > 1:
+                self.mask[out, into, place] = False
+                rows[out] -= 1
+                columns[into] -= 1
+                removed += 1
+        if removed < count:
+            raise NoRoomError(
+                f"{self.name!a} cannot give back {count - removed} of {count} weights without losing a "
+                "channel; choose fewer groups"
+            )
