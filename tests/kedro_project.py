@@ -37,6 +37,7 @@ def variables(folder: Path, *, tracking: bool = False) -> dict[str, str]:
         "LOTTERY_DATA_ROOT": str(folder / "data"),
         "LOTTERY_TRACKING": str(tracking).lower(),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "LOTTERY_OWNER_KEY": str(folder / "owner_key.json"),
         "OMP_NUM_THREADS": "1",
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.datasets.ownership import OwnerDataset
 from lottery_pipeline.datasets.raw_images import RawImagesDataset
 from lottery_pipeline.datasets.stored_results import StoredResultsDataset
 from lottery_pipeline.images.request import ImageRequest
@@ -31,7 +32,7 @@ def catalog() -> Any:
 def test_every_input_is_an_entry_or_a_parameter(name: str, catalog: Any) -> None:
     for dataset in PIPELINES[name].inputs():
         assert dataset in catalog, dataset
-        known = (LocalFileDataset, RawImagesDataset, StoredResultsDataset)
+        known = (LocalFileDataset, OwnerDataset, RawImagesDataset, StoredResultsDataset)
         assert dataset.startswith("param") or isinstance(catalog.get(dataset), known)
 
 

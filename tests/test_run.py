@@ -234,6 +234,9 @@ def test_a_users_own_model_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.
     with redirected(tmp_path):
         run(model={"name": "own_network:make"})
     assert load(tmp_path, "ltr.metrics", model={"name": "own_network:make"})["prunable"] == 64 * 20 + 20 * 10
+    # Two layers have no room for a mark. That is said, and ends nothing.
+    assert load(tmp_path, "ownership")["verdict"] == "not signed"
+    assert "no room for a mark" in (reporting(tmp_path) / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_command_runs_and_says_so_in_few_lines(tmp_path: Path) -> None:

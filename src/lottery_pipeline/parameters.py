@@ -31,6 +31,8 @@ from lottery_pipeline.options import (
     SanityOptions,
 )
 from lottery_pipeline.options.faults import describe_faults, name_unknown_key
+from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions, VerificationOptions
+from lottery_pipeline.options.tracking import TrackingParameters
 from lottery_pipeline.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -47,15 +49,6 @@ def _check_device(device: str) -> str:
     return device
 
 
-def _check_registered(name: str) -> str:
-    if not re.fullmatch(r"[^/:]{1,250}", name.strip()):
-        raise ValueError(
-            f"{name!r} is not a valid name of a registered model; "
-            "allowed are 1 to 250 characters other than / and :"
-        )
-    return name.strip()
-
-
 def _check_variant(variant: str) -> str:
     # It becomes the name of a folder, and must not climb out of its parent.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}", variant):
@@ -70,6 +63,7 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Device = Annotated[str, AfterValidator(_check_device)]
 Threads = Annotated[int, Field(strict=True, ge=1, le=1024)] | None
 Variant = Annotated[str, AfterValidator(_check_variant)]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class ParametersError(ValueError):
@@ -188,19 +182,6 @@ class WorkParameters(BaseModel):
         return open_checkpoints(self.checkpoints, self.interval_seconds, self.limit)
 
 
-class TrackingParameters(BaseModel):
-    """What is left in MLflow beside the runs themselves.
-
-    Attributes:
-        register_as: name of the registered model that gets the winner of the run as a new version.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    # pydantic itself has a method of that name.
-    register_as: Annotated[str, AfterValidator(_check_registered)] | None = Field(None, alias="register")
-
-
 def _method_group(method: Method, *, with_controls: bool) -> type[BaseModel]:
     """Return the type of the parameters under a method's name."""
     controls: dict[str, Any] = {"controls": (ControlOptions, ControlOptions())} if with_controls else {}
@@ -228,14 +209,21 @@ GROUPS: dict[str, Any] = {
     "retraining": RetrainingParameters,
     "sparse_retraining": SparseRetrainingParameters,
     "sanity_checks": SanityOptions,
+    "signature_embedding": SignatureOptions,
+    "ownership_verification": VerificationOptions,
+    "ownership_attacks": AttackOptions,
     "costs": CostOptions,
     "work": WorkParameters,
     "tracking": TrackingParameters,
     **METHOD_GROUPS,
     **COMPOSED_GROUPS,
 }
-# Given with --params only: where the run is stored, and which ticket sparse_retraining takes.
-RUNTIME_GROUPS: dict[str, Any] = {"variant": Variant, "ticket": Literal[(*METHOD_GROUPS, *COMPOSED_GROUPS)]}
+# Given with --params only: where the run is stored, which ticket is retrained or signed, what is verified.
+RUNTIME_GROUPS: dict[str, Any] = {
+    "variant": Variant,
+    "ticket": Literal[(*METHOD_GROUPS, *COMPOSED_GROUPS)],
+    **dict.fromkeys(("suspect", "credential", "disclosure", "predictions"), FilePath),
+}
 
 
 def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,16 @@ from kedro.pipeline import Pipeline
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.pipelines.data_preparation.pipeline import create_pipeline as create_data_preparation
 from lottery_pipeline.pipelines.dense_pretraining.pipeline import create_pipeline as create_dense_pretraining
+from lottery_pipeline.pipelines.ownership_attacks.pipeline import create_pipeline as create_attacks
+from lottery_pipeline.pipelines.ownership_verification.pipeline import (
+    create_disclosure,
+)
+from lottery_pipeline.pipelines.ownership_verification.pipeline import (
+    create_pipeline as create_verification,
+)
 from lottery_pipeline.pipelines.reporting.pipeline import create_pipeline as create_reporting
 from lottery_pipeline.pipelines.sanity_checks.pipeline import create_pipeline as create_sanity_checks
+from lottery_pipeline.pipelines.signature_embedding.pipeline import create_pipeline as create_signature
 from lottery_pipeline.pipelines.sparse_retraining.pipeline import create_pipeline as create_sparse_retraining
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import (
     complete_method,
@@ -19,15 +27,16 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Name the pipelines.
 
     A method's pipeline starts with the images and the dense run; stored ones are reused if they are those
-    asked for. The default is a choice of methods, and then the report.
+    asked for. The default is a choice of methods, a signature and its verification, and then the report.
     """
     images, dense, reporting = create_data_preparation(), create_dense_pretraining(), create_reporting()
     blocks = create_methods()
     chosen = [blocks[name] for name, method in METHODS.items() if method.by_default]
     saliency = [blocks[name] for name, method in METHODS.items() if method.is_saliency]
+    ownership = [create_signature("cts.ticket", if_possible=True), create_verification(of_this_run=True)]
     # Pipeline([...]), not sum(): sums of many parts are slow.
     return {
-        "__default__": Pipeline([images, dense, *chosen]) + reporting,
+        "__default__": Pipeline([images, dense, *chosen, *ownership]) + reporting,
         "data_preparation": images,
         "dense_pretraining": Pipeline([images, dense]),
         **{name: Pipeline([images, dense, complete_method(name, blocks)]) for name in METHODS},
@@ -36,5 +45,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ticket_extraction": Pipeline([images, dense, *blocks.values()]),
         "sparse_retraining": create_sparse_retraining(),
         "sanity_checks": Pipeline([images, dense, create_sanity_checks()]),
+        "signature_embedding": Pipeline([images, dense, create_signature()]),
+        "ownership_verification": create_verification(),
+        "ownership_attacks": Pipeline([images, dense, create_attacks()]),
+        "ownership_disclosure": create_disclosure(),
         "reporting": reporting,
     }

@@ -6,6 +6,7 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 
 from lottery_pipeline.hooks.checkpoints import CheckpointHooks
+from lottery_pipeline.hooks.credentials import CredentialHooks
 from lottery_pipeline.hooks.locks import LockHooks
 from lottery_pipeline.hooks.progress import ProgressHooks
 from lottery_pipeline.hooks.requests import RequestHooks
@@ -35,7 +36,14 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 # Among hooks marked first or last, Kedro puts a later one further out. So a run is refused for its own faults
 # before it asks for locks, and it releases its locks before RequestHooks turns an error into a sentence.
-HOOKS = (LockHooks(), RequestHooks(), ProgressHooks(), CheckpointHooks(), TrackingHooks())
+HOOKS = (
+    LockHooks(),
+    RequestHooks(),
+    CredentialHooks(),
+    ProgressHooks(),
+    CheckpointHooks(),
+    TrackingHooks(),
+)
 # Only our own hook tracks.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro-telemetry")
 

@@ -42,6 +42,12 @@ def test_the_records_of_this_run_are_taken_and_only_the_others_are_read() -> Non
     assert read == ["cts", "sanity_checks"]
 
 
+def test_signature_verdict_and_attacks_are_results_too() -> None:
+    stored = {"ownership_attacks": lambda: {"rows": []}, "signature_embedding": lambda: {"metrics": "stored"}}
+    made = {"signature_embedding": {"metrics": "made"}, "ownership_verification": {"checks": []}}
+    assert gather_results(stored, **made) == {**made, "ownership_attacks": {"rows": []}}
+
+
 def test_a_stored_record_that_cannot_be_used_is_left_out() -> None:
     assert gather_results({"ltr": lambda: None}) == {}
 
@@ -49,6 +55,12 @@ def test_a_stored_record_that_cannot_be_used_is_left_out() -> None:
 def test_a_part_is_selected_by_method() -> None:
     results = {"ltr": {"metrics": 1, "history": 2}, "sanity_checks": {"rows": []}}
     assert select_part(results, "metrics") == {"ltr": 1}
+
+
+def test_a_signed_ticket_is_not_a_method_and_gets_no_row() -> None:
+    results = {"signature_embedding": {"metrics": {"seed": 0}, "history": []}, "layer_cts": {"history": [1]}}
+    assert build_leaderboard(results).empty
+    assert select_part(results, "history") == {"layer_cts": [1]}
 
 
 def test_a_method_without_results_has_no_row() -> None:

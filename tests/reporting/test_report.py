@@ -6,9 +6,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from lottery_pipeline.reporting.figures import draw_accuracy_against_density, draw_layer_densities
+from lottery_pipeline.reporting.figures import (
+    draw_accuracy_against_density,
+    draw_attacks,
+    draw_layer_densities,
+)
 from lottery_pipeline.reporting.leaderboard import build_leaderboard
+from lottery_pipeline.reporting.ownership_section import describe_ownership
 from lottery_pipeline.reporting.report import flatten, render_report
+from tests.reporting.ownership_records import make_signature, make_try, make_verification
 from tests.reporting.records import make_controls, make_dense_metrics, make_ladder, make_metrics
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -31,6 +37,7 @@ def render(metrics=None, **changes):
         "dense_metrics": dense,
         "ladders": ladders,
         "controls": controls,
+        "ownership": None,
         "context": {
             "experiment": "base",
             "variant": "base",
@@ -233,6 +240,57 @@ def test_the_dense_row_carries_the_fingerprint_of_the_parents():
 def test_numbers_that_are_missing_are_dashes():
     ladder = [row | {"validation_accuracy": None, "early_stop_step": None} for row in make_ladder("ltr")]
     assert "0 100% 67,000 98.1% ±0.0 – – 28.5 14" in Page(render(ladders={"ltr": ladder})).text
+
+
+def render_ownership(*rows, **changes):
+    results = {"signature_embedding": make_signature(**changes)}
+    results |= {"ownership_verification": make_verification(**changes), "ownership_attacks": {"rows": rows}}
+    return render(figures={"attacks": draw_attacks(rows)}, ownership=describe_ownership(results))
+
+
+def test_who_owns_the_signed_ticket_is_told_only_where_one_was_signed():
+    assert "Who owns" not in Page(render()).text
+    assert "Bits of evidence" not in Page(render()).text
+    text = Page(render_ownership(make_try())).text
+    assert "Who owns the signed ticket The suspect was made from the ticket of Ada Example" in text
+    assert "Committed 2026-11-27 17:41 UTC dated by the owner's own log" in text
+    assert "mask code decoded ✗ failed no payload was read" in text
+    assert "What this does not prove" in text
+    assert "Group Eight places in the mask" in text
+
+
+def test_attacks_stand_with_the_owner_and_have_a_row_each():
+    page = Page(render_ownership(make_try(), make_try("A22", "queries=10000", pledge="report", held=None)))
+    assert "Every promise was kept. Tries that one covers: 1 of 2." in page.text
+    assert "A5 magnitude pruning kept share=0.1 96.2% −1.0 310 yes yes 97/100 read" in page.text
+    assert "A22 extraction none queries=10000" in page.text
+    assert (
+        "Not measured here: magnitude pruning of ResNet-20 on CIFAR-10, from arXiv 2111.00162." in page.text
+    )
+    assert "Evidence against accuracy" not in page.text, "no heading of its own"
+    (plot,) = [attributes for _, attributes in page.tags if "data-figure" in attributes]
+    assert plot["data-figure"] == "attacks"
+
+
+def test_a_broken_promise_is_told_before_the_figure():
+    text = render_ownership(make_try(held=False, bits=12.0))
+    assert text.index("A promise was broken.") < text.index('data-figure="attacks"')
+    assert "Every promise was kept" not in text
+
+
+def test_without_attacks_or_a_qr_code_their_parts_are_left_out():
+    results = {"signature_embedding": make_signature()}
+    assert "Attacks on the mark" not in Page(render(ownership=describe_ownership(results))).text
+    row = make_try(**dict.fromkeys(("qr_decoded", "qr_matched", "qr_read", "qr_accuracy")))
+    assert "QR code" not in Page(render_ownership(row)).text
+
+
+def test_hostile_words_about_the_owner_do_not_become_markup():
+    row = make_try(HOSTILE, HOSTILE, name=HOSTILE, note=HOSTILE, held=False)
+    page = Page(render_ownership(row, owner=HOSTILE, sentence=HOSTILE, public_key=HOSTILE))
+    assert [tag for tag, _ in page.tags].count("img") == 0
+    assert [tag for tag, _ in page.tags].count("script") == 3
+    assert HOSTILE in page.text
 
 
 @pytest.mark.parametrize(

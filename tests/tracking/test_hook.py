@@ -296,6 +296,10 @@ NOT_SENT = {
     "search": "its costs are in the metrics",
     "trace": "of a search alone; else in the record",
     "results": "the records, once more",
+    "commitment": "a step on the way to the release",
+    "release": "a folder to be published, with the trained ticket, which is sent",
+    "mark": "its numbers are in the metrics",
+    "disclosure": "a secret",
 }
 
 

@@ -44,6 +44,14 @@ def test_a_chain_is_told_whole_and_by_its_last_method() -> None:
     }
 
 
+def test_the_verdict_on_who_owns_a_ticket_is_a_tag_and_its_checks_are_a_table() -> None:
+    metrics = {"verdict": "owned", "bits": 430.0, "mask_code_decoded": True, "committed": {"kind": "log"}}
+    found = sort_record({"metrics": metrics, "checks": [{"check": "credential", "passed": True}]})
+    assert found.tags == {"verdict": "owned"}
+    assert found.metrics == {"bits": 430.0}
+    assert set(found.tables) == {"tables/checks.json"}
+
+
 def test_the_run_of_a_method_is_found_by_its_name_from_the_beginning() -> None:
     assert name_chain("ltr") == {"chain": "ltr", "method": "ltr"}
     assert name_chain("layer_snip") == {"chain": "layer>snip", "method": "snip"}

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,7 +20,8 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     Args:
         filepath: path of the file; with ``versioned: true`` a folder of that name holds the versions.
-        missing_ok: ``load`` returns None if there is no file, for results that a run can do without.
+        missing_ok: ``load`` returns None if there is no file, for results that a run can do without; to save
+            None removes the file.
         version: given by Kedro for versioned entries.
         metadata: for Kedro-Viz.
     """
@@ -60,7 +62,11 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         return self._read(path)
 
     def save(self, data: Any) -> None:
-        """Write the file atomically."""
+        """Write the file atomically; None, if there may be no file, removes the one of an earlier run."""
+        if data is None:
+            self.path.unlink(missing_ok=True)
+            self._recall = lambda: None
+            return
         self._recall = self._write(Path(self._get_save_path()), data)
         self._saved_version = self.resolve_save_version()
 
@@ -85,9 +91,15 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     @classmethod
     def _save_wrapper(cls, save_func: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
         wrapped = super()._save_wrapper(save_func)
+
+        @wraps(save_func)
+        def save(self: "LocalFileDataset", data: Any) -> None:
+            # Kedro refuses to save None, whatever the dataset means by it.
+            (save_func if data is None and self.missing_ok else wrapped)(self, data)
+
         # Kedro forgets this mark, so each level of subclasses wraps again, and may draw another version.
-        vars(wrapped)["__savewrapped__"] = True
-        return wrapped
+        vars(save)["__savewrapped__"] = True
+        return save
 
     def _release(self) -> None:
         super()._release()

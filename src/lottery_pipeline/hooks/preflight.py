@@ -57,6 +57,9 @@ def check_run(
     ]
     if "sparse_retraining" in wanted:
         faults += _missing_ladder(parameters["sparse_retraining"].rung, catalog)
+    if "ticket_to_sign" in pipeline.inputs():
+        faults += _unsignable(parameters.get("ticket", "cts"))
+    faults += _missing_named(pipeline.inputs(), parameters, project)
     if faults:
         raise ParametersError("\n".join(faults))
 
@@ -89,6 +92,22 @@ def _missing_files(
 def _output_paths(pipeline: "Pipeline", catalog: "CatalogProtocol") -> set[Path]:
     datasets = [catalog.get(name) for name in pipeline.all_outputs() if name in catalog]
     return {dataset.path for dataset in datasets if isinstance(dataset, LocalFileDataset)}
+
+
+def _missing_named(inputs: set[str], parameters: Mapping[str, Any], project: Path) -> Iterator[str]:
+    """Yield files that the command line names: a run does not do without what it was told to take."""
+    for name in ("disclosure", "predictions"):
+        if name in inputs and name in parameters and not (path := project / parameters[name]).is_file():
+            yield f"Parameter {name}: there is no file {path}."
+
+
+def _unsignable(name: str) -> Iterator[str]:
+    method = METHODS.get(name)
+    if method is not None and not method.has_density:
+        yield (
+            f"Parameter ticket is {name!r}, which keeps every weight of a smaller network and so has no room "
+            f"for a mark; sign a ticket within it, such as layer_cts."
+        )
 
 
 def _missing_ladder(rung: int | None, catalog: "CatalogProtocol") -> Iterator[str]:

@@ -7,6 +7,7 @@ import click
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 
+from lottery_pipeline.datasets.ownership import ReleaseDataset
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
@@ -87,5 +88,5 @@ class RequestHooks:
 def _trust_own_factory(model: str, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
     """Let only the factory that this run itself names build the tickets of this run."""
     for dataset in map(catalog.get, pipeline.datasets()):
-        if isinstance(dataset, (TicketDataset, LadderDataset)) and is_factory(model):
+        if isinstance(dataset, (TicketDataset, LadderDataset, ReleaseDataset)) and is_factory(model):
             dataset.allow_factory = model

@@ -1,6 +1,7 @@
-"""The figures of the report: accuracy against density, cost and speed, curves, layers, images, checks."""
+"""The figures of the report: accuracy and what it costs, curves, layers, images, checks, attacks."""
 
 from lottery_pipeline.reporting.accuracy_figure import draw_accuracy_against_density
+from lottery_pipeline.reporting.attacks_figure import draw_attacks
 from lottery_pipeline.reporting.cost_figure import draw_accuracy_against_cost
 from lottery_pipeline.reporting.curves_figure import draw_training_curves
 from lottery_pipeline.reporting.execution_figure import draw_accuracy_against_execution, draw_layer_macs
@@ -12,6 +13,7 @@ __all__ = [
     "draw_accuracy_against_cost",
     "draw_accuracy_against_density",
     "draw_accuracy_against_execution",
+    "draw_attacks",
     "draw_class_counts",
     "draw_layer_densities",
     "draw_layer_macs",

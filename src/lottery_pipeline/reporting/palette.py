@@ -6,6 +6,7 @@ each method also has its own marker; every figure can be read without its colour
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,12 @@ class Look:
 LOOKS = {name: Look(row.label, row.colour, row.symbol) for name, row in METHODS.items()}
 DENSE_COLOUR = "#7B818C"
 WARNING_COLOUR = "#C0392B"
+# Attacks A0 to A31 differ in colour or in marker.
+ATTACK_COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC6FA3"),
+    *("#B98300", "#4A9FD4", "#7A5FC7", "#94693A"),
+)
+ATTACK_SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 CONTROL_LABELS = {"random_mask": "random mask", "reinitialise": "new initial weights"}
 CONTROL_SYMBOLS = {"random_mask": "x", "reinitialise": "diamond-tall"}
 
@@ -45,6 +52,19 @@ def look_of(method: str) -> Look:
     choices = list(LOOKS.values())
     chosen = choices[int(hashlib.sha256(method.encode()).hexdigest(), 16) % len(choices)]
     return Look(method.replace("_", " "), chosen.colour, f"{chosen.symbol}-open")
+
+
+def look_of_attack(attack: str, name: str) -> Look:
+    """Give the look of an attack by the number in its identifier, the same whichever others are shown.
+
+    Args:
+        attack: such as A5.
+        name: in print.
+    """
+    number = int(re.sub(r"[^0-9]", "", attack) or 0)
+    row, place = divmod(number, len(ATTACK_COLOURS))
+    symbol = ATTACK_SYMBOLS[row % len(ATTACK_SYMBOLS)]
+    return Look(f"{attack} {name}", ATTACK_COLOURS[place], symbol)
 
 
 def ticket_marker(look: Look) -> dict[str, Any]:

@@ -66,11 +66,22 @@ FIGURE_TEXTS = {
             "the edge."
         ),
     ),
+    "attacks": (
+        "Evidence against accuracy",
+        (
+            "Each line is one attack, from weak to strong. Above the dashed line the mark is detected. An "
+            "attack succeeds at the lower left, where the mark is lost but little accuracy."
+        ),
+    ),
     "data_samples": ("Sample images", "As the network sees them, before augmentation."),
     "data_class_counts": ("Images per class", ""),
 }
 COLOURWAY = ("#33658A", "#E0A030", "#7FB7D6", "#8A5A83", "#5E9C76")  # of figures that choose no colours
 DATA_FIGURES = ("data_samples", "data_class_counts")
+PRINTED = (  # filters of the template
+    *(fmt.percent, fmt.density, fmt.points, fmt.whole, fmt.epochs, fmt.duration),
+    *(fmt.quantity, fmt.size, fmt.ratio, fmt.short_fingerprint),
+)
 
 
 def render_report(
@@ -81,6 +92,7 @@ def render_report(
     dense_metrics: Mapping[str, Any] | None,
     ladders: Tables,
     controls: Tables,
+    ownership: Mapping[str, Any] | None,
     context: Mapping[str, Any],
 ) -> str:
     """Write the report as one self-contained html page.
@@ -96,6 +108,7 @@ def render_report(
         dense_metrics: metrics of the dense run; None if there is none.
         ladders: rungs by run, None for methods without a ladder.
         controls: control rows by run, None for methods without controls.
+        ownership: as ``describe_ownership`` makes it; None leaves the section out.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
             ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
             of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
@@ -111,18 +124,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": fmt.percent,
-        "density": fmt.density,
-        "points": fmt.points,
-        "whole": fmt.whole,
-        "epochs": fmt.epochs,
-        "duration": fmt.duration,
-        "quantity": fmt.quantity,
-        "size": fmt.size,
-        "ratio": fmt.ratio,
-        "short": fmt.short_fingerprint,
-    }
+    environment.filters |= {function.__name__: function for function in PRINTED}
     findings = find(leaderboard, ladders, controls, test_images=context.get("test_images"))
     drawn = [_describe_figure(name, figure) for name, figure in _order(figures)]
     rows = [_leaderboard_row(row) for row in list_rows(leaderboard)]
@@ -139,7 +141,9 @@ def render_report(
         stale=_find_stale(rows, dense_metrics),
         ladders=[_ladder_table(run, table, rows) for run, table in ladders.items() if table],
         controls=_control_rows(controls, ladders, rows),
-        figures=[figure for figure in drawn if figure["name"] not in DATA_FIGURES],
+        ownership=ownership,
+        figures=[figure for figure in drawn if figure["name"] not in ("attacks", *DATA_FIGURES)],
+        attack_figures=[figure for figure in drawn if figure["name"] == "attacks"],
         data_figures=[figure for figure in drawn if figure["name"] in DATA_FIGURES],
         glossary=_list_methods(rows),
         profile=None if data_profile is None else _profile_table(data_profile),
@@ -198,10 +202,8 @@ def _list_facts(
     context: Mapping[str, Any], dense: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
     prunable = (dense or {}).get("prunable") or (rows[0]["prunable"] if rows else None)
-    facts = [(key.capitalize(), str(context[key])) for key in ("experiment", "variant") if context.get(key)]
-    facts += [
-        (key.capitalize(), str(context[key])) for key in ("data", "model", "recipe") if context.get(key)
-    ]
+    names = ("experiment", "variant", "data", "model", "recipe")
+    facts = [(name.capitalize(), str(context[name])) for name in names if context.get(name)]
     if prunable:
         facts.append(("Prunable weights D", fmt.whole(prunable)))
     facts += [

@@ -101,7 +101,7 @@ class TrackingHooks:
         dataset = self._datasets.get(dataset_name)
         if isinstance(dataset, (ImageSplitsDataset, DenseRunDataset)):
             current().note_made(dataset_name, data.fingerprint)
-        if dataset is not None:
+        if dataset is not None and data is not None:
             self._mirror(node, dataset_name, dataset, data)
 
     @hook_impl
@@ -115,7 +115,8 @@ class TrackingHooks:
             current().note_images(self._datasets["images"].load())
         for node, name in left:
             self._open_block(node)
-            self._mirror(node, name, self._datasets[name], self._datasets[name].load())
+            if (data := self._datasets[name].load()) is not None:
+                self._mirror(node, name, self._datasets[name], data)
         if register := self._parameters.get("tracking", {}).get("register"):
             current().register_winner(register)
         self._finish("FINISHED")

@@ -29,7 +29,7 @@ class Results:
     """A record as MLflow keeps it.
 
     Attributes:
-        tags: what identifies the result.
+        tags: what identifies the result, and the verdict on who owns a ticket.
         parameters: numbers that no method of a run changes.
         metrics: what was achieved, and at what cost.
         tables: rows by artifact path.
@@ -55,7 +55,7 @@ def sort_record(record: Mapping[str, Any], *, dense: bool = False) -> Results:
     numbers = {name: value for name, value in flat.items() if is_number(value)}
     constants = {name for name in numbers if name in ("seed", "prunable") or "dense" in name.split("_")}
     metrics = {name: float(numbers[name]) for name in numbers if name not in constants}
-    tags = {str(name): flat[name] for name in ("fingerprint", "dense_fingerprint") if name in flat}
+    tags = {str(name): flat[name] for name in ("fingerprint", "dense_fingerprint", "verdict") if name in flat}
     if "method" in flat:
         tags |= {"chain": flat["method"], "method": flat["method"].rpartition(">")[2]}
     if "dead_layers" in flat:

@@ -13,7 +13,8 @@ from lottery_pipeline.tracking import current
 LIBRARIES = ("lottery_pipeline", "kedro", "mlflow", "numpy", "torch", "torchvision")
 
 
-Results = dict[str, dict[str, Any]]  # records by block: methods, compositions and sanity_checks
+Results = dict[str, dict[str, Any]]  # records by block: methods, compositions, and those of OTHERS
+OTHERS = ("sanity_checks", "signature_embedding", "ownership_verification", "ownership_attacks")
 
 
 def gather_results(stored_results: Mapping[str, Callable[[], Any]], **records: Any) -> Results:
@@ -25,7 +26,7 @@ def gather_results(stored_results: Mapping[str, Callable[[], Any]], **records: A
     """
     made = {name: record for name, record in records.items() if record is not None}
     results: Results = {}
-    for name in (*METHODS, *COMPOSITIONS, "sanity_checks"):
+    for name in (*METHODS, *COMPOSITIONS, *OTHERS):
         if name in made:
             results[name] = made[name]
         elif name in stored_results and (record := stored_results[name]()) is not None:
@@ -80,11 +81,14 @@ def write_report(
 ) -> str:
     """Write the report as one self-contained page."""
     from lottery_pipeline.evaluation.verdicts import summarise_sanity
-    from lottery_pipeline.reporting.figures import draw_sanity_checks
+    from lottery_pipeline.reporting.figures import draw_attacks, draw_sanity_checks
+    from lottery_pipeline.reporting.ownership_section import describe_ownership
     from lottery_pipeline.reporting.report import render_report
 
     if rows := results.get("sanity_checks", {}).get("rows"):
         figures["sanity_checks"] = draw_sanity_checks(summarise_sanity(rows), rows)
+    if rows := results.get("ownership_attacks", {}).get("rows"):
+        figures["attacks"] = draw_attacks(rows)
     return render_report(
         leaderboard=leaderboard,
         figures=figures,
@@ -92,13 +96,15 @@ def write_report(
         dense_metrics=dense_record["metrics"],
         ladders=select_part(results, "ladder_table"),
         controls=select_part(results, "controls"),
+        ownership=describe_ownership(results),
         context=describe_run(to_plain(parameters), data_overview["summary"], tracked=current().page),
     )
 
 
 def select_part(results: Results, part: str) -> dict[str, Any]:
-    """Return one part of the results of each method that has it."""
-    return {name: record[part] for name, record in results.items() if part in record}
+    """Return one part of the results of each method that has it; a signed ticket is not a method."""
+    methods = {**METHODS, **COMPOSITIONS}
+    return {name: record[part] for name, record in results.items() if name in methods and part in record}
 
 
 def describe_run(

@@ -1,0 +1,1 @@
+"""Ownership verification: was a suspect made from a published ticket?"""
