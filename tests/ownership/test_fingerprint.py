@@ -1,8 +1,14 @@
 import pytest
 import torch
 
+from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.ownership.errors import OwnershipError
-from lottery_pipeline.ownership.fingerprint import FingerprintEvidence, agreement, wrong_images
+from lottery_pipeline.ownership.fingerprint import (
+    FingerprintEvidence,
+    agreement,
+    compare_answers,
+    wrong_images,
+)
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
 OWNER = torch.tensor([0, 2, 2, 1, 1, 0, 0, 0])  # wrong at 1, 3, 5, 7
@@ -42,3 +48,17 @@ def test_predictions_that_do_not_fit_the_labels_are_refused(bad):
         agreement(OWNER, bad, LABELS)
     with pytest.raises(OwnershipError, match=words):
         agreement(OWNER, OWNER, LABELS, independent_predictions=[bad])
+
+
+def test_a_verification_keeps_its_verdict_and_gains_a_note_about_the_mistakes() -> None:
+    images = ImageSet(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 2, 2]))
+    found = compare_answers(
+        {"verdict": "not shown", "checks": []},
+        lambda _: torch.tensor([0, 2, 1, 0]),  # three mistakes
+        lambda _: torch.tensor([1, 2, 1, 2]),  # two of them again, and one of its own
+        images,
+    )
+    assert found["verdict"] == "not shown"
+    assert found["fingerprint"] == {"count": 3, "agreed": 2, "rate": 2 / 3}
+    (check,) = found["checks"]
+    assert check["passed"] is None

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.ownership.answers import ask_model, ask_table, predict_with
 from lottery_pipeline.ownership.attacks.equivalence import permute
 from lottery_pipeline.ownership.attacks.extraction import extract_student
 from lottery_pipeline.ownership.attacks.forger import Forger
@@ -17,13 +18,7 @@ from lottery_pipeline.ownership.credential import make_bundle, with_release
 from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.ownership.suspect import gather_suspect
 from lottery_pipeline.ownership.time_stamp import request_stamp
-from lottery_pipeline.ownership.verify import (
-    ask_model,
-    ask_table,
-    find_mark,
-    predict_with,
-    verify_claim,
-)
+from lottery_pipeline.ownership.verify import find_mark, verify_claim
 from lottery_pipeline.training.loop import train
 from tests.ownership.authority import make_certificates, serve
 from tests.ownership.owners import chain, sha

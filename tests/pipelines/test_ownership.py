@@ -25,6 +25,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with redirected(folder, tracking=True):
         run("cts")
         run("signature_embedding")
+        run("ownership_verification", "reporting")
     return folder
 
 

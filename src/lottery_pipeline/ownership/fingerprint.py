@@ -8,10 +8,13 @@ known to be independent, and only in addition to evidence that rests on a key.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.ownership.answers import Predict
 from lottery_pipeline.ownership.errors import OwnershipError
 
 
@@ -86,3 +89,30 @@ def _check(predictions: Tensor, labels: Tensor) -> None:
             f"predictions must be int64 of shape {tuple(labels.shape)}, one class for each label, not "
             f"{predictions.dtype} of shape {tuple(predictions.shape)}"
         )
+
+
+def compare_answers(
+    verification: dict[str, Any], owner: Predict, suspect: Predict, images: ImageSet
+) -> dict[str, Any]:
+    """Add to a verification whether the suspect repeats the mistakes of the owner's network.
+
+    Args:
+        verification: from ``verify_claim``; its verdict stays.
+        owner: predictions of the owner's network.
+        suspect: predictions of the suspect.
+        images: that neither was trained on.
+
+    Returns:
+        A copy with ``fingerprint`` and one more check, which neither passes nor fails.
+    """
+    found = agreement(owner(images.images), suspect(images.images), images.labels.cpu())
+    says = (
+        f"of the {found.count} test images that the owner's network gets wrong, the suspect answers "
+        f"{found.agreed} in the same wrong way; this supports a verdict and never makes one"
+    )
+    check = {"check": "same mistakes", "passed": None, "says": says}
+    return {
+        **verification,
+        "checks": [*verification["checks"], check],
+        "fingerprint": {"count": found.count, "agreed": found.agreed, "rate": found.rate},
+    }

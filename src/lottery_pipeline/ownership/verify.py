@@ -1,15 +1,12 @@
 """Verification: a suspect, a claim, and one verdict with every check that led to it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.ownership.answers import Ask
 from lottery_pipeline.ownership.claims import Claim, Opened, check_claim
 from lottery_pipeline.ownership.commitment import hash_key
 from lottery_pipeline.ownership.errors import OwnershipError
@@ -20,17 +17,12 @@ from lottery_pipeline.ownership.suspect import Suspect
 from lottery_pipeline.ownership.times import Stamp, stamped_times
 from lottery_pipeline.ownership.triggers import TriggerEvidence, TriggerSet, score_triggers
 from lottery_pipeline.surgery.channels import find_inner_groups, find_stream_groups
-from lottery_pipeline.training.device import pick_device
-from lottery_pipeline.training.evaluation import predict
 
 OWNED, AUTHENTIC, NOT_SHOWN, REFUSED = "owned", "authentic release", "not shown", "refused"
 # A credential may ask for more evidence, but not for less: keys that pass a low bar can be found by trying.
 LEAST_STAMPED, LEAST_UNSTAMPED = 40, 64  # bits
 # Readings that need a reference which was committed to too late: asked for, refused, and paid for.
 _REFUSED_READINGS = 16
-
-Predict = Callable[[Tensor], Tensor]
-Ask = Callable[[TriggerSet], tuple[Tensor, Tensor | None]]  # predictions on images and base images
 
 
 @dataclass
@@ -153,54 +145,6 @@ def find_mark(claim: Claim, suspect: Suspect, mask_key: bytes, *, aligned: bool)
         reference={name: ticket.state[name] for name in ticket.masks} if aligned else None,
         channels=channels,
         charged_tries=0 if aligned else _REFUSED_READINGS,
-    )
-
-
-def ask_model(predict: Predict) -> Ask:
-    """Ask a suspect that can be run, by whatever function its predictions are to be had.
-
-    Args:
-        predict: uint8 images ``[N, C, H, W]`` to classes ``[N]``, int64.
-    """
-    return lambda triggers: (
-        predict(triggers.images),
-        None if triggers.bases is None else predict(triggers.bases),
-    )
-
-
-def predict_with(model: nn.Module, device: str = "cpu") -> Predict:
-    """Return the predictions of a network that takes pixels in [0, 1]."""
-    place = pick_device(device)
-
-    def classify(images: Tensor) -> Tensor:
-        unlabelled = ImageSet(images, torch.zeros(len(images), dtype=torch.int64))
-        return predict(model, unlabelled, device=place).classes
-
-    return classify
-
-
-def ask_table(table: Mapping[str, Sequence[Any]]) -> Ask:
-    """Take predictions from a table, of a suspect that nobody here can run.
-
-    Args:
-        table: columns ``prediction`` and, for triggers with base images, ``base_prediction``: a class from 0
-            for each disclosed image, in their order.
-
-    Raises:
-        OwnershipError: a column is missing, too short, or holds something else.
-    """
-
-    def read(column: str, count: int) -> Tensor:
-        values = list(table.get(column, ()))
-        if len(values) != count or any(type(value) is not int for value in values):
-            raise OwnershipError(
-                f"the predictions need a column {column} with {count} whole numbers, one for each image"
-            )
-        return torch.tensor(values, dtype=torch.int64)
-
-    return lambda triggers: (
-        read("prediction", len(triggers)),
-        None if triggers.bases is None else read("base_prediction", len(triggers)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.ownership.answers import ask_model, predict_with
 from lottery_pipeline.ownership.attacks.attack import Attack, Point
 from lottery_pipeline.ownership.attacks.victim import Victim
 from lottery_pipeline.ownership.claims import Claim, Opened
@@ -16,7 +17,7 @@ from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.ownership.qr_code import Symbol
 from lottery_pipeline.ownership.qr_signature import Position, extract_symbol
 from lottery_pipeline.ownership.suspect import gather_suspect
-from lottery_pipeline.ownership.verify import ask_model, predict_with, verify_claim
+from lottery_pipeline.ownership.verify import verify_claim
 from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.result import DivergenceError

@@ -27,14 +27,16 @@ def verify_ownership(
 
     The owner's key opens the claim if it is the owner's own, a disclosure opens anybody's. Without either,
     only the published file itself is recognised. The owner asks for the triggers, too, if the images of this
-    variant are still there; a stranger needs none.
+    variant are still there, and whether the suspect makes the same mistakes; a stranger needs none.
     """
     if release is None:
         return {"verdict": NOT_SIGNED, "sentence": UNSIGNED, "checks": []}
     from lottery_pipeline.images.splits import find_splits
+    from lottery_pipeline.ownership.answers import ask_model, ask_table, predict_with
     from lottery_pipeline.ownership.claims import open_as_owner, open_by_disclosure
+    from lottery_pipeline.ownership.fingerprint import compare_answers
     from lottery_pipeline.ownership.suspect import gather_suspect, read_suspect
-    from lottery_pipeline.ownership.verify import ask_model, ask_table, predict_with, verify_claim
+    from lottery_pipeline.ownership.verify import verify_claim
 
     known = None
     if isinstance(suspect, Path):
@@ -42,7 +44,7 @@ def verify_ownership(
     elif suspect is not None:  # a ticket of this run
         sha256 = hashlib.sha256(suspect.to_bytes()).hexdigest()
         known = gather_suspect(suspect.state, release.ticket, sha256=sha256)
-    opened = None
+    opened = own = None
     if disclosure is not None:
         opened = open_by_disclosure(release, disclosure)
     elif owner is not None and owner.key.public_key.hex() == release.bundle.commitment.public_key:
@@ -57,7 +59,7 @@ def verify_ownership(
         known = None if known is None or known.sha256 == release.bundle.ticket_sha256 else known
     elif known is not None and known.model is not None:
         ask = ask_model(predict_with(known.model, device=device))
-    return verify_claim(
+    found = verify_claim(
         release,
         known,
         opened=opened,
@@ -66,11 +68,15 @@ def verify_ownership(
         roots=[path.read_bytes() for path in ownership_verification.roots],
         known_entry=ownership_verification.known_entry,
     )
+    if own is None or known is None or known.model is None:
+        return found
+    published = predict_with(release.ticket.build(), device=device)
+    return compare_answers(found, published, predict_with(known.model, device=device), own.test)
 
 
 def record_verdict(ownership: dict[str, Any]) -> dict[str, Any]:
     """Put the verdict into a record: its numbers and words, and the checks as rows."""
-    parts = {name: ownership.get(name) or {} for name in ("mask_code", "triggers")}
+    parts = {name: ownership.get(name) or {} for name in ("mask_code", "triggers", "fingerprint")}
     numbers = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
     words = (
         *("verdict", "sentence", "owner", "public_key", "commitment", "committed", "released"),

@@ -153,9 +153,10 @@ def read_back(
     """Read mark and triggers of the published ticket, as a verifier would."""
     if release is None:
         return {"signed_method": unsigned.method, "verdict": NOT_SIGNED, "unsigned": unsigned.fingerprint}
+    from lottery_pipeline.ownership.answers import ask_model, predict_with
     from lottery_pipeline.ownership.claims import open_as_owner
     from lottery_pipeline.ownership.suspect import gather_suspect
-    from lottery_pipeline.ownership.verify import ask_model, predict_with, verify_claim
+    from lottery_pipeline.ownership.verify import verify_claim
 
     ticket = release.ticket
     found = verify_claim(
