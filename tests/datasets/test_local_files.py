@@ -28,6 +28,16 @@ def test_a_missing_version_is_none_where_it_may_be(tmp_path: Path) -> None:
     assert not dataset.exists()
 
 
+def test_nothing_can_be_saved_where_a_file_may_be_missing(tmp_path: Path) -> None:
+    dataset = RecordDataset(filepath=str(tmp_path / "a.json"), missing_ok=True)
+    dataset.save({"accuracy": 0.5})
+    dataset.save(None)
+    assert dataset.load() is None
+    assert not dataset.exists(), "the result of an earlier run would be taken for this one's"
+    with pytest.raises(DatasetError, match="None"):
+        RecordDataset(filepath=str(tmp_path / "a.json")).save(None)
+
+
 def test_a_file_that_cannot_be_saved_leaves_the_old_one(tmp_path: Path) -> None:
     dataset = RecordDataset(filepath=str(tmp_path / "a.json"))
     dataset.save({"accuracy": 0.5})

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -157,6 +158,17 @@ def test_the_key_is_private_and_none_of_it_is_in_any_other_file(signed: Path) ->
 def test_tickets_without_room_are_refused_before_anything_is_computed(copied: Path) -> None:
     with redirected(copied), pytest.raises(RunRefusedError, match="no room for a mark"):
         run("signature_embedding", ticket="layer")
+
+
+def test_attacks_run_on_the_signed_ticket_and_an_attack_that_cannot_is_refused(copied: Path) -> None:
+    with redirected(copied):
+        run("ownership_attacks", ownership_attacks={"attacks": ["A0", "A14", "A20"]})
+    table = pd.read_csv(copied / "data/08_reporting/test/base/attacks.csv")
+    assert set(table["attack"]) == {"A0", "A14", "A20"}
+    assert table[table["attack"] == "A14"]["detected"].all()
+    assert not table[table["attack"] == "A20"]["detected"].any()
+    with redirected(copied), pytest.raises(RunFailedError, match="attack A4 needs a second data set"):
+        run("ownership_attacks", ownership_attacks={"attacks": ["A4"]})
 
 
 def permuted(ticket: Ticket) -> dict[str, torch.Tensor]:

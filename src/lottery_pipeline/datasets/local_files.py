@@ -62,9 +62,10 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         return self._read(path)
 
     def save(self, data: Any) -> None:
-        """Write the file atomically; None, if there may be no file, removes the one of an earlier run."""
+        """Write the file atomically; None, if there may be no file, removes it (versions stay)."""
         if data is None:
-            self.path.unlink(missing_ok=True)
+            if not self._version:
+                self.path.unlink(missing_ok=True)
             self._recall = lambda: None
             return
         self._recall = self._write(Path(self._get_save_path()), data)

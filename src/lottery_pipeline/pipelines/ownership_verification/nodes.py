@@ -16,12 +16,12 @@ def verify_ownership(
     release: Any,
     suspect: Any,
     owner: Any,
-    disclosure: Any,
-    predictions: Any,
     ownership_verification: VerificationOptions,
     signature_embedding: SignatureOptions,
     device: str,
     work: WorkParameters,
+    disclosure: Any = None,
+    predictions: Any = None,
 ) -> dict[str, Any]:
     """Compare a suspect with a published ticket, and give one verdict with every check.
 

@@ -10,7 +10,7 @@ from lottery_pipeline.pipelines.ownership_verification.nodes import (
     verify_ownership,
 )
 
-FILES = ["owner", "disclosure", "predictions"]
+FILES = ["disclosure", "predictions"]  # of somebody else's claim
 SIGNATURE = "signature_embedding"
 GROUPS = [f"params:{name}" for name in (BLOCK, SIGNATURE, "device", "work")]
 
@@ -23,10 +23,11 @@ def create_pipeline(*, of_this_run: bool = False) -> Pipeline:
     """
     made = {"release": f"{SIGNATURE}.release", "suspect": f"{SIGNATURE}.trained_ticket"}
     stored = {"release": "claimed_release", "suspect": "suspect"}
+    files = [] if of_this_run else FILES
     nodes = [
         Node(
             verify_ownership,
-            inputs=["release", "suspect", *FILES, *GROUPS],
+            inputs=["release", "suspect", "owner", *GROUPS, *files],
             outputs="ownership",
             name="verify_ownership",
         ),
@@ -35,7 +36,7 @@ def create_pipeline(*, of_this_run: bool = False) -> Pipeline:
     return make_block(
         BLOCK,
         nodes,
-        inputs={**(made if of_this_run else stored), **{name: name for name in FILES}},
+        inputs={**(made if of_this_run else stored), **{name: name for name in ("owner", *files)}},
         outputs=["ownership"],
         parameters=GROUPS,
     )
