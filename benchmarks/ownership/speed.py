@@ -6,7 +6,8 @@ The masks are random, of density 5 %; neither network is trained, because readin
 suspect has its channels permuted, so that the alignment has work to do.
 
 Found: 0.7 s to read a ResNet-20 and 10 s to read a ResNet-18; 0.02 and 1.5 s to write.
-Machine: 2 cores of an AMD EPYC with AVX-512, torch 2.14.1. Runs: one in turns of each network, after one to warm up.
+Machine: 2 cores of an AMD EPYC with AVX-512, torch 2.14.1.
+Runs: one of each network, in turns, after one to warm up.
 """
 
 import time
