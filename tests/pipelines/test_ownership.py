@@ -111,9 +111,10 @@ def test_predictions_alone_can_be_verified_and_do_not_speak_for_the_published_fi
         ({"credential": "/nowhere"}, "/nowhere/credential.json"),
         ({"disclosure": "/nowhere"}, "Parameter disclosure: there is no file /nowhere"),
         ({"predictions": "/nowhere.csv"}, "Parameter predictions: there is no file /nowhere.csv"),
+        ({"ownership_verification": {"roots": ["/nowhere.pem"]}}, "roots: there is no file /nowhere.pem"),
     ],
 )
-def test_a_missing_file_is_named_before_the_run(copied: Path, params: dict[str, str], words: str) -> None:
+def test_a_missing_file_is_named_before_the_run(copied: Path, params: dict[str, Any], words: str) -> None:
     with redirected(copied), pytest.raises((RunRefusedError, RunFailedError), match=words):
         run("ownership_verification", **params)
 

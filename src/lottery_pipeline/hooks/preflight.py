@@ -99,6 +99,10 @@ def _missing_named(inputs: set[str], parameters: Mapping[str, Any], project: Pat
     for name in ("disclosure", "predictions"):
         if name in inputs and name in parameters and not (path := project / parameters[name]).is_file():
             yield f"Parameter {name}: there is no file {path}."
+    if "params:ownership_verification" in inputs:
+        for root in parameters["ownership_verification"].resolve(project).roots:
+            if not root.is_file():
+                yield f"Parameter ownership_verification.roots: there is no file {root}."
 
 
 def _unsignable(name: str) -> Iterator[str]:

@@ -48,7 +48,12 @@ class RequestHooks:
             raise RunRefusedError(str(error)) from error
         # Relative paths start at the project, whatever folder the command runs in.
         work = self._parameters["work"].resolve(context.project_path)
-        context.config_loader["parameters"] = {**raw, "work": work.model_dump(mode="json")}
+        verification = self._parameters["ownership_verification"].resolve(context.project_path)
+        context.config_loader["parameters"] = {
+            **raw,
+            "work": work.model_dump(mode="json"),
+            "ownership_verification": verification.model_dump(mode="json"),
+        }
         variant = self._parameters.get("variant")
         self._options = f" --env {context.env}" if context.env else ""
         self._options += f" --params variant={variant}" if variant else ""

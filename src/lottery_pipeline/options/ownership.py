@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -84,6 +84,10 @@ class VerificationOptions(BaseModel):
     suspect_seen: Annotated[datetime, AfterValidator(_check_time_zone)] | None = None
     roots: Annotated[tuple[Path, ...], FROM_WORDS] = ()
     known_entry: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+    def resolve(self, project: Path) -> Self:
+        """Let relative paths start at the project folder, whatever folder the command runs in."""
+        return self.model_copy(update={"roots": tuple(project / root for root in self.roots)})
 
 
 class AttackOptions(BaseModel):

@@ -9,6 +9,7 @@ from lottery_pipeline.parameters import WorkParameters
 
 BLOCK = "ownership_verification"
 NOT_SIGNED = "not signed"
+MAX_CERTIFICATES = 2**20  # bytes of a file
 UNSIGNED = "The ticket is not signed, because its mask has no room for a mark."
 
 
@@ -35,6 +36,7 @@ def verify_ownership(
     from lottery_pipeline.ownership.answers import ask_model, ask_table, predict_with
     from lottery_pipeline.ownership.claims import open_as_owner, open_by_disclosure
     from lottery_pipeline.ownership.fingerprint import compare_answers
+    from lottery_pipeline.ownership.foreign_files import read_file
     from lottery_pipeline.ownership.suspect import gather_suspect, read_suspect
     from lottery_pipeline.ownership.verify import verify_claim
 
@@ -65,7 +67,7 @@ def verify_ownership(
         opened=opened,
         ask=ask,
         seen=ownership_verification.suspect_seen,
-        roots=[path.read_bytes() for path in ownership_verification.roots],
+        roots=[read_file(path, most=MAX_CERTIFICATES) for path in ownership_verification.roots],
         known_entry=ownership_verification.known_entry,
     )
     if own is None or known is None or known.model is None:
