@@ -82,6 +82,21 @@ SETTINGS = {
         "Attackers have 5,000 images; 2,000 test images measure what is left.",
         attacker=(5000, 2000),
     ),
+    "fashion": Setting(
+        images={
+            "source": "torchvision:FashionMNIST",
+            "image_size": 14,
+            "validation_fraction": 0.02,
+            "train_limit": 6000,
+        },
+        recipe=_RECIPE.replace(epochs=12, batch_size=64, crop_padding=1),
+        rewind_epoch=1,
+        densities=(0.17, 0.07, 0.018),
+        seeds=(0, 1, 2),
+        full={},
+        other=None,
+        note="ResNet-20 on 6,000 images of Fashion-MNIST at 14x14, 12 epochs.",
+    ),
     "small": Setting(
         images={
             "source": "image_folder",
