@@ -22,6 +22,7 @@ def finished_run(tmp_path_factory):
     variables = {
         "KEDRO_ENV": "test",
         "LOTTERY_DATA_ROOT": str(folder / "data"),
+        "LOTTERY_OWNER_KEY": str(folder / "owner_key.json"),
         "LOTTERY_TRACKING": "false",
         "OMP_NUM_THREADS": "1",
     }
