@@ -24,7 +24,7 @@ from lottery_pipeline.ownership.attacks.equivalence import permute_
 from lottery_pipeline.ownership.carriers import plan_groups
 from lottery_pipeline.ownership.mask_code import Mark, read_mark, sign_masks
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.surgery.channels import find_inner_groups, find_stream_groups
+from lottery_pipeline.surgery.channels import find_known_groups
 
 RESULTS = Path(__file__).parent / "results"
 DENSITY, GROUPS = 0.05, 144
@@ -47,10 +47,7 @@ def measure(name: str) -> dict[str, Any]:
         for key, mask in signed.items():
             model.get_parameter(key).mul_(mask)
     reference = {key: model.get_parameter(key).detach().clone() for key in signed}
-    order = {key: place for place, (key, _) in enumerate(model.named_modules())}
-    channels = sorted(
-        [*find_inner_groups(model), *find_stream_groups(model)], key=lambda group: order[group.name]
-    )
+    channels = find_known_groups(model)
     permute_(model, scope="all", generator=generator)
     suspect = {key: model.get_parameter(key).detach() for key in signed}
     began = time.perf_counter()

@@ -156,6 +156,19 @@ def test_the_key_is_private_and_none_of_it_is_in_any_other_file(signed: Path) ->
             assert not any(secret in content for secret in secrets), file
 
 
+@pytest.mark.parametrize(
+    "pipelines", [("cts", "signature_embedding"), ("signature_embedding", "ownership_verification")]
+)
+def test_a_run_that_would_read_what_it_is_about_to_replace_is_refused(
+    copied: Path, pipelines: tuple[str, str]
+) -> None:
+    with (
+        redirected(copied),
+        pytest.raises(RunRefusedError, match="run the two pipelines one after the other"),
+    ):
+        run(*pipelines)
+
+
 def test_tickets_without_room_are_refused_before_anything_is_computed(copied: Path) -> None:
     with redirected(copied), pytest.raises(RunRefusedError, match="no room for a mark"):
         run("signature_embedding", ticket="layer")

@@ -4,7 +4,7 @@ Each is cheap; a run that would fail after an hour of training is refused in a s
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ def check_run(
     """
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
     faults = [
-        *_missing_files(pipeline, catalog, pipelines, options),
+        *(list(_made_too_late(pipeline, catalog)) or _missing_files(pipeline, catalog, pipelines, options)),
         *_impossible(wanted, parameters, project),
     ]
     if "sparse_retraining" in wanted:
@@ -62,6 +62,17 @@ def check_run(
     faults += _missing_named(pipeline.inputs(), parameters, project)
     if faults:
         raise ParametersError("\n".join(faults))
+
+
+def _made_too_late(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:
+    """Yield files that the run makes under one name and reads under another: it would read the old ones."""
+    made = {path: name for name in sorted(pipeline.all_outputs()) for path in _paths([name], catalog)}
+    for name in sorted(pipeline.inputs()):
+        for path in _paths([name], catalog) & made.keys():
+            yield (
+                f"{name} is the file that this run makes as {made[path]}, but it would be read as it was "
+                "before; run the two pipelines one after the other."
+            )
 
 
 def _missing_files(
@@ -90,7 +101,11 @@ def _missing_files(
 
 
 def _output_paths(pipeline: "Pipeline", catalog: "CatalogProtocol") -> set[Path]:
-    datasets = [catalog.get(name) for name in pipeline.all_outputs() if name in catalog]
+    return _paths(pipeline.all_outputs(), catalog)
+
+
+def _paths(names: Iterable[str], catalog: "CatalogProtocol") -> set[Path]:
+    datasets = [catalog.get(name) for name in names if name in catalog]
     return {dataset.path for dataset in datasets if isinstance(dataset, LocalFileDataset)}
 
 

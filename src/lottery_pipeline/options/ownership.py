@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
 
+NOT_SIGNED = "not signed"  # the verdict on a ticket that has no room for a mark
 LEAST_GROUPS = 128  # as many as the payload has symbols
 MOST_GROUPS = 65_536
 

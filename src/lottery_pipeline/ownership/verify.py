@@ -16,7 +16,7 @@ from lottery_pipeline.ownership.signing import mark_of
 from lottery_pipeline.ownership.suspect import Suspect
 from lottery_pipeline.ownership.times import Stamp, stamped_times
 from lottery_pipeline.ownership.triggers import TriggerEvidence, TriggerSet, score_triggers
-from lottery_pipeline.surgery.channels import find_inner_groups, find_stream_groups
+from lottery_pipeline.surgery.channels import find_known_groups
 
 OWNED, AUTHENTIC, NOT_SHOWN, REFUSED = "owned", "authentic release", "not shown", "refused"
 # A credential may ask for more evidence, but not for less: keys that pass a low bar can be found by trying.
@@ -133,17 +133,12 @@ def find_mark(claim: Claim, suspect: Suspect, mask_key: bytes, *, aligned: bool)
             have allowed are paid for all the same.
     """
     ticket = claim.ticket
-    model = ticket.build()
-    order = {name: place for place, (name, _) in enumerate(model.named_modules())}
-    channels = sorted(
-        [*find_inner_groups(model), *find_stream_groups(model)], key=lambda group: order[group.name]
-    )
     return read_mark(
         suspect.weights,
         mark_of(claim.bundle, mask_key),
         ticket.masks,
         reference={name: ticket.state[name] for name in ticket.masks} if aligned else None,
-        channels=channels,
+        channels=find_known_groups(ticket.build()),
         charged_tries=0 if aligned else _REFUSED_READINGS,
     )
 

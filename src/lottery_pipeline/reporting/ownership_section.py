@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lottery_pipeline.evaluation.lineage import name_run
+from lottery_pipeline.options.ownership import NOT_SIGNED
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.palette import label_run, look_of_attack
 
@@ -15,10 +16,9 @@ TONES = {
     "owned": "good",
     "authentic release": "good",
     "not shown": "even",
-    "not signed": "even",
+    NOT_SIGNED: "even",
     "refused": "bad",
 }
-UNSIGNED = "not signed"
 STAMPS = {"log": "the owner's own log", "rfc3161": "a time-stamping authority"}
 LOG_NOTE = (
     "The owner's own log convinces nobody else, unless its last hash was published where others can date it."
@@ -54,8 +54,8 @@ def describe_ownership(results: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     rows = results.get("ownership_attacks", {}).get("rows")
     if not (signature or found or rows):
         return None
-    said = None if found is None or found["verdict"] == UNSIGNED else found
-    signed = None if signature is None or signature["verdict"] == UNSIGNED else signature
+    said = None if found is None or found["verdict"] == NOT_SIGNED else found
+    signed = None if signature is None or signature["verdict"] == NOT_SIGNED else signature
     facts = [
         *_list_claim(said, signed),
         *_list_triggers(said, signed),
@@ -106,7 +106,7 @@ def _state_verdict(found: Row | None, signature: Row | None) -> dict[str, str] |
         return {"sentence": found["sentence"], "tone": TONES[found["verdict"]]}
     if signature is None:
         return None
-    if signature["verdict"] == UNSIGNED:
+    if signature["verdict"] == NOT_SIGNED:
         return {"sentence": "The ticket is not signed.", "tone": "even"}
     owned = signature["verdict"] == "owned"
     says = "carries" if owned else "does not show"

@@ -118,6 +118,13 @@ def find_stream_groups(model: nn.Module) -> list[ChannelGroup]:
     return groups
 
 
+def find_known_groups(model: nn.Module) -> list[ChannelGroup]:
+    """Return the inner groups and the streams of a network, in its order; empty for unknown structures."""
+    order = {name: place for place, (name, _) in enumerate(model.named_modules())}
+    groups = [*find_inner_groups(model), *find_stream_groups(model)]
+    return sorted(groups, key=lambda group: order[group.name])
+
+
 class _Stream(NamedTuple):
     outputs: list[str]
     norms: list[str]

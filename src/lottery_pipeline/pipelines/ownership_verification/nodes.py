@@ -4,11 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from lottery_pipeline.options.ownership import SignatureOptions, VerificationOptions
+from lottery_pipeline.options.ownership import NOT_SIGNED, SignatureOptions, VerificationOptions
 from lottery_pipeline.parameters import WorkParameters
 
 BLOCK = "ownership_verification"
-NOT_SIGNED = "not signed"
 MAX_CERTIFICATES = 2**20  # bytes of a file
 UNSIGNED = "The ticket is not signed, because its mask has no room for a mark."
 

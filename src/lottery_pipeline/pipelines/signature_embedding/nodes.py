@@ -5,14 +5,13 @@ from functools import partial
 from typing import Any
 
 from lottery_pipeline.evaluation.lineage import mark_rows
-from lottery_pipeline.options.ownership import SignatureOptions
+from lottery_pipeline.options.ownership import NOT_SIGNED, SignatureOptions
 from lottery_pipeline.parameters import PretrainingParameters, RetrainingParameters, WorkParameters
 from lottery_pipeline.tracking import current
 
 logger = logging.getLogger(__name__)
 
 BLOCK = "signature_embedding"
-NOT_SIGNED = "not signed"
 
 
 def commit_ticket(
