@@ -9,11 +9,12 @@ from typing import Any
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.header import TICKET_KEY, identify
 from lottery_pipeline.tickets.tensor_file import DTYPES, canonical
+from tests.reference.joined_naive import lengthen_naive, separate_naive, shorten_naive
 
 
 @dataclass
 class Parts:
-    """A ticket file taken apart: safetensors table, our header, bytes of each tensor."""
+    """A ticket file taken apart: safetensors table, our header in the long form, bytes of each tensor."""
 
     table: dict[str, Any]
     header: dict[str, Any]
@@ -27,6 +28,8 @@ def take_apart(file: bytes, *, key: str = TICKET_KEY) -> Parts:
     length = int.from_bytes(file[:8], "little")
     table = json.loads(file[8 : 8 + length])
     header = json.loads(table.pop("__metadata__")[key])["header"]
+    if key == TICKET_KEY and header["format_version"] == 2:
+        header = lengthen_naive(header)
     payload = file[8 + length :]
     content = {name: payload[slice(*row["data_offsets"])] for name, row in table.items()}
     return Parts(table, header, content)
@@ -39,18 +42,28 @@ def put_together(parts: Parts, *, lay_out: bool = True, key: str = TICKET_KEY) -
         for name, row in parts.table.items():
             row["data_offsets"] = [position, position + len(parts.content[name])]
             position += len(parts.content[name])
-    digest = hashlib.sha256()
-    for name in sorted(parts.table):
-        row = parts.table[name]
-        shape = tuple(row["shape"]) if isinstance(row["shape"], list) else ()
-        digest.update(f"{name}|{DTYPES.get(str(row['dtype']))}|{shape}|".encode(errors="replace"))
-        digest.update(parts.content[name])
+    stored = add_up(parts.table, parts.content)
     header = dict(parts.header)
+    joined = key == TICKET_KEY and header.get("format_version") == 2
     if "fingerprint" in header:
-        header["fingerprint"] = identify(header, digest.hexdigest())
-    sums = fingerprint({"header": header, "tensors": digest.hexdigest()})
+        plain = {name: value for name, value in header.items() if name != "halves"}
+        separate = separate_naive(header, parts.table, parts.content) if joined else None
+        header["fingerprint"] = identify(plain, add_up(*separate) if separate else stored)
+    if joined:
+        header = shorten_naive(header)
+    sums = fingerprint({"header": header, "tensors": stored})
     record = {"header": header, "sha256": sums}
     return frame({"__metadata__": {key: canonical(record)}, **parts.table}, b"".join(parts.content.values()))
+
+
+def add_up(table: dict[str, Any], content: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(table):
+        row = table[name]
+        shape = tuple(row["shape"]) if isinstance(row["shape"], list) else ()
+        digest.update(f"{name}|{DTYPES.get(str(row['dtype']))}|{shape}|".encode(errors="replace"))
+        digest.update(content[name])
+    return digest.hexdigest()
 
 
 def frame(table: object, payload: bytes) -> bytes:

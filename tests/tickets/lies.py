@@ -1,10 +1,11 @@
-"""Lies about a ticket that leave every sum of its file right."""
+"""Lies about a ticket that leave every sum of its file right; those about tensors are of version 1."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from lottery_pipeline.tickets.tensor_file import DTYPES
 from tests.tickets.hostile import Parts, break_bytes, lie_about_sizes, put_together, take_apart
+from tests.tickets.joined_lies import JOINED_LIES
 
 
 def _set(field: str, value: object) -> Callable[[Parts], None]:
@@ -37,7 +38,8 @@ def _drop(field: str) -> Callable[[Parts], None]:
 
 def _declare_more_kept(parts: Parts) -> None:
     """Consistent in every sum, but the mask has fewer bits."""
-    layer, name = parts.header["layers"][1], f"kept/{parts.header['layers'][1]['name']}"
+    layer = parts.header["layers"][1]
+    name = "kept/float32" if "masks" in parts.table else f"kept/{layer['name']}"
     layer["kept"] += 1
     parts.header["kept"] += 1
     parts.header["density"] = parts.header["kept"] / parts.header["prunable"]
@@ -68,7 +70,10 @@ def _grow_image(parts: Parts) -> None:
 
 
 HEADER_LIES: dict[str, Callable[[Parts], None]] = {
-    "format version 2": _set("format_version", 2),
+    "format version 3": _set("format_version", 3),
+    "another format version": lambda parts: parts.header.update(
+        format_version=3 - parts.header["format_version"]
+    ),
     "format version true": _set("format_version", True),
     "format version of a hundred digits": _set("format_version", 10**100),
     "no format version": _drop("format_version"),
@@ -192,7 +197,7 @@ def _edit_row(field: str, value: object) -> Callable[[Parts], None]:
 
 
 def _overlap(parts: Parts) -> None:
-    first, second = parts.rows("state/")[:2]
+    first, second = list(parts.table)[:2]
     size = len(parts.content[second])
     parts.table[second]["data_offsets"] = [parts.table[first]["data_offsets"][0]] * 1 + [
         parts.table[first]["data_offsets"][0] + size
@@ -225,11 +230,12 @@ LAYOUT_LIES: dict[str, Callable[[Parts], None]] = {
 
 
 def forge_files(sound: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (what is wrong, content of the file)."""
+    """Yield (what is wrong, content of the file), for a sound file of either version."""
     length = int.from_bytes(sound[:8], "little")
+    lies = JOINED_LIES if "masks" in take_apart(sound).table else TENSOR_LIES
     yield from break_bytes(sound, length)
     yield from lie_about_sizes(sound, length)
-    for name, change in {**HEADER_LIES, **TENSOR_LIES}.items():
+    for name, change in {**HEADER_LIES, **lies}.items():
         parts = take_apart(sound)
         change(parts)
         yield name, put_together(parts)

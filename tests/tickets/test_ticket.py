@@ -1,4 +1,5 @@
 import hashlib
+import math
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import identify
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket, read_header
+from tests.reference.rice_naive import encode_naive
 from tests.tiny import OWN_MODEL, draw_masks, draw_ticket, same_bits, tiny_spec
 
 
@@ -78,8 +80,8 @@ def test_a_bfloat16_state_stays_bfloat16_in_the_file_and_builds_exactly(tmp_path
         assert torch.equal(built[name], tensor.float())
 
 
-def test_the_file_holds_one_bit_per_mask_entry_and_kept_weights_only(tmp_path):
-    ticket = draw_ticket(width=3)
+def test_a_file_of_version_1_holds_one_bit_per_mask_entry_and_kept_weights_only(tmp_path):
+    ticket = draw_ticket(width=3).with_version(1)
     ticket.save(tmp_path / "t")
     with safe_open(tmp_path / "t", framework="np") as file:
         for layer in ticket.header.layers:
@@ -91,6 +93,37 @@ def test_the_file_holds_one_bit_per_mask_entry_and_kept_weights_only(tmp_path):
             kept = torch.from_numpy(file.get_tensor(f"kept/{layer.name}"))
             assert torch.equal(kept, ticket.state[layer.name][ticket.masks[layer.name]])
     assert len(ticket.to_bytes()) < 4 * ticket.kept + ticket.prunable / 8 + 4 * 410 + 4096
+
+
+@pytest.mark.parametrize("name", ["lenet_300_100", "resnet20"])
+def test_the_file_holds_all_numbers_of_a_type_in_the_order_of_their_names_and_coded_masks(tmp_path, name):
+    ticket = draw_ticket(name, width=3)
+    ticket.save(tmp_path / "t")
+    masks, state = sorted(ticket.masks), {n: ticket.state[n] for n in sorted(ticket.state)}
+    others = {n: tensor for n, tensor in state.items() if n not in ticket.masks}
+    with safe_open(tmp_path / "t", framework="pt") as file:
+        found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
+    codes = b"".join(encode_naive(ticket.masks[n].reshape(-1).tolist()) for n in masks)
+    wanted = {
+        "kept/float32": torch.cat([state[n][ticket.masks[n]] for n in masks]),
+        "masks": torch.tensor(list(codes), dtype=torch.uint8),
+        "state/float32": torch.cat([t.reshape(-1) for t in others.values() if t.is_floating_point()]),
+    }
+    if name == "resnet20":  # batches that every batch norm has seen
+        wanted["state/int64"] = torch.zeros(21, dtype=torch.int64)
+    assert same_bits(dict(sorted(found.items())), wanted)
+
+
+@pytest.mark.parametrize("density", [0.0074, 0.018, 0.168, 1.0])
+def test_a_file_is_a_fifth_and_4_kb_above_what_it_must_hold_at_most(density):
+    state = build_model(tiny_spec("resnet20", width=8), seed=0).state_dict()
+    ticket = draw_ticket("resnet20", width=8, masks=draw_masks(state, density=density))
+    share = ticket.density
+    bits = -sum(part * math.log2(part) for part in (share, 1 - share) if part)
+    others = sum(tensor.numel() for name, tensor in ticket.state.items() if name not in ticket.masks)
+    needed = 4 * ticket.kept + ticket.prunable * bits / 8 + 4 * others
+    assert needed < len(ticket.to_bytes()) < 1.06 * needed + 2000  # the limit is 1.2 and 4 kB
+    assert density == 1.0 or len(ticket.to_bytes()) < len(ticket.with_version(1).to_bytes()) - 15_000
 
 
 def test_the_built_model_is_in_train_mode_and_computes_with_the_masked_weights():

@@ -4,7 +4,7 @@ import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -14,6 +14,7 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import MAX_ROUNDS
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.tickets.short_header import lengthen_header
 from lottery_pipeline.tickets.tensor_file import (
     MAX_DIMENSIONS,
     MAX_ELEMENTS,
@@ -23,7 +24,6 @@ from lottery_pipeline.tickets.tensor_file import (
 )
 
 TICKET_KEY = "lottery_pipeline.ticket"
-FORMAT_VERSION: Literal[1] = 1
 
 Text = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,256}$")]
 Shape = Annotated[tuple[Annotated[int, Field(ge=1, le=MAX_ELEMENTS)], ...], Field(max_length=MAX_DIMENSIONS)]
@@ -60,7 +60,7 @@ class TicketHeader(BaseModel):
     """What a ticket is and where it comes from.
 
     Attributes:
-        format_version: version of the file format.
+        format_version: version of the file; no part of the fingerprint.
         kind: ``ticket`` (state = start weights) or ``trained`` (state = final weights).
         method: name of the extraction method, after those of its parents (``layer>cts``).
         spec: the model.
@@ -69,7 +69,7 @@ class TicketHeader(BaseModel):
         kept: number of surviving weights, k.
         prunable: number of prunable weights, D.
         rewind_step: the step of the dense run at which the start weights were taken.
-        fingerprint: SHA-256 over this header without ``versions``, and over the tensors.
+        fingerprint: SHA-256 over this header without ``versions``, and over the tensors (``layout``).
         parents: fingerprints of what the ticket was made from, by role (``dense``, ``images``, ``parent``,
             ``ticket``).
         versions: versions of the libraries that made it.
@@ -79,7 +79,7 @@ class TicketHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = 2
     kind: Literal["ticket", "trained"]
     method: Chain
     spec: ModelSpec
@@ -144,7 +144,7 @@ class LadderHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     method: Method
     spec: ModelSpec
     seed: Seed
@@ -169,10 +169,13 @@ def read_header(path: str | Path) -> TicketHeader:
 def parse_header(file: TensorFile, model: type[HeaderModel]) -> HeaderModel:
     """Validate the JSON header of a file; a version we do not know is refused before anything else."""
     content = file.record["header"]
-    version = content.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
+    version, known = content.get("format_version"), get_args(model.model_fields["format_version"].annotation)
+    if type(version) is not int or version not in known:
         shown = version if type(version) is int and abs(version) < 10**6 else "unknown"
-        raise TicketError(f"its format version is {shown}, but this release reads version {FORMAT_VERSION}")
+        read = " or ".join(map(str, known))
+        raise TicketError(f"its format version is {shown}, but this release reads version {read}")
+    if version == 2:
+        content = lengthen_header(content)
     try:
         header = model.model_validate(content)
     except ValidationError as error:
@@ -195,8 +198,12 @@ def library_versions() -> dict[str, str]:
 
 
 def identify(header: Mapping[str, Any], tensors: str) -> str:
-    """Fingerprint an artefact: its header without versions and times, and the checksum of its tensors."""
+    """Fingerprint an artefact: its header without versions and times, and the checksum of its tensors.
+
+    The version of the file is left as 1, so that an artefact keeps its fingerprint in another version.
+    """
     record = {key: value for key, value in header.items() if key not in ("fingerprint", "versions")}
+    record["format_version"] = 1
     if "rows" in record:
         record["rows"] = [{key: row[key] for key in row if key != "seconds"} for row in record["rows"]]
     return fingerprint({**record, "tensors": tensors})

@@ -69,16 +69,18 @@ class TensorFile:
         self.record = record
         self.metadata = metadata  # its keys
 
+    def with_entries(self, entries: dict[str, Entry]) -> "TensorFile":
+        """Return the same open file with tensors of other names, which lie within its own."""
+        return TensorFile(self._stream, entries, self.record, self.metadata)
+
     def read(self, name: str) -> Tensor:
         """Read one tensor."""
         entry = self.entries[name]
-        if entry.begin == entry.end:
-            return torch.empty(entry.shape, dtype=entry.dtype)
-        content = bytearray(entry.end - entry.begin)
-        self._stream.seek(entry.begin)
-        if self._stream.readinto(content) != len(content):
-            raise TicketError("the file became shorter while it was read")
-        return torch.frombuffer(content, dtype=entry.dtype).reshape(entry.shape)
+        return self._read(entry.begin, entry.end, entry.dtype).reshape(entry.shape)
+
+    def read_range(self, begin: int, end: int) -> Tensor:
+        """Read bytes, uint8 [end - begin]; both places are counted from the start of the file."""
+        return self._read(begin, end, torch.uint8)
 
     def chunks(self, name: str) -> Iterator[Tensor]:
         """Read one tensor in flat pieces, so that it can be checked before it is allocated."""
@@ -98,13 +100,26 @@ class TensorFile:
         """
         digest = hashlib.sha256()
         for name in sorted(self.entries):
-            entry = self.entries[name]
-            digest.update(f"{name}|{entry.dtype}|{entry.shape}|".encode())
-            for content in self._raw_chunks(entry):
-                digest.update(content)
+            self.add_to(digest, name)
         if _checksum(self.record["header"], digest.hexdigest()) != self.record["sha256"]:
             raise TicketError("its content does not agree with its SHA-256 sum, so it is damaged")
         return digest.hexdigest()
+
+    def add_to(self, digest: "hashlib._Hash", name: str) -> None:
+        """Add one tensor to a sum in constant memory, as ``fingerprint_tensors`` does."""
+        entry = self.entries[name]
+        digest.update(f"{name}|{entry.dtype}|{entry.shape}|".encode())
+        for content in self._raw_chunks(entry):
+            digest.update(content)
+
+    def _read(self, begin: int, end: int, dtype: torch.dtype) -> Tensor:
+        if begin == end:
+            return torch.empty(0, dtype=dtype)
+        content = bytearray(end - begin)
+        self._stream.seek(begin)
+        if self._stream.readinto(content) != len(content):
+            raise TicketError("the file became shorter while it was read")
+        return torch.frombuffer(content, dtype=dtype)
 
     def _raw_chunks(self, entry: Entry) -> Iterator[bytearray]:
         for start in range(entry.begin, entry.end, CHUNK_BYTES):

@@ -1,13 +1,12 @@
 """The ticket: masks and start weights of one model in one file, with provenance; safe to open from anyone.
 
-File, format version 1: a safetensors file with one metadata key whose value is JSON (``TicketHeader`` and a
-SHA-256 over it and all tensors), and the tensors ``mask/<name>`` (uint8, one bit per weight in C order, most
-significant bit first, spare bits 0), ``kept/<name>`` (the surviving weights in C order) and ``state/<name>``
-(every other parameter and buffer).
+A safetensors file with one metadata key, whose value is JSON: the ``TicketHeader``, and a SHA-256 over it and
+all tensors. The tensors are described in ``layout`` (version 1) and ``joined_layout`` (version 2), the short
+form of the header that version 2 has in ``short_header``. New tickets are written in version 2.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.reproducibility.files import write_atomically
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks, check_masks, count_kept, count_prunable
-from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
+from lottery_pipeline.tickets.blueprint import Blueprint, check_values, draw_blueprint
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import (
     TICKET_KEY,
@@ -31,6 +30,14 @@ from lottery_pipeline.tickets.header import (
     parse_header,
     read_header,
 )
+from lottery_pipeline.tickets.joined_layout import is_too_sparse, join_tensors
+from lottery_pipeline.tickets.layout import (
+    fingerprint_located,
+    locate_tensors,
+    read_masks,
+    separate_tensors,
+)
+from lottery_pipeline.tickets.short_header import shorten_header
 from lottery_pipeline.tickets.tensor_file import TensorFile, open_tensor_file, tensor_file_bytes
 
 __all__ = ["LayerHeader", "Ticket", "TicketError", "TicketHeader", "make_ticket", "read_header"]
@@ -56,6 +63,11 @@ class Ticket:
     def method(self) -> str:
         """Name of the extraction method."""
         return self.header.method
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model."""
+        return self.header.spec
 
     @property
     def density(self) -> float:
@@ -91,11 +103,25 @@ class Ticket:
         model.load_state_dict(self.state)
         return model.to(device)
 
+    def with_version(self, version: Literal[1, 2]) -> "Ticket":
+        """Return the same ticket, fingerprint included, to be written in another version of the format."""
+        return replace(self, header=self.header.model_copy(update={"format_version": version}))
+
     def to_bytes(self) -> bytes:
-        """Return the content of the ticket's file; equal tickets give equal bytes."""
-        return tensor_file_bytes(
-            _pack(self.masks, self.state), self.header.model_dump(mode="json"), key=TICKET_KEY
-        )
+        """Return the content of the ticket's file; equal tickets give equal bytes.
+
+        A ticket that was read from a version-1 file is written as version 1, because somebody may have signed
+        these bytes.
+
+        Raises:
+            TicketError: the file could not be read back, because the model has too many tensors, or keeps too
+                few weights for version 2.
+        """
+        header = self.header.model_dump(mode="json")
+        if self.header.format_version == 1:
+            return tensor_file_bytes(separate_tensors(self.masks, self.state), header, key=TICKET_KEY)
+        tensors, halves = join_tensors(self.masks, self.state)
+        return tensor_file_bytes(tensors, shorten_header(header, halves), key=TICKET_KEY)
 
     def save(self, path: str | Path) -> None:
         """Write the ticket's file atomically."""
@@ -116,11 +142,17 @@ class Ticket:
         with open_tensor_file(path, key=TICKET_KEY) as file:
             header = parse_header(file, TicketHeader)
             blueprint = draw_blueprint(header.spec, allow_factory)
-            _check_layout(file, header, blueprint)
-            if header.fingerprint != identify(header.model_dump(mode="json"), file.check_content()):
+            located = locate_tensors(file, header, blueprint)
+            file.check_content()
+            # Every bit and value is checked piece by piece; memory is taken only afterwards.
+            content = fingerprint_located(located, header)
+            if header.fingerprint != identify(header.model_dump(mode="json"), content):
                 raise TicketError("its fingerprint does not agree with its content")
-            _check_tensors(file, header, blueprint)
-            masks, state = _unpack(file, header, blueprint)
+            for name in blueprint.state:
+                part = "kept" if name in blueprint.prunable else "state"
+                for chunk in located.chunks(f"{part}/{name}"):
+                    check_values(name, chunk)
+            masks, state = _unpack(located, header, blueprint)
         return cls(header, masks, state, allow_factory)
 
 
@@ -176,7 +208,9 @@ def make_ticket(
         LayerHeader(name=name, shape=tuple(mask.shape), kept=int(mask.sum()))
         for name, mask in own_masks.items()
     ]
+    numbers = kept + sum(copies[name].numel() for name in copies if name not in own_masks)
     header = TicketHeader(
+        format_version=1 if is_too_sparse(prunable, numbers) else 2,
         kind=kind,
         method=method,
         spec=spec,
@@ -191,63 +225,24 @@ def make_ticket(
         layers=tuple(layers),
         metrics=dict(metrics or {}),
     )
-    own = identify(header.model_dump(mode="json"), fingerprint_tensors(_pack(own_masks, copies)))
+    own = identify(header.model_dump(mode="json"), fingerprint_tensors(separate_tensors(own_masks, copies)))
     return Ticket(header.model_copy(update={"fingerprint": own}), own_masks, copies, allow_factory)
 
 
-def _pack(masks: Masks, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    tensors = {f"state/{name}": tensor for name, tensor in state.items() if name not in masks}
-    for name, mask in masks.items():
-        tensors[f"mask/{name}"] = torch.from_numpy(np.packbits(mask.reshape(-1).numpy()))
-        tensors[f"kept/{name}"] = state[name][mask]
-    return tensors
-
-
-def _check_layout(file: TensorFile, header: TicketHeader, blueprint: Blueprint) -> None:
-    if [(layer.name, layer.shape) for layer in header.layers] != list(blueprint.prunable.items()):
-        raise TicketError("its layers are not those of its model")
-    others = [name for name in blueprint.state if name not in blueprint.prunable]
-    wanted = {f"state/{name}" for name in others}
-    wanted |= {f"{part}/{layer.name}" for layer in header.layers for part in ("mask", "kept")}
-    check_entries(file.entries, wanted)
-    for name in others:
-        entry = file.entries[f"state/{name}"]
-        blueprint.check_state(name, entry.dtype, entry.shape)
-    for layer in header.layers:
-        mask, kept = file.entries[f"mask/{layer.name}"], file.entries[f"kept/{layer.name}"]
-        if mask.dtype != torch.uint8 or mask.shape != ((layer.size + 7) // 8,):
-            raise TicketError(f"the mask of {layer.name} is not {(layer.size + 7) // 8} bytes long")
-        if kept.shape != (layer.kept,):
-            raise TicketError(f"{layer.name} does not have {layer.kept} kept weights")
-        blueprint.check_dtype(layer.name, kept.dtype)
-
-
-def _check_tensors(file: TensorFile, header: TicketHeader, blueprint: Blueprint) -> None:
-    """Check every bit and value, piece by piece; memory is taken only afterwards."""
-    for layer in header.layers:
-        kept = 0
-        for chunk in file.chunks(f"mask/{layer.name}"):
-            kept += int(np.bitwise_count(chunk.numpy()).sum(dtype=np.int64))
-        if kept != layer.kept:
-            raise TicketError(f"the mask of {layer.name} does not have {layer.kept} bits set")
-        if int(chunk[-1]) & ((1 << -layer.size % 8) - 1):
-            raise TicketError(f"the mask of {layer.name} has bits set beyond its end")
-    for name in blueprint.state:
-        for chunk in file.chunks(f"kept/{name}" if name in blueprint.prunable else f"state/{name}"):
-            check_values(name, chunk)
-
-
-def _unpack(file: TensorFile, header: TicketHeader, blueprint: Blueprint) -> tuple[Masks, dict[str, Tensor]]:
-    masks: Masks = {}
-    for layer in header.layers:
-        bits = np.unpackbits(file.read(f"mask/{layer.name}").numpy(), count=layer.size)
-        masks[layer.name] = torch.from_numpy(bits).view(torch.bool).reshape(layer.shape)
+def _unpack(
+    located: TensorFile, header: TicketHeader, blueprint: Blueprint
+) -> tuple[Masks, dict[str, Tensor]]:
+    found: Masks = {}
+    for layer, bits in read_masks(located, header):
+        mask = np.unpackbits(bits, count=layer.size)
+        found[layer.name] = torch.from_numpy(mask).view(torch.bool).reshape(layer.shape)
+    masks = {name: found[name] for name in blueprint.prunable}
     state: dict[str, Tensor] = {}
     for name in blueprint.state:
         if name not in masks:
-            state[name] = file.read(f"state/{name}")
+            state[name] = located.read(f"state/{name}")
             continue
-        kept = file.read(f"kept/{name}")
+        kept = located.read(f"kept/{name}")
         state[name] = torch.zeros(masks[name].shape, dtype=kept.dtype)
         state[name][masks[name]] = kept
     return masks, state
