@@ -62,6 +62,11 @@ def test_a_large_file_is_not_read(tmp_path):
         read_bundle(tmp_path / "large")
 
 
+def test_a_release_under_another_name_is_not_taken_for_a_credential_without_one():
+    with pytest.raises(OwnershipError, match="unknown field"):
+        parse_bundle(CONTENT.replace(b'"release":', b'"relaese":', 1))
+
+
 @given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
 def test_a_changed_byte_is_found_wherever_it_is(place, change):
     damaged = bytearray(CONTENT)

@@ -254,7 +254,7 @@ def parse_bundle(content: bytes) -> Bundle:
             raise OwnershipError("a credential must hold format, version, commitment, log and stamps")
     if (kind, version) != (BUNDLE_FORMAT, BUNDLE_VERSION):
         raise OwnershipError(f"a credential must be of format {BUNDLE_FORMAT}, version {BUNDLE_VERSION}")
-    if set(rest) > {"release"} or set(stamps) - {"commitment", "release"}:
+    if set(rest) - {"release"} or set(stamps) - {"commitment", "release"}:
         raise OwnershipError("the credential has an unknown field")
     if len(entries) > MAX_ENTRIES:
         raise OwnershipError(f"the log has more than {MAX_ENTRIES} entries")
