@@ -27,6 +27,17 @@ def test_a_frozen_layer_needs_no_gradient_of_its_weight():
     assert count_training_flops(model, (2, 4, 4), 1) == 2 * (FIRST + 2 * SECOND)
 
 
+def test_the_weight_gradient_of_a_grouped_convolution_costs_one_forward_pass():
+    depthwise = 4 * 64 * 9  # one input channel for each of 4 filters, 8x8 pixels, 3x3 taps
+    model = nn.Sequential(*(nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False) for _ in range(2)))
+    assert count_training_macs(model, (4, 8, 8)) == (2 + 3) * depthwise
+
+
+def test_a_transposed_convolution_counts_the_pixels_it_reads():
+    model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ConvTranspose2d(2, 3, 3, stride=2, groups=1))
+    assert count_training_macs(model, (2, 4, 4)) == 2 * (2 * 2 * 16) + 3 * (2 * 3 * 9 * 16)
+
+
 def test_macs_of_an_image_are_half_its_flops_at_any_batch():
     model = convolutions()
     assert count_training_macs(model, (2, 4, 4)) == 2 * FIRST + 3 * SECOND
