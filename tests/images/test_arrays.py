@@ -23,7 +23,7 @@ def pixels(*shape: int) -> np.ndarray:
 
 
 def read_all(path, **fields) -> torch.Tensor:
-    images = find(path, **fields).load()
+    images = find(path, **fields).load(0)
     return images.read(np.arange(len(images.labels)))
 
 
@@ -56,7 +56,7 @@ def test_a_test_part_of_the_file_is_kept_and_compressed_and_fortran_files_are_re
     np.savez_compressed(
         tmp_path / "a.npz", x=np.asfortranarray(x), y=Y, x_test=x_test, y_test=[1, 0], other=[1]
     )
-    images = find(tmp_path / "a.npz").load()
+    images = find(tmp_path / "a.npz").load(0)
     assert images.train_count == 4
     assert images.labels.tolist() == [0, 1, 0, 1, 1, 0]
     assert np.array_equal(images.read(np.array([5, 0]))[:, 0].numpy(), np.stack([x_test[1], x[0]]))
@@ -71,7 +71,7 @@ def test_a_test_part_of_the_file_is_kept_and_compressed_and_fortran_files_are_re
     ],
 )
 def test_labels_of_any_numbers_or_text_are_numbered_in_order(tmp_path, y, names):
-    images = find(write_npz(tmp_path / "a.npz", x=pixels(4, 5, 6), y=np.array(y))).load()
+    images = find(write_npz(tmp_path / "a.npz", x=pixels(4, 5, 6), y=np.array(y))).load(0)
     assert images.class_names == names
     assert images.labels.tolist() == [1, 0, 1, 0]
 
@@ -172,7 +172,7 @@ def test_damaged_pixels_are_found_when_they_are_read(tmp_path):
     path.write_bytes(content)
     source = find(path)
     with pytest.raises(ImageError, match=r"x in .*a\.npz cannot be read"):
-        source.load()
+        source.load(0)
 
 
 def test_the_content_changes_with_size_and_time(tmp_path):

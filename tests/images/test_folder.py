@@ -15,7 +15,7 @@ def find(root, **fields):
 def test_train_and_test_folders_are_kept_apart_and_labelled_by_sorted_class_name(tmp_path):
     write_classes(tmp_path / "train", {"dog": 2, "cat": 1})
     write_classes(tmp_path / "test", {"cat": 1, "dog": 1}, first=100)
-    images = find(tmp_path).load()
+    images = find(tmp_path).load(0)
     assert images.class_names == ("cat", "dog")
     assert images.labels.tolist() == [0, 1, 1, 0, 1]
     assert images.train_count == 3
@@ -24,43 +24,43 @@ def test_train_and_test_folders_are_kept_apart_and_labelled_by_sorted_class_name
 
 def test_one_folder_of_classes_has_no_test_part_of_its_own(tmp_path):
     write_classes(tmp_path, {"a": 2, "b": 3})
-    images = find(tmp_path).load()
+    images = find(tmp_path).load(0)
     assert images.train_count == len(images.labels) == 5
     assert read_identities(images.read(np.array([4, 0]))) == [4, 0]
 
 
 def test_a_class_may_be_called_train(tmp_path):
     write_classes(tmp_path, {"train": 2, "bus": 2})
-    assert find(tmp_path).load().class_names == ("bus", "train")
+    assert find(tmp_path).load(0).class_names == ("bus", "train")
 
 
 def test_images_in_subfolders_of_a_class_belong_to_it(tmp_path):
     write_classes(tmp_path, {"a": 1, "b": 1})
     write_image(tmp_path / "a" / "deeper" / "more.PNG", 9)
-    assert find(tmp_path).load().labels.tolist() == [0, 0, 1]
+    assert find(tmp_path).load(0).labels.tolist() == [0, 0, 1]
 
 
 def test_linked_class_folders_are_followed(tmp_path):
     write_classes(tmp_path / "store", {"a": 2})
     write_classes(tmp_path / "root", {"b": 1})
     (tmp_path / "root" / "a").symlink_to(tmp_path / "store" / "a", target_is_directory=True)
-    assert find(tmp_path / "root").load().labels.tolist() == [0, 0, 1]
+    assert find(tmp_path / "root").load(0).labels.tolist() == [0, 0, 1]
 
 
 def test_hidden_files_are_ignored_and_other_files_are_mentioned(tmp_path, caplog):
     write_classes(tmp_path, {"a": 1, "b": 1, ".thumbnails": 1, "__MACOSX": 1})
     (tmp_path / "a" / "._000.png").write_bytes(b"")
-    assert find(tmp_path).load().class_names == ("a", "b")
+    assert find(tmp_path).load(0).class_names == ("a", "b")
     assert caplog.text == ""
     (tmp_path / "a" / "notes.txt").write_text("x")
-    assert len(find(tmp_path).load().labels) == 2
+    assert len(find(tmp_path).load(0).labels) == 2
     assert "1 files are not .jpg/.jpeg/.png, e.g." in caplog.text
 
 
 def test_a_third_folder_beside_train_and_test_is_mentioned(tmp_path, caplog):
     for part in ("train", "test", "val"):
         write_classes(tmp_path / part, {"a": 1, "b": 1})
-    assert len(find(tmp_path).load().labels) == 4
+    assert len(find(tmp_path).load(0).labels) == 4
     assert "ignored beside train/ and test/: val" in caplog.text
 
 

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lottery_pipeline.images.labelled import LabelledImages
+from lottery_pipeline.images.labelled import LabelledImages, Partition
 from lottery_pipeline.images.partition import partition_images
 from lottery_pipeline.images.request import ImageError, ImageRequest
 
@@ -79,6 +81,26 @@ def test_a_limit_just_below_the_number_of_images_is_exact():
     images = labelled([50, 50])
     size = len(partition_images(images, ImageRequest(), seed=0).train)
     assert len(partition_images(images, ImageRequest(train_limit=size - 1), seed=0).train) == size - 1
+
+
+def test_parts_that_the_source_decides_on_are_kept_apart_from_the_limit():
+    images = labelled([10, 30])
+    own = Partition(np.arange(0, 40, 2), np.arange(1, 5, 2), np.arange(5, 40, 2))
+    decided = replace(images, partition=own)
+    found = partition_images(decided, ImageRequest(), seed=0)
+    assert all(np.array_equal(one, two) for one, two in zip(found, own, strict=True))
+    limited = partition_images(decided, ImageRequest(train_limit=8), seed=0)
+    assert count(images, limited.train) == [2, 6]
+    assert set(limited.train) < set(own.train)
+    assert np.array_equal(limited.test, own.test)
+
+
+def test_in_a_dense_task_no_part_needs_every_class():
+    images = labelled([50, 1])
+    with pytest.raises(ImageError, match="too small"):
+        partition_images(images, ImageRequest(), seed=0)
+    dense = replace(images, read_both=lambda indices: (images.read(indices), images.read(indices)))
+    assert sum(map(len, partition_images(dense, ImageRequest(), seed=0))) == 51
 
 
 @pytest.mark.parametrize(

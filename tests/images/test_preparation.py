@@ -70,6 +70,19 @@ def test_the_request_fingerprint_changes_with_every_field(folder):
     assert len({prepare_images(folder_request(folder, **c), seed=0).request for c in changes}) == len(changes)
 
 
+def test_the_request_fingerprint_of_classification_is_as_old_as_the_project():
+    # The value was recorded before there were other tasks: stored images stay valid.
+    assert prepare_images(ImageRequest(), seed=0).request.startswith("5ae1ecfffbfd5496")
+
+
+def test_the_request_fingerprint_changes_with_the_task():
+    requests = {
+        prepare_images(ImageRequest(source="canvases", task=task, train_limit=10), seed=0).request
+        for task in ("classification", "segmentation", "keypoints")
+    }
+    assert len(requests) == 3
+
+
 def test_the_request_fingerprint_changes_with_the_files(folder, tmp_path):
     requests = [prepare_images(folder_request(folder), seed=0).request]
     os.utime(folder / "a" / "000.png", ns=(1, 1))

@@ -16,6 +16,7 @@ from lottery_pipeline.images.profile import (
 )
 from lottery_pipeline.images.splits import ImageSet, assemble_splits
 from tests.images.builders import make_set, make_splits
+from tests.training.tiny import tiny_dense_images
 
 
 def open_grid(figure) -> np.ndarray:
@@ -83,3 +84,57 @@ def test_a_figure_of_real_images_stays_small():
     from lottery_pipeline.images.request import ImageRequest
 
     assert len(draw_samples(prepare_images(ImageRequest(), seed=0)).to_json()) < 100_000
+
+
+# Dense tasks ------------------------------------------------------------------------------------------------
+
+
+def test_pixels_are_counted_where_they_have_a_class():
+    splits = tiny_dense_images("segmentation")
+    square = 18 * 12  # of 16 pixels the first row has no class
+    counts = {"train": 18 * 48, "validation": 18 * 48, "test": 18 * 48}
+    assert count_classes(splits) == [
+        {"class": "ground", **counts},
+        {"class": "square", **dict.fromkeys(counts, square)},
+    ]
+
+
+def test_the_images_that_show_a_point_are_counted():
+    points = tiny_dense_images("keypoints")
+    labels = points.train.labels.clone()
+    labels[:5, 1, 2] = 0
+    splits = assemble_splits(
+        ImageSet(points.train.images, labels), points.validation, points.test, ["first", "second"]
+    )
+    assert [row["train"] for row in count_classes(splits)] == [18, 13]
+
+
+@pytest.mark.parametrize("task", ["segmentation", "keypoints"])
+def test_the_description_of_a_dense_task_names_it(task):
+    description = json.loads(json.dumps(describe_images(tiny_dense_images(task)), allow_nan=False))
+    assert description["summary"]["task"] == task
+    assert "marked" in description["samples"]["layout"]["title"]["text"]
+    assert "task" not in summarise_images(make_splits())
+
+
+def test_the_pixels_of_a_class_are_marked_in_its_row():
+    images = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    labels = torch.zeros(1, 32, 32, dtype=torch.int64)
+    labels[0, 4:9, 20:30], labels[0, 0] = 1, 255
+    part = ImageSet(images, labels)
+    grid = open_grid(draw_samples(assemble_splits(part, part, part, ["ground", "square"]), per_class=1))
+    first, second = grid[:32], grid[32 + GAP :]
+    assert (second[..., 0] > 0).nonzero()[0].tolist() == labels[0].eq(1).nonzero()[:, 0].tolist()
+    assert np.array_equal(first[..., 0] > 0, labels[0].eq(0).numpy())
+    assert not second[..., 1].any()
+
+
+def test_a_point_is_marked_where_it_is():
+    images = torch.zeros(2, 1, 32, 32, dtype=torch.uint8)
+    labels = torch.tensor([[[16 * 10 + 3, 16 * 20 + 9, 1], [0, 0, 0]], [[0, 0, 0], [16 * 31, 0, 1]]])
+    part = ImageSet(images, labels)
+    grid = open_grid(draw_samples(assemble_splits(part, part, part, ["a", "b"]), per_class=1))
+    rows, columns = np.nonzero(grid[:32, :, 0])
+    assert (set(rows), set(columns)) == ({19, 20, 21}, {9, 10, 11})
+    rows, columns = np.nonzero(grid[32 + GAP :, :, 0])
+    assert (set(rows), set(columns)) == ({0, 1}, {30, 31})

@@ -39,5 +39,13 @@ def test_a_value_out_of_range_or_an_unknown_key_is_refused(wrong):
         ImageRequest.model_validate(wrong)
 
 
+def test_a_task_that_a_source_has_no_labels_for_is_refused_with_the_allowed_ones():
+    with pytest.raises(ValidationError, match="'digits' has no labels for task 'keypoints'; allowed: class"):
+        ImageRequest(task="keypoints")
+    with pytest.raises(ValidationError, match="allowed: classification, segmentation"):
+        ImageRequest(source="torchvision:OxfordIIITPet", root="x", image_size=8, task="keypoints")
+    assert ImageRequest(source="canvases", task="keypoints").task == "keypoints"
+
+
 def test_an_image_error_is_a_value_error():
     assert issubclass(ImageError, ValueError)

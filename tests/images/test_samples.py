@@ -7,6 +7,7 @@ from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.samples import pick_samples, read_samples
 from lottery_pipeline.images.splits import assemble_splits, save_splits
 from tests.images.builders import make_set
+from tests.training.tiny import tiny_dense_images
 
 
 def test_samples_are_spread_over_the_images_of_their_class():
@@ -56,6 +57,25 @@ def test_only_the_samples_are_read(stored, monkeypatch):
 
     monkeypatch.setattr(samples, "safe_open", Watched)
     assert len(read_samples(stored[1], per_class=1, max_classes=4).train) == 3
+
+
+def test_images_with_a_pixel_of_the_class_or_with_the_point_in_sight_belong_to_a_row():
+    masks = torch.tensor([[[0, 0]], [[0, 1]], [[255, 1]]])
+    assert pick_samples(masks, 0, 5, "segmentation").tolist() == [0, 1]
+    assert pick_samples(masks, 1, 5, "segmentation").tolist() == [1, 2]
+    points = torch.tensor([[[1, 1, 1], [1, 1, 0]], [[1, 1, 0], [1, 1, 1]]])
+    assert pick_samples(points, 0, 5, "keypoints").tolist() == [0]
+    assert pick_samples(points, 1, 5, "keypoints").tolist() == [1]
+
+
+@pytest.mark.parametrize("task", ["segmentation", "keypoints"])
+def test_an_image_of_several_rows_is_read_once(task, tmp_path):
+    splits = tiny_dense_images(task)
+    save_splits(splits, tmp_path / "a")
+    found = read_samples(tmp_path / "a", per_class=3, max_classes=2)
+    assert found.task == task
+    assert torch.equal(found.train.images, splits.train.images[[0, 8, 17]])
+    assert torch.equal(found.train.labels, splits.train.labels[[0, 8, 17]])
 
 
 def test_another_file_is_refused(tmp_path):

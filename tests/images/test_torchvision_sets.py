@@ -49,7 +49,7 @@ def test_the_table_of_files_covers_every_class():
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "KMNIST"])
 def test_idx_files_are_read(tmp_path, name):
     pixels, labels = write_idx_set(tmp_path, name)
-    images = find(tmp_path, name).load()
+    images = find(tmp_path, name).load(0)
     assert images.train_count == 20
     assert images.labels.tolist() == labels.tolist()
     assert len(images.class_names) == 10
@@ -69,7 +69,7 @@ def test_cifar_files_are_read_without_a_warning(tmp_path, monkeypatch, name, cla
         write_pickle(tmp_path / cls.base_folder / file, {"data": data, key: list(range(classes))})
     names = [f"class {number}" for number in range(classes)]
     write_pickle(tmp_path / cls.base_folder / cls.meta["filename"], {cls.meta["key"]: names})
-    images = find(tmp_path, name).load()
+    images = find(tmp_path, name).load(0)
     assert images.class_names == tuple(names)
     assert images.train_count == classes * len(cls.train_list)
     assert images.labels[:classes].tolist() == list(range(classes))
@@ -82,7 +82,7 @@ def test_svhn_files_are_read_and_ten_is_zero(tmp_path, monkeypatch):
     pixels = RANDOM.integers(0, 256, (32, 32, 3, 10), dtype=np.uint8)
     for file in FILES["SVHN"]:
         scipy.io.savemat(tmp_path / file, {"X": pixels, "y": np.arange(1, 11, dtype=np.uint8)[:, None]})
-    images = find(tmp_path, "SVHN").load()
+    images = find(tmp_path, "SVHN").load(0)
     assert images.class_names == tuple("0123456789")
     assert images.labels.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0] * 2
     assert np.array_equal(images.read(np.array([4]))[0].numpy(), pixels[..., 4].transpose(2, 0, 1))
@@ -100,7 +100,7 @@ def test_missing_files_with_download_are_left_to_torchvision(tmp_path, monkeypat
     monkeypatch.setattr(
         datasets.FashionMNIST, "download", lambda self: write_idx_set(tmp_path, "FashionMNIST")
     )
-    assert len(source.load().labels) == 30
+    assert len(source.load(0).labels) == 30
     assert find(tmp_path, "FashionMNIST", download=True).content != before
 
 
@@ -110,7 +110,7 @@ def test_a_failed_download_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets.FashionMNIST, "download", fail)
     with pytest.raises(ImageError, match=r"cannot read FashionMNIST under .*: no route to host"):
-        find(tmp_path, "FashionMNIST", download=True).load()
+        find(tmp_path, "FashionMNIST", download=True).load(0)
 
 
 def test_damaged_files_are_refused(tmp_path):
@@ -118,19 +118,19 @@ def test_damaged_files_are_refused(tmp_path):
     path = tmp_path / FILES["MNIST"][0]
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ImageError, match="torchvision cannot read MNIST"):
-        find(tmp_path, "MNIST").load()
+        find(tmp_path, "MNIST").load(0)
     write_idx_set(tmp_path, "MNIST")
     write_idx(tmp_path / FILES["MNIST"][1], np.full(20, 200, dtype=np.uint8))
     with pytest.raises(ImageError, match="do not match"):
-        find(tmp_path, "MNIST").load()
+        find(tmp_path, "MNIST").load(0)
     write_idx_set(tmp_path, "MNIST")
     write_idx(tmp_path / FILES["MNIST"][0], np.zeros((20, 27, 28), dtype=np.uint8))
     with pytest.raises(ImageError, match="differ in size"):
-        find(tmp_path, "MNIST").load()
+        find(tmp_path, "MNIST").load(0)
 
 
 def test_size_and_channels_are_converted(tmp_path):
     write_idx_set(tmp_path, "MNIST")
-    pixels = find(tmp_path, "MNIST", image_size=32, channels=3).load().read(np.arange(2))
+    pixels = find(tmp_path, "MNIST", image_size=32, channels=3).load(0).read(np.arange(2))
     assert pixels.shape == (2, 3, 32, 32)
     assert pixels.dtype == torch.uint8

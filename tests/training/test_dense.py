@@ -26,7 +26,7 @@ from lottery_pipeline.training.dense import (
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe, RecipeError
-from tests.training.tiny import tiny_images
+from tests.training.tiny import tiny_dense_images, tiny_dense_spec, tiny_images
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=0.05)  # 22 images: 3 steps an epoch
 
@@ -149,6 +149,42 @@ def test_a_model_for_other_images_is_refused(images, changes, words):
         make(images, spec=spec_for(images, **changes))
 
 
+def test_a_model_for_another_task_is_refused(images):
+    masks = tiny_dense_images("segmentation")
+    with pytest.raises(DenseRunError, match="task classification, but the images have segmentation"):
+        make(masks, spec=spec_for(masks, num_classes=2, image_size=(8, 8)))
+    with pytest.raises(DenseRunError, match="task keypoints, but the images have segmentation"):
+        make(masks, spec=tiny_dense_spec(masks, task="keypoints"))
+    with pytest.raises(DenseRunError, match="task segmentation, but the images have classification"):
+        make(images, spec=tiny_dense_spec(images, task="segmentation"))
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "further"),
+    [("segmentation", "mIoU", "test_pixel_accuracy"), ("keypoints", "PCK", "test_pixel_error")],
+)
+def test_a_dense_task_names_its_metric_and_survives_the_file(tmp_path, task, metric, further):
+    images = tiny_dense_images(task)
+    run = make(images, spec=tiny_dense_spec(images), rewind_epoch=0.0)
+    assert run.metrics["metric"] == metric
+    assert run.metrics[further] >= 0
+    assert 0 <= run.metrics["test_accuracy"] <= 1
+    save_dense_run(run, tmp_path / "run")
+    assert load_dense_run(tmp_path / "run").metrics == run.metrics
+
+
+def test_classification_has_the_metrics_that_it_always_had(dense):
+    assert set(dense.metrics) == {
+        "test_accuracy",
+        "test_loss",
+        "validation_accuracy",
+        "seconds",
+        "epochs",
+        "early_stop_step",
+        "prunable",
+    }
+
+
 def test_no_test_images_is_an_error_before_the_training():
     images = tiny_images(test=0)
 
@@ -246,6 +282,14 @@ def nest_the_history(tensors, header):
     header["history"] = [{"step": [1]}]
 
 
+def put_a_word_for_a_number(tensors, header):
+    header["metrics"]["prunable"] = "many"
+
+
+def put_a_long_word(tensors, header):
+    header["metrics"]["metric"] = "m" * 1000
+
+
 FAULTS = [
     drop_tensor,
     drop_everywhere,
@@ -259,6 +303,8 @@ FAULTS = [
     claim_another_version,
     add_a_key,
     nest_the_history,
+    put_a_word_for_a_number,
+    put_a_long_word,
 ]
 
 

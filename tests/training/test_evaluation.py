@@ -13,7 +13,7 @@ from lottery_pipeline.training.evaluation import (
     predict,
     recompute_batchnorm_,
 )
-from tests.training.tiny import TinyNet, tiny_set
+from tests.training.tiny import TinyDenseNet, TinyNet, tiny_dense_images, tiny_set
 
 
 class Brightness(nn.Module):
@@ -128,3 +128,24 @@ def test_statistics_of_one_image_are_refused_but_a_network_without_them_is_fine(
     with pytest.raises(EvaluationError, match="at least 2 images, but there are 1"):
         recompute_batchnorm_(TinyNet(), tiny_set(1, seed=0))
     recompute_batchnorm_(Brightness(), tiny_set(1, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("task", "further"), [("segmentation", "pixel_accuracy"), ("keypoints", "pixel_error")]
+)
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_dense_images_count_the_same_whatever_the_batch_size(task, further, batch_size):
+    image_set = tiny_dense_images(task).test
+    model = TinyDenseNet(2)
+    found, whole = predict(model, image_set, batch_size=batch_size), evaluate(model, image_set)
+    assert found.scores == {"accuracy": whole["accuracy"], further: whole[further]}
+    assert found.loss == pytest.approx(whole["loss"], rel=1e-5)
+    assert len(found.classes) == 0
+    assert set(whole) == {"accuracy", "loss", "count", further}
+
+
+def test_the_matrix_of_a_segmentation_is_there_for_tables():
+    image_set = tiny_dense_images("segmentation").test
+    found = predict(TinyDenseNet(2), image_set)
+    assert found.counts.shape == (2, 2)
+    assert int(found.counts.sum()) == int((image_set.labels != 255).sum())

@@ -128,6 +128,17 @@ def test_training_resumes_bit_for_bit_from_a_saved_state(optimiser):
     assert all(torch.equal(p, parts.get_parameter(name)) for name, p in whole.named_parameters())
 
 
+def test_what_regularises_is_added_after_clipping():
+    model = TinyNet()
+    recipe = recipe_for("sgd").replace(clip_norm=1e-9, weight_decay=0.0, momentum=0.0)
+    optimiser = MaskedOptimiser(model, recipe, None)
+    before = model.fc.bias.detach().clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step(0.5, lambda: model.fc.bias.grad.add_(2.0))
+    torch.testing.assert_close(model.fc.bias.detach(), before - 1.0)
+
+
 def test_a_state_of_another_network_is_refused():
     optimiser = MaskedOptimiser(TinyNet(), recipe_for("sgd"), None)
     tensors = {**optimiser.tensors(), "momentum/fc.bias": torch.zeros(7)}

@@ -37,7 +37,7 @@ def find_arrays(request: ImageRequest) -> Source:
     counts = [index[f"x{part}"][0][0] for part in parts]
     status = path.stat()
 
-    def load() -> LabelledImages:
+    def load(_seed: int) -> LabelledImages:
         import torch
 
         from lottery_pipeline.images.conversion import fit_images

@@ -112,7 +112,7 @@ def decode_file(path: str, image_size: int | None) -> tuple[Image.Image, bool]:
             is_grey = image.mode in GREY_MODES
             ImageOps.exif_transpose(image, in_place=True)
             decoded = _flatten(image)
-        return (decoded if image_size is None else _fit_square(decoded, image_size)), is_grey
+        return (decoded if image_size is None else fit_square(decoded, image_size)), is_grey
     except Exception as error:  # decoders raise almost anything on damaged bytes
         raise ImageError(f"{path} is not a readable JPEG or PNG image: {error}") from error
 
@@ -129,13 +129,16 @@ def _flatten(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _fit_square(image: Image.Image, size: int) -> Image.Image:
+def fit_square(
+    image: Image.Image, size: int, resampling: Image.Resampling = Image.Resampling.BILINEAR
+) -> Image.Image:
+    """Resize the centre square of an image to a side in pixels; the same image if it is that already."""
     if image.size == (size, size):
         return image
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    return square.resize((size, size), Image.Resampling.BILINEAR)
+    return square.resize((size, size), resampling)
 
 
 def _write_pixels(image: Image.Image, target_chw: np.ndarray) -> None:

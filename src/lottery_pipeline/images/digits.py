@@ -10,7 +10,7 @@ HIGHEST_VALUE = 16
 
 def find_digits(request: ImageRequest) -> Source:
     """Return the digits; there are no files to find, as they are part of an installed package."""
-    return Source("", lambda: _load(request))
+    return Source("", lambda _seed: _load(request))
 
 
 def _load(request: ImageRequest) -> LabelledImages:

@@ -43,7 +43,7 @@ def find_folder(request: ImageRequest) -> Source:
         line = f"{path[len(str(root)) :]}\0{size}\0{modified_ns}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
 
-    def load() -> LabelledImages:
+    def load(_seed: int) -> LabelledImages:
         from lottery_pipeline.images.decoding import decode_files
 
         return LabelledImages(

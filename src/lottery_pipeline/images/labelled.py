@@ -2,12 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Partition(NamedTuple):
+    """Indices of the images of each part, ascending and disjoint."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -19,15 +27,23 @@ class LabelledImages:
 
     Attributes:
         class_names: by label.
-        labels: int64 ``[N]``; the source's training images first, then its test images.
+        labels: int64 ``[N]``, by which images are split; the source's training images first, then its test
+            images.
         train_count: how many of the N are training images; N if the source has no test part of its own.
         read: from indices ``[n]`` to uint8 pixels ``[n, C, H, W]`` in that order, resized and converted.
+        target_names: of the outputs of a network for a dense task; empty in classification.
+        read_both: for a dense task, reads pixels and targets (as ``lottery_pipeline.images.targets`` has
+            them) at once; None in classification, where the labels are the targets.
+        partition: the parts, before ``train_limit``, if the source decides; None lets them be drawn.
     """
 
     class_names: tuple[str, ...]
     labels: np.ndarray
     train_count: int
     read: "Callable[[np.ndarray], Tensor]"
+    target_names: tuple[str, ...] = ()
+    read_both: "Callable[[np.ndarray], tuple[Tensor, Tensor]] | None" = None
+    partition: Partition | None = None
 
 
 @dataclass(frozen=True)
@@ -36,8 +52,9 @@ class Source:
 
     Attributes:
         content: changes when the files behind the source change; empty if there are none.
-        load: reads labels (and pixels, if the files do not keep the two apart).
+        load: reads labels (and pixels, if the files do not keep the two apart). Its argument is the seed, for
+            sources that draw something.
     """
 
     content: str
-    load: Callable[[], LabelledImages]
+    load: Callable[[int], LabelledImages]

@@ -1,35 +1,36 @@
 """Which image goes to which part: stratified, seeded, disjoint."""
 
-from typing import NamedTuple
-
 import numpy as np
 from sklearn.utils import resample
 
-from lottery_pipeline.images.labelled import LabelledImages
+from lottery_pipeline.images.labelled import LabelledImages, Partition
 from lottery_pipeline.images.request import ImageError, ImageRequest
 from lottery_pipeline.reproducibility.seeds import derive_seed
 
 NUMPY_SEEDS = 2**32
 
 
-class Partition(NamedTuple):
-    """Indices of the images of each part, ascending and disjoint."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-
-
 def partition_images(images: LabelledImages, request: ImageRequest, *, seed: int) -> Partition:
     """Split by label only, before a pixel is read.
 
-    The source's own test part is kept as it is; if there is none, ``test_fraction`` of all images is set
-    aside first. Then the validation part is drawn from the rest, and ``train_limit`` images from what
-    remains, so a limit changes neither of the other two parts.
+    A source that decides on all three parts keeps them. Otherwise the source's own test part is kept as it
+    is; if there is none, ``test_fraction`` of all images is set aside first. Then the validation part is
+    drawn from the rest, and ``train_limit`` images from what remains, so a limit changes neither of the other
+    two parts.
 
     Raises:
-        ImageError: a class is too small to be in every part.
+        ImageError: a class is too small to be in every part. In a dense task the labels only balance the
+            parts, and none of them need be in each.
     """
+    train, validation, test = images.partition or _draw_parts(images, request, seed)
+    if request.train_limit is not None and request.train_limit < len(train):
+        limit = request.train_limit
+        train = _draw_stratified(train, images.labels, limit, derive_seed(seed, "images", "train_limit"))
+        _check_every_class(images, train, f"train_limit {limit}")
+    return Partition(train, validation, test)
+
+
+def _draw_parts(images: LabelledImages, request: ImageRequest, seed: int) -> Partition:
     everything = np.arange(len(images.labels))
     train, test = everything[: images.train_count], everything[images.train_count :]
     validation = everything[:0]
@@ -38,10 +39,6 @@ def partition_images(images: LabelledImages, request: ImageRequest, *, seed: int
     if request.validation_fraction:
         fraction = request.validation_fraction
         validation, train = _set_aside(images, train, fraction, "validation_fraction", seed)
-    if request.train_limit is not None and request.train_limit < len(train):
-        limit = request.train_limit
-        train = _draw_stratified(train, images.labels, limit, derive_seed(seed, "images", "train_limit"))
-        _check_every_class(images, train, f"train_limit {limit}")
     return Partition(train, validation, test)
 
 
@@ -66,6 +63,8 @@ def _draw_stratified(indices: np.ndarray, labels: np.ndarray, count: int, seed: 
 
 
 def _check_every_class(images: LabelledImages, indices: np.ndarray, reason: str) -> None:
+    if images.read_both is not None:
+        return
     counts = np.bincount(images.labels[indices], minlength=len(images.class_names))
     if counts.all():
         return

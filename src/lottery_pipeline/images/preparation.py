@@ -41,23 +41,27 @@ def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | No
     if stored is not None and stored.request == key:
         logger.info("images: the stored splits are up to date")
         return stored
-    images = source.load()
+    images = source.load(seed)
     if request.download:
         # Downloaded files are part of the key; otherwise the next run would prepare them again.
         key = _fingerprint_request(request, find_source(request), seed)
     partition = partition_images(images, request, seed=seed)
     indices = np.concatenate(partition)
     # All parts are read at once and become views of one tensor: they agree in size and channels.
-    pixels = images.read(indices)
-    labels = torch.from_numpy(images.labels[indices])
+    if images.read_both is None:
+        pixels, labels = images.read(indices), torch.from_numpy(images.labels[indices])
+    else:
+        pixels, labels = images.read_both(indices)
     sizes = [len(part) for part in partition]
     train, validation, test = map(ImageSet, pixels.split(sizes), labels.split(sizes))
     _warn_of_duplicates(train, validation, test)
-    splits = assemble_splits(train, validation, test, images.class_names, request=key, source=request.source)
+    names = images.target_names or images.class_names
+    splits = assemble_splits(train, validation, test, names, request=key, source=request.source)
     logger.info(
-        "images: %d train, %d validation, %d test, %d classes, %d channels, %dx%d pixels",
+        "images: %d train, %d validation, %d test, %d %s, %d channels, %dx%d pixels",
         *sizes,
         splits.num_classes,
+        "points" if splits.task == "keypoints" else "classes",
         splits.channels,
         *splits.image_size,
     )
@@ -66,7 +70,9 @@ def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | No
 
 def _fingerprint_request(request: ImageRequest, source: Source, seed: int) -> str:
     record = {"version": PREPARATION_VERSION, "seed": seed, "content": source.content}
-    return fingerprint(record | {"request": request.model_dump()})
+    # Without the usual task, so that classification keeps the fingerprint it had before there were others.
+    asked = request.model_dump(exclude={"task"} if request.task == "classification" else None)
+    return fingerprint(record | {"request": asked})
 
 
 def _warn_of_duplicates(train: ImageSet, validation: ImageSet, test: ImageSet) -> None:

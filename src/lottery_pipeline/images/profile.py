@@ -11,11 +11,19 @@ import torch
 from PIL import Image
 
 from lottery_pipeline.images.samples import pick_samples
-from lottery_pipeline.images.splits import PARTS, ImageSplits
+from lottery_pipeline.images.splits import PARTS, ImageSet, ImageSplits
+from lottery_pipeline.images.targets import IGNORED, POINTS_PER_PIXEL
 
 THUMBNAIL_SIDES = (32, 64)  # smaller images are enlarged by whole factors, larger ones reduced
 GAP = 2  # pixels between thumbnails
 WHITE = 255
+MARK = (255, 0, 255)  # colour of marked pixels and points
+MARK_STRENGTH = 0.6
+_TITLES = {
+    "classification": "Training images",
+    "segmentation": "Training images, the pixels of each class marked",
+    "keypoints": "Training images, each point marked",
+}
 
 
 def describe_images(splits: ImageSplits) -> dict[str, Any]:
@@ -23,7 +31,8 @@ def describe_images(splits: ImageSplits) -> dict[str, Any]:
 
     Returns:
         ``summary``: counts, image size, channels, mean, std and fingerprints. ``classes``: a row per class
-        with the columns class, train, validation and test. ``samples``: the figure of ``draw_samples``.
+        or point with the columns class, train, validation and test. ``samples``: the figure of
+        ``draw_samples``.
     """
     return {
         "summary": summarise_images(splits),
@@ -33,22 +42,35 @@ def describe_images(splits: ImageSplits) -> dict[str, Any]:
 
 
 def count_classes(splits: ImageSplits) -> list[dict[str, Any]]:
-    """Count the images of each class in each part: a row per class."""
-    counts = [
-        torch.bincount(getattr(splits, part).labels.cpu(), minlength=splits.num_classes).tolist()
-        for part in PARTS
-    ]
+    """Count the images of each class in each part: a row per class.
+
+    In segmentation pixels are counted; for keypoints there is a row per point, with the images that show it.
+    """
+    counts = [_count(getattr(splits, part), splits.num_classes) for part in PARTS]
     return [
         {"class": name, **dict(zip(PARTS, row, strict=True))}
         for name, row in zip(splits.class_names, zip(*counts, strict=True), strict=True)
     ]
 
 
+def _count(part: ImageSet, classes: int) -> list[int]:
+    labels = part.labels.cpu()
+    if part.task == "keypoints":
+        return [int(number) for number in labels[..., 2].sum(0)]
+    if part.task == "segmentation":
+        labels = labels[labels != IGNORED]
+    return [int(number) for number in torch.bincount(labels, minlength=classes)]
+
+
 def summarise_images(splits: ImageSplits) -> dict[str, Any]:
-    """Describe the splits as a whole: counts, image size, channels, mean, std and fingerprints."""
+    """Describe the splits as a whole: counts, image size, channels, mean, std and fingerprints.
+
+    A dense task is named; classification is not.
+    """
     height, width = splits.image_size
     return {
         "source": splits.source,
+        **({} if splits.task == "classification" else {"task": splits.task}),
         **{part: len(getattr(splits, part)) for part in PARTS},
         "classes": splits.num_classes,
         "channels": splits.channels,
@@ -63,7 +85,7 @@ def summarise_images(splits: ImageSplits) -> dict[str, Any]:
 
 
 def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20) -> go.Figure:
-    """Draw training images in a grid, a row per class.
+    """Draw training images in a grid, a row per class; of a dense task a row per class or point, marked.
 
     The grid is one PNG inside the figure, so that its JSON stays small.
 
@@ -78,7 +100,7 @@ def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20
     grid = np.concatenate(rows, axis=0)[:-GAP, :-GAP]
     row_height = rows[0].shape[0]
     figure = go.Figure(go.Image(source=_encode_png(grid), hoverinfo="skip"))
-    title = "Training images"
+    title = _TITLES[splits.task]
     if shown < splits.num_classes:
         title += f" (the first {shown} of {splits.num_classes} classes)"
     figure.update_layout(
@@ -99,7 +121,10 @@ def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20
 
 def _lay_out_row(splits: ImageSplits, labels: torch.Tensor, label: int, per_class: int) -> np.ndarray:
     """Return uint8 ``[height, width, 3]``: the thumbnails of one class, each with a gap right and below."""
-    images = splits.train.images[pick_samples(labels, label, per_class)].cpu()
+    chosen = pick_samples(labels, label, per_class, splits.task)
+    images = splits.train.images[chosen].cpu()
+    if splits.task != "classification":
+        images = _mark(images, labels[chosen], label, splits)
     thumbnails = [_make_thumbnail(image.expand(3, -1, -1).permute(1, 2, 0).numpy()) for image in images]
     height, width = _thumbnail_size(*splits.image_size)
     row = np.full((height + GAP, per_class * (width + GAP), 3), WHITE, dtype=np.uint8)
@@ -107,6 +132,21 @@ def _lay_out_row(splits: ImageSplits, labels: torch.Tensor, label: int, per_clas
         left = column * (width + GAP)
         row[:height, left : left + width] = thumbnail
     return row
+
+
+def _mark(images: torch.Tensor, labels: torch.Tensor, label: int, splits: ImageSplits) -> torch.Tensor:
+    """Return uint8 ``[n, 3, H, W]``: the images with the pixels of a class, or with a point, in colour."""
+    if splits.task == "segmentation":
+        marked = labels == label
+    else:
+        x, y = (labels[:, label, :2] // POINTS_PER_PIXEL).unbind(1)
+        height, width = splits.image_size
+        near_x = (torch.arange(width) - x[:, None]).abs() <= 1
+        near_y = (torch.arange(height) - y[:, None]).abs() <= 1
+        marked = near_y[:, :, None] & near_x[:, None]
+    colour = torch.tensor(MARK, dtype=torch.float32).view(1, 3, 1, 1)
+    images = images.expand(-1, 3, -1, -1).float()
+    return torch.where(marked[:, None], torch.lerp(images, colour, MARK_STRENGTH), images).to(torch.uint8)
 
 
 def _thumbnail_size(height: int, width: int) -> tuple[int, int]:

@@ -5,13 +5,23 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+TaskName = Literal["classification", "segmentation", "keypoints"]
+
 TORCHVISION_CLASSES = ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN")
-SOURCES = (
-    "digits",
-    *(f"torchvision:{name}" for name in TORCHVISION_CLASSES),
-    "image_folder",
-    "arrays",
-)
+# The tasks that each source has labels for.
+SOURCES: dict[str, tuple[TaskName, ...]] = {
+    "digits": ("classification",),
+    "canvases": ("classification", "segmentation", "keypoints"),
+    **dict.fromkeys((f"torchvision:{name}" for name in TORCHVISION_CLASSES), ("classification",)),
+    "torchvision:OxfordIIITPet": ("classification", "segmentation"),
+    "torchvision:VOCSegmentation": ("segmentation",),
+    "torchvision:Cityscapes": ("segmentation",),
+    "image_folder": ("classification",),
+    "arrays": ("classification",),
+}
+DENSE_SETS = tuple(f"torchvision:{name}" for name in ("OxfordIIITPet", "VOCSegmentation", "Cityscapes"))
+NEED_NO_FILES = ("digits", "canvases")
+SMALLEST_CANVAS = 24
 
 
 class ImageError(ValueError):
@@ -22,21 +32,25 @@ class ImageRequest(BaseModel):
     """Which images to prepare and how.
 
     Attributes:
-        source: one of ``SOURCES``; ``digits`` needs no files.
+        source: one of ``SOURCES``; ``digits`` and ``canvases`` need no files.
+        task: which labels the images get; ``SOURCES`` says which a source has.
         root: folder of the images or of the downloaded data set (``image_folder``, ``torchvision:``), or
             the npz file (``arrays``); a relative path is read from the working directory.
         download: whether a missing torchvision data set may be downloaded into ``root``.
         image_size: side in pixels: the centre square of each image is resized to it, antialiased; ``None``
-            keeps the common size of the images.
+            keeps the common size of the images. The images of ``DENSE_SETS`` have no common size, so they
+            need it. Canvases are composed at this size, 32 if there is none.
         channels: 1 (grey) or 3 (RGB); ``None`` keeps what the source has.
         validation_fraction: part of the training images set aside for validation; 0 gives an empty set.
         test_fraction: part of all images set aside for testing; used only by a source without a test part.
+            For canvases both fractions are of the digits that they are composed of.
         train_limit: at most this many training images, a stratified subset taken after the validation split.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "digits"
+    task: TaskName = "classification"
     root: str | None = None
     download: bool = False
     image_size: Annotated[int, Field(ge=4, le=2048)] | None = None
@@ -54,9 +68,26 @@ class ImageRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check_root(self) -> Self:
-        if self.source != "digits" and not self.root:
+        if self.source not in NEED_NO_FILES and not self.root:
             wanted = "the npz file" if self.source == "arrays" else "a folder"
             raise ImageError(f"source {self.source!r} needs root: the path of {wanted}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_task(self) -> Self:
+        allowed = SOURCES[self.source]
+        if self.task not in allowed:
+            raise ImageError(
+                f"source {self.source!r} has no labels for task {self.task!r}; allowed: {', '.join(allowed)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if self.source in DENSE_SETS and self.image_size is None:
+            raise ImageError(f"source {self.source!r} needs image_size: its images have no common size")
+        if self.source == "canvases" and self.image_size is not None and self.image_size < SMALLEST_CANVAS:
+            raise ImageError(f"image_size is {self.image_size}, but canvases need at least {SMALLEST_CANVAS}")
         return self
 
     def resolve(self, folder: Path) -> Self:

@@ -7,13 +7,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lottery_pipeline.images.request import ImageError
+from lottery_pipeline.images.request import ImageError, TaskName
 from lottery_pipeline.images.splits import ImageSet, ImageSplits, check_index, read_header
 
 
-def pick_samples(labels: Tensor, label: int, count: int) -> Tensor:
-    """Return the positions of ``count`` images of one class, or of all it has, evenly spaced."""
-    members = torch.nonzero(labels == label).flatten()
+def pick_samples(labels: Tensor, label: int, count: int, task: TaskName = "classification") -> Tensor:
+    """Return the positions of ``count`` images of one class, or of all it has, evenly spaced.
+
+    For dense tasks these are the images with a pixel of the class, or with the point in sight.
+    """
+    if task == "classification":
+        belongs = labels == label
+    elif task == "segmentation":
+        belongs = (labels == label).flatten(1).any(1)
+    else:
+        belongs = labels[:, label, 2] == 1
+    members = torch.nonzero(belongs).flatten()
     places = np.linspace(0, len(members) - 1, min(count, len(members))).round().astype(np.int64)
     return members[torch.from_numpy(places)]
 
@@ -38,9 +47,11 @@ def read_samples(path: str | Path, *, per_class: int, max_classes: int) -> Image
             check_index({name: file.get_slice(name) for name in file.keys()}, len(header.mean))  # noqa: SIM118
             labels, images = file.get_tensor("train.labels"), file.get_slice("train.images")
             classes = range(min(max_classes, len(header.class_names)))
-            chosen = torch.cat([pick_samples(labels, label, per_class) for label in classes])
-            picked = [images[place : place + 1] for place in chosen.tolist()]
             nothing = ImageSet(images[0:0], labels[0:0])
+            rows = [pick_samples(labels, label, per_class, nothing.task) for label in classes]
+            # An image with several classes or points is read once.
+            chosen = torch.cat(rows) if nothing.task == "classification" else torch.cat(rows).unique()
+            picked = [images[place : place + 1] for place in chosen.tolist()]
     except (SafetensorError, OSError) as error:
         raise ImageError(f"{path} is not a valid file of prepared images: {error}") from error
     train = ImageSet(torch.cat([nothing.images, *picked]), labels[chosen])

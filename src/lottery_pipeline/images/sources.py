@@ -1,15 +1,19 @@
 """Where images come from: one finder per source, chosen by name (no torch until pixels are read)."""
 
 from lottery_pipeline.images.arrays import find_arrays
+from lottery_pipeline.images.canvases import find_canvases
+from lottery_pipeline.images.dense_sets import find_dense_set
 from lottery_pipeline.images.digits import find_digits
 from lottery_pipeline.images.folder import find_folder
 from lottery_pipeline.images.labelled import Source
-from lottery_pipeline.images.request import ImageRequest
+from lottery_pipeline.images.request import DENSE_SETS, ImageRequest
 from lottery_pipeline.images.torchvision_sets import find_torchvision_set
 
 FINDERS = {
     "digits": find_digits,
+    "canvases": find_canvases,
     "torchvision": find_torchvision_set,
+    **dict.fromkeys(DENSE_SETS, find_dense_set),
     "image_folder": find_folder,
     "arrays": find_arrays,
 }
@@ -21,7 +25,8 @@ def find_source(request: ImageRequest) -> Source:
     Raises:
         ImageError: they are missing or do not fit the request.
     """
-    return FINDERS[request.source.partition(":")[0]](request)
+    find = FINDERS.get(request.source) or FINDERS[request.source.partition(":")[0]]
+    return find(request)
 
 
 def check_request(request: ImageRequest) -> None:

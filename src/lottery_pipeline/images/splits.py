@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lottery_pipeline.images.request import ImageError
+from lottery_pipeline.images.request import ImageError, TaskName
 from lottery_pipeline.images.statistics import measure_channels
+from lottery_pipeline.images.targets import find_fault, find_task
 from lottery_pipeline.reproducibility.files import replace_atomically
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 
@@ -30,7 +31,8 @@ class ImageSet:
 
     Attributes:
         images: uint8 ``[N, C, H, W]``, contiguous, values 0..255.
-        labels: int64 ``[N]``, class indices.
+        labels: int64 ``[N]`` (classes), ``[N, H, W]`` (a class for each pixel) or ``[N, J, 3]`` (points); see
+            ``lottery_pipeline.images.targets``.
     """
 
     images: Tensor
@@ -40,12 +42,15 @@ class ImageSet:
         if self.images.dtype != torch.uint8 or self.images.dim() != 4:
             found = f"{self.images.dtype} of shape {tuple(self.images.shape)}"
             raise ImageError(f"images must be uint8 of shape [N, C, H, W], got {found}")
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            found = f"{self.labels.dtype} of shape {tuple(self.labels.shape)}"
-            raise ImageError(f"labels must be int64 of shape [{len(self.images)}], got {found}")
+        find_task(self.labels, self.images)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def task(self) -> TaskName:
+        """What the labels are for: classification, segmentation or keypoints."""
+        return find_task(self.labels, self.images)
 
     def to(self, device: torch.device | str) -> Self:
         """Copy to a device; the same object if it is already there."""
@@ -62,7 +67,7 @@ class ImageSplits:
         train: images to train on; mean and std are measured on these alone.
         validation: images for choosing; may be empty.
         test: images for the final number.
-        class_names: by label.
+        class_names: of the network's outputs: by label, or those of the points.
         mean: per channel, pixel units of [0, 1].
         std: per channel, pixel units of [0, 1], above 0.
         fingerprint: SHA-256 of the content (pixels, labels, class names, statistics).
@@ -87,15 +92,22 @@ class ImageSplits:
             if part.images.shape[1:] != shape:
                 found = f"{tuple(part.images.shape[1:])} and {tuple(shape)}"
                 raise ImageError(f"the {name} and train images must have the same shape, got {found}")
-            if len(part) and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < self.num_classes:
-                raise ImageError(f"the {name} labels must be from 0 to {self.num_classes - 1}")
+            if part.task != self.task:
+                raise ImageError(f"the {name} labels are of {part.task}, and the train labels of {self.task}")
+            if len(part) and (fault := find_fault(self.task, part.labels, self.num_classes, self.image_size)):
+                raise ImageError(f"the {name} labels {fault}")
         if not len(self.mean) == len(self.std) == self.channels:
             counts = f"{len(self.mean)} and {len(self.std)}"
             raise ImageError(f"mean and std must have {self.channels} channels, got {counts}")
 
     @property
+    def task(self) -> TaskName:
+        """What the labels are for: classification, segmentation or keypoints."""
+        return self.train.task
+
+    @property
     def num_classes(self) -> int:
-        """Number of classes."""
+        """Number of outputs of a network: classes, or points."""
         return len(self.class_names)
 
     @property
@@ -250,11 +262,12 @@ def check_index(index: dict[str, Any], channels: int) -> None:
     if set(index) != expected:
         raise ImageError(f"it must hold exactly the tensors {', '.join(sorted(expected))}")
     for name, entry in index.items():
-        dtype, rank = ("U8", 4) if name.endswith("images") else ("I64", 1)
+        is_image = name.endswith("images")
+        dtype, ranks = ("U8", (4,)) if is_image else ("I64", (1, 3))
         shape = entry.get_shape()
-        if entry.get_dtype() != dtype or len(shape) != rank:
-            raise ImageError(f"{name} must be {dtype} with {rank} dimensions")
-        if rank == 4 and (shape[1] != channels or min(shape[1:]) < 1):
+        if entry.get_dtype() != dtype or len(shape) not in ranks:
+            raise ImageError(f"{name} must be {dtype} with {' or '.join(map(str, ranks))} dimensions")
+        if is_image and (shape[1] != channels or min(shape[1:]) < 1):
             raise ImageError(f"{name} has the impossible shape {list(shape)}")
     if index["train.images"].get_shape()[0] < 1:
         raise ImageError("it holds no training images")

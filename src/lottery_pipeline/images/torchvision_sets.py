@@ -53,7 +53,7 @@ def find_torchvision_set(request: ImageRequest) -> Source:
         logger.info("%s is not under %s and will be downloaded", name, root)
     present = [file.stat() for file in files if file not in missing]
     content = " ".join(f"{status.st_size}/{status.st_mtime_ns}" for status in present)
-    return Source(content, lambda: _load(request, name, root))
+    return Source(content, lambda _seed: _load(request, name, root))
 
 
 def _load(request: ImageRequest, name: str, root: Path) -> LabelledImages:

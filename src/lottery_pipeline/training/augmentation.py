@@ -4,10 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lottery_pipeline.images.targets import POINTS_PER_PIXEL, lies_inside
 from lottery_pipeline.training.recipe import RecipeError
 
 
-def pad_images(images_nhwc: Tensor, padding: int, mode: str, *, mirrored: bool = False) -> Tensor:
+def pad_images(
+    images_nhwc: Tensor, padding: int, mode: str, *, mirrored: bool = False, fill: int = 0
+) -> Tensor:
     """Copy images with ``padding`` more pixels on each side.
 
     Args:
@@ -15,6 +18,7 @@ def pad_images(images_nhwc: Tensor, padding: int, mode: str, *, mirrored: bool =
         padding: pixels.
         mode: ``zero``, or ``reflect`` (mirrored without repeating the edge pixel).
         mirrored: append a mirrored copy of every image, left and right swapped.
+        fill: value of the padding in mode ``zero``: that of images, or of masks that have no class there.
 
     Returns:
         uint8 [N, H + 2 padding, W + 2 padding, C], or 2 N of them; contiguous.
@@ -32,9 +36,9 @@ def pad_images(images_nhwc: Tensor, padding: int, mode: str, *, mirrored: bool =
     if images_nhwc.device.type == "cpu":
         # NumPy asks the system for huge pages and torch does not; they make random reads miss fewer
         # addresses.
-        images = torch.from_numpy(np.empty(shape, dtype=np.uint8)).zero_()
+        images = torch.from_numpy(np.empty(shape, dtype=np.uint8)).fill_(fill)
     else:
-        images = images_nhwc.new_zeros(shape)
+        images = images_nhwc.new_full(shape, fill)
     padded = images[:count]
     padded[:, padding : padding + height, padding : padding + width] = images_nhwc
     if mode == "reflect":
@@ -97,6 +101,23 @@ def fill_floats_(buffer: Tensor, images_nhwc: Tensor, flips: int = 0) -> Tensor:
     else:
         floats.copy_(images_nhwc)
     return floats
+
+
+def move_points(points: Tensor, tops: Tensor, lefts: Tensor, padding: int, size: tuple[int, int]) -> Tensor:
+    """Move points with the crops of their images; what leaves the image is no longer visible.
+
+    Args:
+        points: int64 [N, J, 3]: x, y, visibility.
+        tops: upper edges of the crops in the padded images, in pixels: int64 [N].
+        lefts: their left edges.
+        padding: of the images, in pixels.
+        size: height and width of the crops.
+    """
+    shifts = POINTS_PER_PIXEL * (padding - torch.stack([lefts, tops], dim=1)).to(points.device)
+    moved = points.clone()
+    moved[..., :2] += shifts[:, None]
+    moved[..., 2] *= lies_inside(moved, size)
+    return moved
 
 
 def to_pixels(images_nhwc: Tensor) -> Tensor:

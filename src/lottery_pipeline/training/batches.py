@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.images.targets import IGNORED
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.training.augmentation import Crops, fill_floats_, pad_images
-from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.augmentation import Crops, fill_floats_, move_points, pad_images
+from lottery_pipeline.training.recipe import Recipe, RecipeError
 
 # Largest set, in bytes with padding, for which a mirrored copy is kept: a look-up is faster than a flip.
 _LARGEST_MIRRORED = 2**28
@@ -65,7 +66,7 @@ class ExtraImages:
         self._order = torch.cat(orders)[start : start + self._per_epoch].to(self._labels.device)
 
     def get(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return what joins batch ``index`` of the started epoch: uint8 [n, H, W, C] and int64 labels [n]."""
+        """Return what joins batch ``index`` of the started epoch: uint8 [n, H, W, C] and labels [n, ...]."""
         chosen = self._order[index * self._per_batch : (index + 1) * self._per_batch]
         return self._images_nhwc.index_select(0, chosen), self._labels[chosen]
 
@@ -80,6 +81,10 @@ class Batches:
     has no effect. So it is enough to draw how many images of a batch are flipped, and to flip the first ones:
     the number is binomial, and the flipped images are a uniformly drawn part of the batch.
 
+    Masks of pixels are cropped and flipped like their images; padding has no class (255), unless it is
+    reflected. Points move with the crops. They cannot be flipped: which of them are left and right of one
+    another is not known.
+
     Args:
         image_set: the training images.
         recipe: batch size and augmentation.
@@ -89,6 +94,9 @@ class Batches:
             pixels.
         extra: images that join every batch, scaled and normalised like the others.
         extra_per_batch: how many.
+
+    Raises:
+        RecipeError: the images are too small for the recipe's crops, or it flips points.
     """
 
     def __init__(
@@ -107,12 +115,21 @@ class Batches:
         self._recipe = recipe
         self._seed = seed
         self._device = device
-        self._labels = image_set.labels.to(device)
+        self._task, self._image_size = image_set.task, (height, width)
+        if recipe.flip and self._task == "keypoints":
+            raise RecipeError("flip is on, but points cannot be flipped: left and right would be mixed up")
         padding = recipe.crop_padding
         padded_size = self._count * (height + 2 * padding) * (width + 2 * padding) * channels
         self._mirrored = recipe.flip and padded_size <= _LARGEST_MIRRORED
         padded = pad_images(images_nhwc, padding, recipe.crop_mode, mirrored=self._mirrored)
         self._crops = Crops(padded, height, width)
+        self._masks: Crops | None = None
+        if self._task == "segmentation":
+            masks = image_set.labels.to(torch.uint8).to(device)[..., None]
+            padded = pad_images(masks, padding, recipe.crop_mode, mirrored=self._mirrored, fill=IGNORED)
+            self._masks = Crops(padded, height, width)
+        else:
+            self._labels = image_set.labels.to(device)
         size = min(recipe.batch_size, self._count) + extra_per_batch
         self._buffer = torch.empty((size, height, width, channels), dtype=torch.float32, device=device)
         scale, offset = torch.full((channels,), 1 / 255), torch.zeros(channels)
@@ -136,9 +153,13 @@ class Batches:
             return
         generator = make_generator(self._seed, "epoch", epoch)
         order = torch.randperm(self._count, generator=generator)
-        self._epoch_labels = self._labels[order.to(self._device)]
-        widest = 2 * self._recipe.crop_padding
+        padding = self._recipe.crop_padding
+        widest = 2 * padding
         tops, lefts = torch.randint(widest + 1, (2, self._count), generator=generator)
+        if self._masks is None:
+            self._epoch_labels = self._labels[order.to(self._device)]
+        if self._task == "keypoints":
+            self._epoch_labels = move_points(self._epoch_labels, tops, lefts, padding, self._image_size)
         self._flips = [0] * len(self._sizes)
         if self._recipe.flip:
             sizes = self._sizes.float()
@@ -160,12 +181,13 @@ class Batches:
 
         Returns:
             Float32 pixels in [0, 1], normalised if requested, [B, C, H, W] in channels-last memory that the
-            next call overwrites; int64 labels [B]. The extra images are the last of the B.
+            next call overwrites; int64 labels [B, ...]. The extra images are the last of the B.
         """
         size = self._recipe.batch_size
         part = slice(index * size, (index + 1) * size)
         images = self._crops.take(self._first_pixels[part])
-        floats, labels = fill_floats_(self._buffer, images, self._flips[index]), self._epoch_labels[part]
+        floats = fill_floats_(self._buffer, images, self._flips[index])
+        labels = self._epoch_labels[part] if self._masks is None else self._take_masks(index, part)
         if self._extra is not None:
             extra_images, extra_labels = self._extra.get(index)
             floats = self._buffer[: len(images) + len(extra_images)]
@@ -174,3 +196,11 @@ class Batches:
         flat = floats.view(len(floats), -1)
         torch.addcmul(self._offset, flat, self._scale, out=flat)
         return floats.permute(0, 3, 1, 2), labels
+
+    def _take_masks(self, index: int, part: slice) -> Tensor:
+        """Return the classes of the pixels of a batch as ``get`` shows them: int64 [B, H, W]."""
+        assert self._masks is not None  # noqa: S101 (only called with masks)
+        masks = self._masks.take(self._first_pixels[part])[..., 0].to(torch.int64)
+        if flips := self._flips[index]:
+            masks[:flips] = masks[:flips].flip(2)
+        return masks

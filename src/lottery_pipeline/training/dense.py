@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lottery_pipeline import __version__
+from lottery_pipeline.images.request import TaskName
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
@@ -34,9 +36,10 @@ from lottery_pipeline.training.dense_header import (
     read_record,
 )
 from lottery_pipeline.training.device import pick_device
-from lottery_pipeline.training.evaluation import evaluate
+from lottery_pipeline.training.evaluation import EVERY_TASK, evaluate
 from lottery_pipeline.training.loop import OnRecord, State, train
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.tasks import TASKS, find_spec_task
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +58,8 @@ class DenseRun:
         final: theta_T.
         history: a row per epoch, as ``train`` returns it.
         metrics: test_accuracy, test_loss, validation_accuracy (None without validation images), seconds,
-            epochs, early_stop_step, prunable (D).
+            epochs, early_stop_step, prunable (D). A dense task adds metric, the name of what the accuracies
+            are (mIoU or PCK), and test_pixel_accuracy or test_pixel_error.
         images_fingerprint: fingerprint of the images it was trained on.
         fingerprint: hash of images, specification, recipe, seed and rewind step.
     """
@@ -151,6 +155,7 @@ def pretrain(
         "epochs": training.epochs,
         "early_stop_step": training.early_stop_step,
         "prunable": prunable,
+        **_name_further(images.task, test),
     }
     return DenseRun(
         spec=spec,
@@ -167,6 +172,12 @@ def pretrain(
     )
 
 
+def _name_further(task: TaskName, test: Mapping[str, float]) -> dict[str, Any]:
+    """Return what a dense task adds to the metrics; nothing in classification, so its records stay as is."""
+    further = {f"test_{name}": value for name, value in test.items() if name not in EVERY_TASK}
+    return {"metric": TASKS[task].metric, **further} if further else {}
+
+
 def check_images(spec: ModelSpec, images: ImageSplits) -> None:
     """Check that a model specification describes these images.
 
@@ -174,6 +185,7 @@ def check_images(spec: ModelSpec, images: ImageSplits) -> None:
         DenseRunError: it does not; the message names the difference.
     """
     pairs = {
+        "task": (find_spec_task(spec), images.task),
         "num_classes": (spec.num_classes, images.num_classes),
         "channels": (spec.channels, images.channels),
         "image_size": (tuple(spec.image_size), tuple(images.image_size)),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -22,6 +22,7 @@ _LONGEST_HEADER = 2**26
 _DTYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as safetensors names them
 _Fingerprint = Annotated[str, Field(pattern=f"^[0-9a-f]{{{FINGERPRINT_LENGTH}}}$")]
 _Number = int | float | None
+_Name = Annotated[str, Field(max_length=32)]
 
 
 class DenseRunError(ValueError):
@@ -43,10 +44,20 @@ class Header(BaseModel):
     seed: int = Field(ge=0, lt=2**63)
     rewind_step: int = Field(ge=0)
     history: list[dict[str, _Number]]
-    metrics: dict[str, _Number]
+    metrics: dict[str, _Number | _Name]
     images_fingerprint: _Fingerprint
     fingerprint: _Fingerprint
     sha256: _Fingerprint | None = None  # of the rest of the header and all tensors
+
+    @field_validator("metrics")
+    @classmethod
+    def _only_the_name_of_the_metric_is_text(
+        cls, metrics: dict[str, _Number | _Name]
+    ) -> dict[str, _Number | _Name]:
+        words = [name for name, value in metrics.items() if isinstance(value, str) and name != "metric"]
+        if words:
+            raise ValueError(f"{words[0]} must be a number")
+        return metrics
 
 
 HEADER_FIELDS = tuple(name for name in Header.model_fields if name not in ("format_version", "sha256"))

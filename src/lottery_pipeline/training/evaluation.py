@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -13,6 +12,10 @@ from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import to_pixels
 from lottery_pipeline.training.recipe import Precision
+from lottery_pipeline.training.tasks import TASKS
+
+# What an evaluation measures for every task; a task adds to it.
+EVERY_TASK = ("accuracy", "loss", "count")
 
 _VALUES_PER_BATCH = 2**22
 _LARGEST_BATCH = 512
@@ -43,14 +46,21 @@ class Prediction:
     """What a network says about images.
 
     Attributes:
-        classes: int64 ``[N]``, the predicted class of each image, on the CPU.
-        accuracy: fraction of right classes.
-        loss: mean cross-entropy over the images, without label smoothing.
+        classes: int64 ``[N]``, the predicted class of each image, on the CPU; empty for dense tasks.
+        counts: int64, what the task counts, over all images, on the CPU; see ``Task.count``.
+        scores: ``accuracy``, the headline of the task (a fraction), and its further numbers.
+        loss: mean of the task's loss over the images, without label smoothing.
     """
 
     classes: Tensor
-    accuracy: float
+    counts: Tensor
+    scores: dict[str, float]
     loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """The headline of the task; in classification the fraction of right classes."""
+        return self.scores["accuracy"]
 
 
 def evaluate(
@@ -61,13 +71,15 @@ def evaluate(
     precision: Precision = "float32",
     batch_size: int | None = None,
 ) -> dict[str, float]:
-    """Measure accuracy and mean cross-entropy; arguments and errors are those of ``predict``.
+    """Measure loss and scores; arguments and errors are those of ``predict``.
 
     Returns:
-        ``accuracy`` (fraction), ``loss`` (mean over images, without label smoothing) and ``count`` (images).
+        ``accuracy`` (the headline of the task, a fraction), ``loss`` (mean over images, without label
+        smoothing), ``count`` (images) and the further numbers of the task (``pixel_accuracy`` or
+        ``pixel_error``).
     """
     found = predict(model, image_set, device=device, precision=precision, batch_size=batch_size)
-    return {"accuracy": found.accuracy, "loss": found.loss, "count": len(image_set)}
+    return {"accuracy": found.accuracy, "loss": found.loss, "count": len(image_set)} | found.scores
 
 
 @torch.no_grad()
@@ -79,13 +91,13 @@ def predict(
     precision: Precision = "float32",
     batch_size: int | None = None,
 ) -> Prediction:
-    """Classify images in evaluation mode: tracked batch-norm statistics, no dropout.
+    """Run a network on images in evaluation mode: tracked batch-norm statistics, no dropout.
 
     Every image counts the same, also in a smaller last batch. Masks need no attention: pruned weights are 0
     already. The model is moved to the device; its modes are restored.
 
     Args:
-        model: pixels in [0, 1] -> logits.
+        model: pixels in [0, 1] -> outputs of the images' task.
         image_set: what to measure on.
         device: where to compute.
         precision: that of the forward pass; the loss is float32.
@@ -98,23 +110,27 @@ def predict(
         raise EvaluationError("there are no images to evaluate on")
     device = torch.device(device)
     image_set = image_set.to(device)
+    task, (height, width) = TASKS[image_set.task], image_set.images.shape[2:]
     size = batch_size or max(1, min(_LARGEST_BATCH, _VALUES_PER_BATCH // image_set.images[0].numel()))
-    losses, classes = [], []
+    losses, classes = [], [torch.zeros(0, dtype=torch.int64, device=device)]
+    counts = torch.zeros((), dtype=torch.int64, device=device)
     with modes_restored(model):
         model.to(device).eval()
         for start in range(0, len(image_set), size):
             pixels = to_pixels(image_set.images[start : start + size].permute(0, 2, 3, 1))
             labels = image_set.labels[start : start + size]
             with autocast(device, precision):
-                logits = model(pixels)
-            logits = logits.float()
-            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-            classes.append(logits.argmax(1))
+                outputs = model(pixels)
+            outputs = outputs.float()
+            losses.append(task.loss(outputs, labels, (height, width), 0.0, "sum"))
+            counts = counts + task.count(outputs, labels, (height, width))
+            if task.name == "classification":
+                classes.append(outputs.argmax(1))
     count = len(image_set)
-    found = torch.cat(classes)
     return Prediction(
-        classes=found.cpu(),
-        accuracy=int((found == image_set.labels).sum()) / count,
+        classes=torch.cat(classes).cpu(),
+        counts=counts.cpu(),
+        scores=task.score(counts, count),
         loss=float(torch.stack(losses).cpu().double().sum()) / count,
     )
 

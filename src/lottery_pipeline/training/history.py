@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lottery_pipeline.training.tasks import TASKS, Task
+
 # Columns of a history, trace, ladder or controls that come from the clock. All others are computed.
 CLOCK_COLUMNS = ("seconds", "images_per_second")
 
@@ -15,23 +17,33 @@ _MOST_STEPS_HELD = 64
 
 
 class Interval:
-    """Loss and accuracy of the steps since the last history row.
+    """Loss and score of the steps since the last history row.
 
-    Only references are kept per step. Accuracy is counted for many steps at once, at a twentieth of the cost
+    Only references are kept per step. The score is counted for many steps at once, at a twentieth of the cost
     of counting each step. Losses are kept one by one until the row is written, so its mean is the same
     however often the interval was interrupted and resumed.
 
     Args:
         device: where the training runs.
         reduction: of the added losses, ``mean`` or ``sum``.
+        task: what is trained.
+        size: height and width of the images in pixels, for tasks that need it.
 
     Attributes:
         seconds: time spent on the steps, interruptions not counted; kept by the loop.
     """
 
-    def __init__(self, device: torch.device, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        reduction: str = "mean",
+        task: Task = TASKS["classification"],
+        size: tuple[int, int] = (1, 1),
+    ) -> None:
         self._device = device
         self._reduction = reduction
+        self._task = task
+        self._size = size
         self.restart()
 
     def restart(self) -> None:
@@ -39,15 +51,15 @@ class Interval:
         self.seconds = 0.0
         self._losses: list[Tensor] = []
         self._sizes: list[int] = []
-        self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
+        self._counts = torch.zeros((), dtype=torch.int64, device=self._device)
         self._held: list[tuple[Tensor, Tensor, Tensor]] = []
         self._values_held = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a step's loss (a scalar), logits [B, classes] and labels [B], all detached."""
+        """Add a step's loss (a scalar), outputs and labels of the task, all detached."""
         self._held.append((loss, logits, labels))
         self._sizes.append(len(labels))
-        self._values_held += logits.numel()
+        self._values_held += logits.numel() + labels.numel()
         if self._values_held > _MOST_VALUES_HELD or len(self._held) >= _MOST_STEPS_HELD:
             self._count()
 
@@ -56,7 +68,7 @@ class Interval:
             return
         losses, logits, labels = zip(*self._held, strict=True)
         self._losses.append(torch.stack(losses))
-        self._correct += (torch.cat(logits).argmax(1) == torch.cat(labels)).sum()
+        self._counts = self._counts + self._task.count(torch.cat(logits), torch.cat(labels), self._size)
         self._held = []
         self._values_held = 0
 
@@ -66,20 +78,46 @@ class Interval:
         return torch.cat(self._losses).cpu() if self._losses else torch.zeros(0)
 
     def summary(self) -> dict[str, Any]:
-        """Return ``train_loss``, ``train_accuracy`` (per image, in training mode) and ``images``."""
+        """Return ``train_loss``, ``train_accuracy`` (the task's score, in training mode) and ``images``."""
         losses, images = self.losses().double(), sum(self._sizes)
         if self._reduction == "mean":
             losses = losses * torch.tensor(self._sizes, dtype=torch.float64)
         total = float(losses.sum())
-        correct = int(self._correct)
-        return {"train_loss": total / images, "train_accuracy": correct / images, "images": images}
+        accuracy = self._task.score(self._counts, images)["accuracy"]
+        return {"train_loss": total / images, "train_accuracy": accuracy, "images": images}
+
+    def close(
+        self, *, step: int, steps_per_epoch: int, rate: float, measured: Mapping[str, Any], seconds: float
+    ) -> dict[str, Any]:
+        """Return the row of the history that ends this interval, and start the next.
+
+        Args:
+            step: number of steps done.
+            steps_per_epoch: to count epochs.
+            rate: learning rate of the last step.
+            measured: what was measured after the interval, by column.
+            seconds: that the measuring took.
+        """
+        summary, epoch = self.summary(), step / steps_per_epoch
+        row = {
+            "epoch": int(epoch) if epoch.is_integer() else epoch,
+            "step": step,
+            "train_loss": summary["train_loss"],
+            "train_accuracy": summary["train_accuracy"],
+            **measured,
+            "learning_rate": rate,
+            "seconds": self.seconds + seconds,
+            "images_per_second": summary["images"] / self.seconds,
+        }
+        self.restart()
+        return row
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the interval so far, for a checkpoint."""
         losses = self.losses()
         return {
             "losses": losses,
-            "correct": self._correct,
+            "correct": self._counts,  # an old name, which checkpoints have
             "sizes": torch.tensor(self._sizes, dtype=torch.int64),
         }
 
@@ -89,7 +127,7 @@ class Interval:
         self.seconds = seconds
         self._losses = [tensors["losses"].to(self._device)]
         self._sizes = tensors["sizes"].tolist()
-        self._correct.copy_(tensors["correct"])
+        self._counts = tensors["correct"].to(self._device)
 
 
 def early_stop_step(history: list[dict[str, Any]]) -> int:

@@ -9,6 +9,7 @@ from torch import nn
 
 from lottery_pipeline import __version__
 from lottery_pipeline.images.splits import ImageSet, ImageSplits
+from lottery_pipeline.images.targets import find_fault
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks, apply_masks_
@@ -17,8 +18,11 @@ from lottery_pipeline.training.device import (
     has_bfloat16,
     keep_freed_memory,
     pick_device,
+    place_model_,
 )
 from lottery_pipeline.training.evaluation import modes_restored
+from lottery_pipeline.training.events import Events
+from lottery_pipeline.training.freezing import frozen
 from lottery_pipeline.training.margin import Margin
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
@@ -45,6 +49,8 @@ def train(
     extra: ImageSet | None = None,
     extra_per_batch: int = 0,
     margin: Margin | None = None,
+    events: Events | None = None,
+    frozen_modules: Sequence[str] = (),
 ) -> Training:
     """Train a model in place, from ``start_step`` to the end of the recipe.
 
@@ -55,8 +61,8 @@ def train(
     and called again with the same checkpoints and thread count.
 
     Args:
-        model: pixels in [0, 1], [N, C, H, W], to logits. It ends on the device, channels last, with its modes
-            as they were.
+        model: pixels in [0, 1], [N, C, H, W], to outputs of the images' task. It ends on the device, channels
+            last, with its modes as they were.
         images: trained on ``train``, measured on ``validation`` (which may be empty).
         recipe: how to train.
         seed: determines order, augmentation and dropout.
@@ -71,26 +77,30 @@ def train(
             part of the loss like any image of the batch; the history does not count them.
         extra_per_batch: how many of them join a batch; every one is seen equally often.
         margin: keeps chosen weights from becoming small; they must be masked layers.
+        events: what a search does between the steps; it may replace the network, which it then holds.
+        frozen_modules: names of modules whose weights and batch-norm statistics stay as they are; not with
+            events.
 
     Returns:
         The training's result. With checkpoints it is also saved, marked finished, for the caller to clear.
 
     Raises:
         DivergenceError: a loss or a weight is not finite.
-        RecipeError: recipe, start step, snapshot steps or extra images do not fit the images.
+        RecipeError: recipe, start step, snapshot steps or extra images do not fit the images or their task;
+            or events and frozen modules are given together.
     """
     chosen = pick_device(device)
     _check_steps(start_step, snapshot_steps, recipe.total_steps(len(images.train)))
     _check_extra(extra, extra_per_batch, images)
     if margin is not None and not margin.floors.keys() <= (masks or {}).keys():
         raise RecipeError("a margin needs masks for all the weights that it holds")
+    if frozen_modules and events is not None:
+        raise RecipeError("a search trains the whole network, so no module can be frozen")
     if recipe.precision == "bfloat16" and not has_bfloat16(chosen):
         logger.warning("This processor has no bfloat16 arithmetic: float32 would be faster.")
     if chosen.type == "cpu":
         keep_freed_memory()
-    model.to(chosen)
-    if chosen.type != "mps":
-        model.to(memory_format=torch.channels_last)
+    place_model_(model, chosen)
     apply_masks_(dict(model.named_parameters()), masks or {})
     model.zero_grad(set_to_none=True)
     identity = fingerprint(
@@ -107,27 +117,30 @@ def train(
             "snapshot_steps": sorted(set(snapshot_steps)),
             **_describe_extra(extra, extra_per_batch),
             **({} if margin is None else {"margin": margin.record()}),
+            **({} if events is None else {"events": events.identity()}),
+            **({"frozen": sorted(frozen_modules)} if frozen_modules else {}),
         }
     )
-    run = TrainingRun(
-        model,
-        images,
-        recipe,
-        seed=seed,
-        masks=masks,
-        start_step=start_step,
-        snapshot_steps=snapshot_steps,
-        device=chosen,
-        checkpoints=checkpoints,
-        on_record=on_record,
-        label=label or "training",
-        fingerprint=identity,
-        extra=extra,
-        extra_per_batch=extra_per_batch,
-        margin=margin,
-    )
-    with modes_restored(model), fastest_convolutions(chosen):
-        return run.to_the_end()
+    with modes_restored(model), frozen(model, frozen_modules), fastest_convolutions(chosen):
+        return TrainingRun(
+            model,
+            images,
+            recipe,
+            seed=seed,
+            masks=masks,
+            start_step=start_step,
+            snapshot_steps=snapshot_steps,
+            device=chosen,
+            checkpoints=checkpoints,
+            on_record=on_record,
+            label=label or "training",
+            fingerprint=identity,
+            extra=extra,
+            extra_per_batch=extra_per_batch,
+            margin=margin,
+            events=events,
+            frozen_modules=frozen_modules,
+        ).to_the_end()
 
 
 def _check_extra(extra: ImageSet | None, per_batch: int, images: ImageSplits) -> None:
@@ -140,8 +153,10 @@ def _check_extra(extra: ImageSet | None, per_batch: int, images: ImageSplits) ->
     shape, wanted = tuple(extra.images.shape[1:]), tuple(images.train.images.shape[1:])
     if shape != wanted:
         raise RecipeError(f"the extra images have the shape {shape}, but the training images {wanted}")
-    if not 0 <= int(extra.labels.min()) <= int(extra.labels.max()) < images.num_classes:
-        raise RecipeError(f"the labels of the extra images must be from 0 to {images.num_classes - 1}")
+    if extra.task != images.task:
+        raise RecipeError(f"the extra images are for {extra.task}, but the training images for {images.task}")
+    if fault := find_fault(extra.task, extra.labels, images.num_classes, images.image_size):
+        raise RecipeError(f"the labels of the extra images {fault}")
 
 
 def _describe_extra(extra: ImageSet | None, per_batch: int) -> dict[str, Any]:

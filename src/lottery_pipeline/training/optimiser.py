@@ -1,6 +1,6 @@
 """The masked optimiser step: one fused kernel over all parameters, with its state in the open."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -54,15 +54,21 @@ class MaskedOptimiser:
                 self._masks.append(torch.empty_like(parameters[name]).detach().copy_(mask))
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: float, regularise: Callable[[], None] | None = None) -> None:
         """Mask the gradients, clip their norm, update the parameters and drop the gradients.
 
         A parameter without a gradient took no part in this step and is left alone.
+
+        Args:
+            learning_rate: of this step.
+            regularise: adds to the gradients after they are clipped, as weight decay does.
         """
         if self._masks:
             self._mask_gradients()
         if self._recipe.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm)
+        if regularise is not None:
+            regularise()
         parameters, moments = self._parameters, self._moments
         gradients = [parameter.grad for parameter in parameters]
         if any(gradient is None for gradient in gradients):

@@ -66,11 +66,11 @@ class Progress:
         return _clock(rate * (self._total - self._done))
 
 
-def describe_row(row: dict[str, Any]) -> str:
-    """Put the numbers of a history row into words."""
+def describe_row(row: dict[str, Any], metric: str = "accuracy") -> str:
+    """Put the numbers of a history row, whose headline is ``metric``, into words."""
     text = f"loss {row['train_loss']:.4g}"
     if row["validation_accuracy"] is not None:
-        text += f", validation accuracy {100 * row['validation_accuracy']:.2f} %"
+        text += f", validation {metric} {100 * row['validation_accuracy']:.2f} %"
     return f"{text}, {row['images_per_second']:,.0f} images/s"
 
 

@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from lottery_pipeline.images.splits import ImageSet, ImageSplits
@@ -14,14 +14,25 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.training.batches import Batches, split_normalisation
-from lottery_pipeline.training.device import generator_states, seeded, set_generator_states
+from lottery_pipeline.training.device import generator_states, place_model_, seeded, set_generator_states
 from lottery_pipeline.training.evaluation import autocast, evaluate
+from lottery_pipeline.training.events import EventError, Events, Replacement
+from lottery_pipeline.training.freezing import set_training_
+from lottery_pipeline.training.good_state import GoodState
 from lottery_pipeline.training.history import Interval, early_stop_step
 from lottery_pipeline.training.margin import Margin, MarginTerm
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.progress import Progress, describe_row
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
+from lottery_pipeline.training.state import (
+    copy_to_cpu,
+    has_shapes,
+    join_groups,
+    take_group,
+    take_numbered_groups,
+)
+from lottery_pipeline.training.tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +64,12 @@ class TrainingRun:
         extra: ImageSet | None,
         extra_per_batch: int,
         margin: Margin | None,
+        events: Events | None,
+        frozen_modules: Sequence[str],
     ) -> None:
         self.model, self.recipe, self.seed, self.device = model, recipe, seed, device
-        self.checkpoints, self.on_record = checkpoints, on_record
+        self.on_record = on_record
+        self.good = GoodState(checkpoints, fingerprint)
         self.label, self.fingerprint = label, fingerprint
         self.rates = recipe.learning_rates(len(images.train))
         self.total = len(self.rates)
@@ -77,13 +91,15 @@ class TrainingRun:
         self.optimiser = MaskedOptimiser(model, recipe, masks)
         scale = recipe.batch_size if recipe.loss_reduction == "sum" else 1.0
         self.margin = None if margin is None else MarginTerm(margin, model, masks or {}, scale)
-        self.interval = Interval(device, recipe.loss_reduction)
+        self.events = events
+        self.frozen_modules = frozen_modules
+        self.task, self.image_size = TASKS[images.task], images.image_size
+        self.interval = Interval(device, recipe.loss_reduction, self.task, self.image_size)
         self.history: list[dict[str, Any]] = []
         self.snapshots: dict[int, State] = {}
         self.seconds_before = 0.0  # spent before an interruption
         self.began = time.perf_counter()
         self.generator_states: State = {}  # of a checkpoint inside an epoch
-        self.good: tuple[State, dict[str, Any]] | None = None  # newest checkpoint content, saved or not
 
     def to_the_end(self) -> Training:
         """Train, from the checkpoint if there is one; see ``train``."""
@@ -96,7 +112,7 @@ class TrainingRun:
             self.progress = Progress(
                 self.label, total=self.total, done=self.step, steps_per_epoch=self.steps_per_epoch
             )
-            self.model.train()
+            set_training_(self.model, self.frozen_modules)
             try:
                 while self.step < self.total:
                     self._finish_epoch()
@@ -128,16 +144,37 @@ class TrainingRun:
         if len(bad):
             self._diverge(self.step - len(losses) + int(bad[0]), "its loss is not finite")
         self.progress.advance(self.step - first)
+        if self.events is not None and (self.step % self.steps_per_epoch == 0 or self.step == self.total):
+            self._end_epoch(self.events)
         self._take_snapshot()
         if self.step in (next_row, self.total):
             self._record()
-        if self.checkpoints is not None and self.step < self.total and self.checkpoints.is_due():
+        if self.step < self.total and self.good.is_due:
             self._keep_good()
-            self.checkpoints.save(self.fingerprint, *self.good)  # type: ignore[misc]
+            self.good.save()
+
+    def _end_epoch(self, events: Events) -> None:
+        try:
+            change = events.end_epoch(self.step, self.optimiser.tensors())
+        except EventError as error:
+            raise EventError(f"{self.label}: {error}; {self.good.save()}.") from error
+        if change is not None:
+            self._replace(change)
+
+    def _replace(self, change: Replacement) -> None:
+        """Train another network from here on, with its own masks and what the optimiser knew of it."""
+        self.model = change.model
+        place_model_(self.model, self.device)
+        self.model.train()
+        self.network, _ = split_normalisation(self.model)
+        self.optimiser = MaskedOptimiser(self.model, self.recipe, change.masks)
+        if change.moments:
+            self.optimiser.load(change.moments)
 
     def _train_until(self, stop: int) -> None:
         """Make optimiser steps until ``stop`` or until a second has passed; nothing here waits."""
         recipe, network, interval, batches = self.recipe, self.network, self.interval, self.batches
+        loss_of, size = self.task.loss, self.image_size
         smoothing, reduction = recipe.label_smoothing, recipe.loss_reduction
         one = torch.ones((), device=self.device)  # the gradient that backward would make at every step
         deadline = time.perf_counter() + _SEGMENT_SECONDS
@@ -146,15 +183,19 @@ class TrainingRun:
             with autocast(self.device, recipe.precision):
                 logits = network(inputs)
             logits = logits.float()
-            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
+            loss = loss_of(logits, labels, size, smoothing, reduction)
             loss.backward(one)
             if self.margin is not None:
                 self.margin.add_gradients_()
-            self.optimiser.step(self.rates[self.step])
+            if self.events is None:
+                self.optimiser.step(self.rates[self.step])
+            else:
+                self.optimiser.step(self.rates[self.step], partial(self.events.regularise, self.step))
+                self.events.after_step()
             loss, logits = loss.detach(), logits.detach()
             if self.extra_per_batch:  # the history is that of the training images alone
                 logits, labels = logits[: -self.extra_per_batch], labels[: -self.extra_per_batch]
-                loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
+                loss = loss_of(logits, labels, size, smoothing, reduction)
             interval.add(loss, logits, labels)
             self.step += 1
             if time.perf_counter() > deadline:
@@ -163,30 +204,24 @@ class TrainingRun:
     def _record(self) -> None:
         """Close the interval with a history row."""
         began = time.perf_counter()
-        summary = self.interval.summary()
         measured: dict[str, Any] = {"loss": None, "accuracy": None}
         if len(self.validation):
-            measured = dict(
-                evaluate(self.model, self.validation, device=self.device, precision=self.recipe.precision)
-            )
+            model = self.model if self.events is None else self.events.measured()
+            precision = self.recipe.precision
+            measured |= evaluate(model, self.validation, device=self.device, precision=precision)
             if not torch.tensor(measured["loss"]).isfinite():
                 self._diverge(self.step - 1, "its validation loss is not finite")
-        epoch = self.step / self.steps_per_epoch
-        row = {
-            "epoch": int(epoch) if epoch.is_integer() else epoch,
-            "step": self.step,
-            "train_loss": summary["train_loss"],
-            "train_accuracy": summary["train_accuracy"],
-            "validation_loss": measured["loss"],
-            "validation_accuracy": measured["accuracy"],
-            "learning_rate": self.rates[self.step - 1],
-            "seconds": self.interval.seconds + time.perf_counter() - began,
-            "images_per_second": summary["images"] / self.interval.seconds,
-        }
-        self.interval.restart()
+        row = self.interval.close(
+            step=self.step,
+            steps_per_epoch=self.steps_per_epoch,
+            rate=self.rates[self.step - 1],
+            measured={f"validation_{name}": value for name, value in measured.items() if name != "count"},
+            seconds=time.perf_counter() - began,
+        )
+        row |= {} if self.events is None else self.events.columns()
         self.history.append(row)
         self._keep_good()
-        self.progress.report(describe_row(row))
+        self.progress.report(describe_row(row, self.task.metric))
         self._tell(row)
 
     def _tell(self, row: dict[str, Any]) -> None:
@@ -195,7 +230,7 @@ class TrainingRun:
 
     def _take_snapshot(self) -> None:
         if self.step in self.snapshot_steps:
-            self.snapshots[self.step] = _copy_to_cpu(self.model.state_dict())
+            self.snapshots[self.step] = copy_to_cpu(self.model.state_dict())
 
     def _keep_good(self) -> None:
         """Copy everything that a resume needs, after checking that it is finite."""
@@ -203,62 +238,56 @@ class TrainingRun:
         checks = [tensor.isfinite().all() for tensor in state.values() if tensor.is_floating_point()]
         if checks and not bool(torch.stack(checks).all()):
             self._diverge(max(self.step - 1, 0), "a weight is not finite")
-        if self.checkpoints is None:
+        if not self.good.is_kept:
             return
         groups = {
             "state": state,
             "optimiser": self.optimiser.tensors(),
             "interval": self.interval.tensors(),
             "generator": generator_states(self.device) if self.step > self.start_step else {},
+            "events": {} if self.events is None else self.events.tensors(),
             **{f"snapshot/{step}": snapshot for step, snapshot in self.snapshots.items()},
         }
-        tensors = {f"{group}/{name}": t for group, members in groups.items() for name, t in members.items()}
-        self.good = (
-            _copy_to_cpu(tensors),
-            {**self._progress_record(), "interval_seconds": self.interval.seconds},
-        )
+        self.good.keep(groups, self._progress_record() | {"interval_seconds": self.interval.seconds})
 
     def _progress_record(self) -> dict[str, Any]:
         seconds = self.seconds_before + time.perf_counter() - self.began
-        return {"step": self.step, "history": list(self.history), "seconds": seconds, "finished": False}
+        record = {"step": self.step, "history": list(self.history), "seconds": seconds, "finished": False}
+        return record if self.events is None else record | {"events": self.events.progress()}
 
     def _resume(self) -> bool:
         """Load the checkpoint, if there is one; return whether it is that of the finished training."""
-        stored = self.checkpoints.load(self.fingerprint) if self.checkpoints is not None else None
+        stored = self.good.load()
         if stored is None:
             return False
         tensors, record = stored
-        if not self._fits(tensors, record):
+        if self.events is not None:  # the network may have changed since the start
+            self._replace(self.events.load(take_group(tensors, "events"), record["events"]))
+        moments = {} if record["finished"] else self.optimiser.tensors()
+        needed = join_groups({"state": self.model.state_dict(), "optimiser": moments})
+        if not has_shapes(tensors, needed):
             logger.warning("The checkpoint of %s does not fit its network; starting over.", self.label)
             return False
-        self.model.load_state_dict(_group(tensors, "state"))
+        self.model.load_state_dict(take_group(tensors, "state"))
         self.step, self.history, self.seconds_before = record["step"], record["history"], record["seconds"]
-        steps = {int(name.split("/")[1]) for name in tensors if name.startswith("snapshot/")}
-        self.snapshots = {step: _group(tensors, f"snapshot/{step}") for step in sorted(steps)}
+        self.snapshots = take_numbered_groups(tensors, "snapshot")
         if not record["finished"]:
-            self.optimiser.load(_group(tensors, "optimiser"))
-            self.interval.load(_group(tensors, "interval"), record["interval_seconds"])
-            self.generator_states = _group(tensors, "generator")
+            self.optimiser.load(take_group(tensors, "optimiser"))
+            self.interval.load(take_group(tensors, "interval"), record["interval_seconds"])
+            self.generator_states = take_group(tensors, "generator")
             logger.info("%s resumes from step %d of %d.", self.label, self.step, self.total)
         return bool(record["finished"])
 
-    def _fits(self, tensors: State, record: dict[str, Any]) -> bool:
-        needed = {f"state/{name}": tensor for name, tensor in self.model.state_dict().items()}
-        if not record["finished"]:
-            needed |= {f"optimiser/{name}": tensor for name, tensor in self.optimiser.tensors().items()}
-        return all(name in tensors and tensors[name].shape == t.shape for name, t in needed.items())
-
     def _result(self, finished: bool) -> Training:
         """Gather the result, and save it unless it was just read."""
-        state = _copy_to_cpu(self.model.state_dict())
+        state = copy_to_cpu(self.model.state_dict())
         record = self._progress_record() | {"finished": True}
         if finished:
             record["seconds"] = self.seconds_before
-        elif self.checkpoints is not None:
-            tensors = {f"state/{name}": tensor for name, tensor in state.items()}
-            for step, snapshot in self.snapshots.items():
-                tensors |= {f"snapshot/{step}/{name}": tensor for name, tensor in snapshot.items()}
-            self.checkpoints.save(self.fingerprint, tensors, record)
+        else:
+            events = {} if self.events is None else self.events.tensors()
+            snapshots = {f"snapshot/{step}": snapshot for step, snapshot in self.snapshots.items()}
+            self.good.finish({"state": state, "events": events, **snapshots}, record)
         return Training(
             state=state,
             snapshots=self.snapshots,
@@ -272,26 +301,9 @@ class TrainingRun:
 
     def _diverge(self, step: int, reason: str) -> NoReturn:
         """Raise DivergenceError for a 0-based step, with the last good state in a checkpoint."""
-        kept = "there is no good checkpoint"
-        if self.checkpoints is not None and self.good is not None:
-            path = self.checkpoints.save(self.fingerprint, *self.good)
-            kept = f"the last good checkpoint, of step {self.good[1]['step']}, is {path}"
+        kept = self.good.save()
         epoch = step // self.steps_per_epoch + 1
         raise DivergenceError(
             f"{self.label} diverged in epoch {epoch} (step {step + 1} of {self.total}): {reason}; {kept}. "
             f"A lower learning_rate, warmup_epochs or clip_norm may help."
         )
-
-
-def _copy_to_cpu(tensors: State) -> State:
-    """Deep copies in plain row-major layout, on the CPU."""
-    copies = {}
-    for name, tensor in tensors.items():
-        copy = torch.empty(tensor.shape, dtype=tensor.dtype, memory_format=torch.contiguous_format)
-        copies[name] = copy.copy_(tensor.detach())
-    return copies
-
-
-def _group(tensors: State, group: str) -> State:
-    prefix = f"{group}/"
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,197 @@
+"""``torchvision:`` sets with masks: OxfordIIITPet, VOCSegmentation and Cityscapes, read by torchvision."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lottery_pipeline.images.labelled import LabelledImages, Source
+from lottery_pipeline.images.memory import check_memory
+from lottery_pipeline.images.progress import report_progress
+from lottery_pipeline.images.request import ImageError, ImageRequest
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+# The folders each class reads, below root: known here so that a missing one is found before torch is loaded.
+FOLDERS = {
+    "OxfordIIITPet": ("oxford-iiit-pet/images", "oxford-iiit-pet/annotations"),
+    "VOCSegmentation": tuple(
+        f"VOCdevkit/VOC2012/{folder}"
+        for folder in ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
+    ),
+    "Cityscapes": tuple(f"{kind}/{part}" for kind in ("leftImg8bit", "gtFine") for part in ("train", "val")),
+}
+# Training and test part. Those with secret labels cannot be used, so validation parts serve as test parts.
+PARTS = {
+    "OxfordIIITPet": ("trainval", "test"),
+    "VOCSegmentation": ("train", "val"),
+    "Cityscapes": ("train", "val"),
+}
+VOC_CLASSES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train"),
+    "tv monitor",
+)
+NOTHING = 255  # in a mask: no class
+BYTES_PER_PIXEL = 12  # of an image, three; of its mask, one while it is read and eight afterwards
+
+
+def find_dense_set(request: ImageRequest) -> Source:
+    """Look for the folders of a torchvision data set with masks.
+
+    Raises:
+        ImageError: folders are missing and are not to be downloaded, or cannot be.
+    """
+    name = request.source.removeprefix("torchvision:")
+    root = Path(request.root or "")
+    folders = [root / folder for folder in FOLDERS[name]]
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing and (name == "Cityscapes" or not request.download):
+        advice = "set data.download to true, or put its folders there"
+        if name == "Cityscapes":
+            advice = "download it by hand (www.cityscapes-dataset.com needs an account) and unpack it there"
+        raise ImageError(f"{name} is not under {root} ({missing[0]} is missing): {advice}")
+    if missing:
+        logger.info("%s is not under %s and will be downloaded", name, root)
+    try:
+        content = _list_content(root, [folder for folder in folders if folder not in missing])
+    except OSError as error:
+        raise ImageError(f"the folders of {name} under {root} cannot be listed: {error}") from error
+    return Source(content, lambda _seed: _load(request, name, root))
+
+
+def _list_content(root: Path, folders: list[Path]) -> str:
+    """Hash name, size and time of change of every file."""
+    lines = []
+    for folder in folders:
+        for place, _, files in os.walk(folder):
+            for file in files:
+                path = f"{place}/{file}"
+                status = Path(path).stat()
+                lines.append(f"{path[len(str(root)) :]}\0{status.st_size}\0{status.st_mtime_ns}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _load(request: ImageRequest, name: str, root: Path) -> LabelledImages:
+    parts = [_open(name, root, part, request) for part in PARTS[name]]
+    counts = [len(part) for part in parts]
+    if not all(counts):
+        raise ImageError(f"the files of {name} under {root} are damaged: a part has no images")
+    side, channels = request.image_size or 0, request.channels or 3
+    check_memory(sum(counts) * side**2 * BYTES_PER_PIXEL, f"{sum(counts)} images of {side}x{side} pixels")
+    target_names, table = _describe_masks(name)
+
+    def get(index: int) -> tuple[Any, Any]:
+        part, place = (parts[0], index) if index < counts[0] else (parts[1], index - counts[0])
+        return part[place]
+
+    def read_both(indices: np.ndarray) -> "tuple[torch.Tensor, torch.Tensor]":
+        return _read(get, indices, table, name, side=side, channels=channels)
+
+    # Splits are stratified by breed where there is one; a street has no class.
+    strata: tuple[str, ...] = ("images",)
+    labels = np.zeros(sum(counts), dtype=np.int64)
+    if name == "OxfordIIITPet":
+        strata = tuple(parts[0].classes)
+        labels = np.array([label for part in parts for label in part._labels], dtype=np.int64)
+        if not 0 <= labels.min() <= labels.max() < len(strata):
+            raise ImageError(f"the files of {name} under {root} are damaged: its parts differ in breeds")
+    dense = request.task == "segmentation"
+    return LabelledImages(
+        strata,
+        labels,
+        counts[0],
+        lambda indices: read_both(indices)[0],
+        target_names=target_names if dense else (),
+        read_both=read_both if dense else None,
+    )
+
+
+def _open(name: str, root: Path, part: str, request: ImageRequest) -> Any:
+    from torchvision import datasets
+
+    options: dict[str, dict[str, Any]] = {
+        "OxfordIIITPet": {"split": part, "target_types": "segmentation", "download": request.download},
+        "VOCSegmentation": {"year": "2012", "image_set": part},
+        "Cityscapes": {"split": part, "mode": "fine", "target_type": "semantic"},
+    }
+    if name == "VOCSegmentation":  # torchvision would unpack an archive that is there again each time
+        present = all((root / folder).is_dir() for folder in FOLDERS[name])
+        options[name]["download"] = request.download and not present
+    try:
+        found = getattr(datasets, name)(root=root, **options[name])
+    except Exception as error:  # network, disk and damaged files: torchvision raises almost anything
+        reason = " ".join(str(error).split())
+        raise ImageError(f"torchvision cannot read {name} under {root}: {reason}") from error
+    if name == "Cityscapes":  # listed in the order of the file system, which is not the same everywhere
+        order = np.argsort(found.images)
+        found.images = [found.images[place] for place in order]
+        found.targets = [found.targets[place] for place in order]
+    return found
+
+
+def _describe_masks(name: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the classes, and which of them each value of a mask stands for: uint8 ``[256]``."""
+    table = np.full(256, NOTHING, dtype=np.uint8)
+    if name == "OxfordIIITPet":
+        table[[1, 2, 3]] = [0, 1, 2]
+        return ("pet", "background", "border"), table
+    if name == "VOCSegmentation":
+        table[: len(VOC_CLASSES)] = range(len(VOC_CLASSES))
+        return VOC_CLASSES, table
+    from torchvision.datasets import Cityscapes
+
+    evaluated = [entry for entry in Cityscapes.classes if 0 <= entry.train_id < NOTHING]
+    for entry in evaluated:
+        table[entry.id] = entry.train_id
+    return tuple(entry.name for entry in sorted(evaluated, key=lambda entry: entry.train_id)), table
+
+
+def _read(
+    get: Callable[[int], tuple[Any, Any]],
+    indices: np.ndarray,
+    table: np.ndarray,
+    name: str,
+    *,
+    side: int,
+    channels: int,
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Read images and masks in threads: the centre squares, resized; masks by the nearest pixel."""
+    import torch
+    from PIL import Image
+
+    from lottery_pipeline.images.decoding import fit_square
+
+    pixels = np.empty((len(indices), side, side, channels), dtype=np.uint8)
+    masks = np.empty((len(indices), side, side), dtype=np.uint8)
+
+    def read_one(place: int) -> int:
+        index = int(indices[place])
+        try:
+            image, mask = get(index)
+            mask.load()  # which closes its file
+            if image.size != mask.size:
+                raise ImageError(f"the image has {image.size} pixels, and its mask {mask.size}")
+            image = image.convert("L" if channels == 1 else "RGB")
+            pixels[place] = np.asarray(fit_square(image, side)).reshape(side, side, channels)
+            masks[place] = table[np.asarray(fit_square(mask, side, Image.Resampling.NEAREST))]
+        except Exception as error:  # decoders raise almost anything on damaged bytes
+            raise ImageError(f"image {index} of {name} cannot be read: {error}") from error
+        return 1
+
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="decode")
+    try:
+        finished: Iterator[int] = pool.map(read_one, range(len(indices)))
+        report_progress(finished, total=len(indices), label=f"reading {name}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    return images, torch.from_numpy(masks).long()
