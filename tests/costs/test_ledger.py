@@ -2,13 +2,14 @@ import json
 
 import pytest
 
-from lottery_pipeline.costs.ledger import Ledger, add_evaluation, add_trainings, training_macs
+from lottery_pipeline.costs.ledger import Ledger, add_evaluation, training_macs
 
 
 def imp_ledger(rounds):
-    rows = [(f"round_{number:02}", 10.0, 3.0) for number in range(rounds)]
-    ledger = add_trainings(Ledger(), "search", rows, images=100, macs_per_image=7)
-    ledger = add_trainings(ledger, "training", [("retraining", 10.0, 3.0)], images=100, macs_per_image=7)
+    ledger, macs = Ledger(), training_macs(10.0, 100, 7)
+    for number in range(rounds):
+        ledger = ledger.add("search", f"round_{number:02}", epochs=10.0, seconds=3.0, macs=macs)
+    ledger = ledger.add("training", "retraining", epochs=10.0, seconds=3.0, macs=macs)
     return add_evaluation(ledger, "test", images=50, seconds=0.5, macs_per_image=2)
 
 

@@ -7,6 +7,7 @@ from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from tests.models.supernet.networks import spec_of
 from tests.reference.macs import cifar_resnet_macs, cifar_vgg_macs
 
 # Forward multiply-accumulates at 32x32x3 and ten classes, in millions.
@@ -107,6 +108,29 @@ def test_the_projection_of_an_attention_layer_is_counted():
             return self.attention(tokens, tokens, tokens)[0]
 
     assert count_macs(Net(), (1, 5, 8)) == {"attention.out_proj.weight": 5 * 8 * 8}
+
+
+def test_products_in_attention_are_counted_beside_its_layers():
+    macs = count_macs(build_model(spec_of("digits8"), seed=0, device="meta"), (1, 8, 8))
+    products = {name: count for name, count in macs.items() if name.endswith(".products")}
+    # encoder and decoder: 8 tokens of 16 numbers look at 8 tokens, at their keys and at their values
+    assert products["network.stages.s2.branch2.block1.attention.products"] == 2 * 2 * 8 * 8 * 16
+    assert len(products) == 5
+    assert list(macs)[-5:] == list(products)
+
+
+@pytest.mark.parametrize("preset", ["digits8", "canvas32", "cifar"])
+def test_two_flops_per_mac_of_a_supernet_are_what_torch_counts(preset):
+    model = build_model(spec_of(preset, 16), seed=0, device="meta")
+    macs = total_macs(count_macs(model, (1, 16, 16)))
+    assert torch_flops(model, torch.zeros(3, 1, 16, 16, device="meta")) == 3 * 2 * macs
+
+
+def test_the_costs_of_the_specification_by_hand():
+    assert total_macs(count_macs(nn.Conv2d(3, 8, 1), (3, 4, 4))) == 384
+    half = torch.arange(24).reshape(8, 3, 1, 1) % 2 == 0
+    assert theoretical_macs(count_macs(nn.Conv2d(3, 8, 1), (3, 4, 4)), {".weight": half}) == 192
+    assert total_macs(count_macs(nn.Conv2d(8, 8, 5, padding=2, groups=8), (8, 4, 4))) == 3200
 
 
 def test_counting_leaves_the_model_as_it_was():

@@ -16,9 +16,9 @@ def test_every_model_of_the_contract_is_built_in():
 
 
 @pytest.mark.parametrize(
-    "name", [*BUILT_IN_MODELS, "torchvision:vit_b_16", "my_package.nets:tiny", "nets:Net"]
+    "name", [*BUILT_IN_MODELS, "supernet", "torchvision:vit_b_16", "my_package.nets:tiny", "nets:Net"]
 )
-def test_names_of_the_three_forms_are_accepted(name):
+def test_names_of_every_form_are_accepted(name):
     assert check_model_name(name) is None
 
 
@@ -40,6 +40,8 @@ def test_names_of_the_three_forms_are_accepted(name):
         "a:b()",
         "a:b\n",
         "resnet20\n",
+        "supernet:digits8",
+        "supernet:found.json",
     ],
 )
 def test_other_names_are_refused_with_what_is_allowed(name):
@@ -63,6 +65,7 @@ def test_a_long_name_is_refused_without_repeating_it():
 def test_only_import_paths_are_factories():
     assert is_factory("nets:tiny")
     assert not is_factory("torchvision:resnet18")
+    assert not is_factory("supernet:digits8")
     assert not is_factory("resnet20")
 
 

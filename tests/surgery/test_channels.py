@@ -6,14 +6,17 @@ from torch import nn
 
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.surgery.channels import (
     ChannelGroup,
     find_coupled_groups,
     find_inner_groups,
+    find_known_groups,
     find_stream_groups,
 )
 from lottery_pipeline.tickets.errors import TicketError
-from tests.tiny import tiny_spec
+from tests.supernets import supernet_spec
+from tests.tiny import draw_images, tiny_spec
 
 
 def build(name, width=4, **changes):
@@ -194,3 +197,30 @@ def test_the_streams_of_grouped_convolutions_end_at_layers_that_can_be_narrowed(
     assert all(
         name.endswith(("conv1", "downsample.0", "fc")) for group in streams for name, _ in group.inputs
     )
+
+
+def test_hidden_channels_of_a_supernet_can_be_permuted_without_a_trace():
+    spec = supernet_spec(draw_images(side=8))
+    model = build_model(spec, seed=0).eval()
+    groups = find_known_groups(model)
+    assert [group.name for group in groups][:2] == [
+        "network.stages.s1.fuse.from1_to1.groups.k3.expand",
+        "network.stages.s1.fuse.from1_to1.groups.k5.expand",
+    ]
+    images = torch.rand(2, 1, 8, 8, generator=make_generator(0))
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.copy_(torch.rand(buffer.shape, generator=make_generator(1)))
+        before = model(images)
+        tensors = model.state_dict()
+        for group in groups:
+            order = torch.arange(group.size).flip(0)
+            for layer in group.outputs:
+                tensors[f"{layer}.weight"].copy_(tensors[f"{layer}.weight"][order])
+            for norm in group.norms:
+                for part in ("weight", "bias", "running_mean", "running_var"):
+                    tensors[f"{norm}.{part}"].copy_(tensors[f"{norm}.{part}"][order])
+            for layer, _ in group.inputs:
+                tensors[f"{layer}.weight"].copy_(tensors[f"{layer}.weight"][:, order])
+        torch.testing.assert_close(model(images), before)

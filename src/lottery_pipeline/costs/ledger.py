@@ -1,6 +1,5 @@
 """The ledger: what finding, training and evaluating a ticket cost, entry by entry."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -89,32 +88,6 @@ def training_macs(epochs: float, images: int, macs_per_image: int) -> int:
         macs_per_image: forward and backward, what ``count_training_macs`` returns.
     """
     return round(epochs * images * macs_per_image)
-
-
-def add_trainings(
-    ledger: Ledger,
-    stage: Stage,
-    trainings: Iterable[tuple[str, float, float]],
-    *,
-    images: int,
-    macs_per_image: int,
-) -> Ledger:
-    """Return a ledger with an entry for each training.
-
-    Args:
-        ledger: left unchanged.
-        stage: of all of them: the rounds of IMP are ``search``.
-        trainings: name, epochs and seconds of each.
-        images: training images of an epoch.
-        macs_per_image: forward and backward, what ``count_training_macs`` returns.
-
-    Raises:
-        ValueError: there is no such stage, or a number is negative or NaN.
-    """
-    for name, epochs, seconds in trainings:
-        macs = training_macs(epochs, images, macs_per_image)
-        ledger = ledger.add(stage, name, epochs=epochs, seconds=seconds, macs=macs)
-    return ledger
 
 
 def add_evaluation(ledger: Ledger, name: str, *, images: int, seconds: float, macs_per_image: int) -> Ledger:

@@ -1,5 +1,7 @@
 """MACs: multiply-accumulates of convolution and linear layers, forward, for one image.
 
+Attention of a supernet also multiplies activations with each other; these products count beside the layers.
+
 FLOPs are 2 per MAC. The work of training is counted in ``training_flops``.
 """
 
@@ -11,33 +13,42 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from lottery_pipeline.models.supernet.attention import MultiHead, TokenAttention
+
 
 def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
-    """Count the multiply-accumulates that each convolution and linear weight takes part in.
+    """Count the multiply-accumulates of each convolution and linear weight, and of products in attention.
 
     One black image goes through the model in evaluation mode, on the model's own device; on ``meta`` no
     arithmetic is done. A layer that is called twice counts twice, one that is never called counts zero. In
-    torch's attention layer only the output projection is counted, because only it is a linear layer.
+    torch's attention layer only the output projection is counted, because only it is a linear layer. In an
+    attention path of a supernet all is counted: queries times keys and shares times values too.
 
     Args:
         model: left unchanged: parameters, buffers, modes.
         image_shape: channels, height, width.
 
     Returns:
-        MACs by parameter name (``network.fc.weight``), in module order.
+        MACs by parameter name (``network.fc.weight``), in module order; then those of activations with each
+        other by ``<attention path>.products``.
     """
-    layers = _counted_layers(model)
-    macs = dict.fromkeys(layers.values(), 0)
+    layers, products = _counted_layers(model), _counted_products(model)
+    macs = dict.fromkeys((*layers.values(), *products.values()), 0)
 
     def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if isinstance(module, nn.MultiheadAttention):
             # It uses its projection's weight without calling the layer.
             macs[layers[module.out_proj]] += inputs[0].numel() * module.embed_dim
+        elif isinstance(module, MultiHead):
+            # Each number of each query meets every token twice: in its key and in its value.
+            macs[products[module]] += 2 * inputs[0].numel() * inputs[1].shape[1]
         elif isinstance(module, nn.Linear | _ConvNd):
             macs[layers[module]] += _layer_macs(module, inputs[0], output)
 
     hooked = [
-        module for module in model.modules() if module in layers or isinstance(module, nn.MultiheadAttention)
+        module
+        for module in model.modules()
+        if module in layers or module in products or isinstance(module, nn.MultiheadAttention)
     ]
     handles = [module.register_forward_hook(count) for module in hooked]
     modes = {module: module.training for module in model.modules()}
@@ -85,6 +96,17 @@ def _counted_layers(model: nn.Module) -> dict[nn.Module, str]:
             key = id(module if weight is None else weight)
             layers[module] = first_names.setdefault(key, f"{name}.weight")
     return layers
+
+
+def _counted_products(model: nn.Module) -> dict[nn.Module, str]:
+    """Return the name under which the products of each attention are counted: one for each attention path."""
+    return {
+        attention: f"{name}.products"
+        for name, path in model.named_modules()
+        if isinstance(path, TokenAttention)
+        for attention in path.modules()
+        if isinstance(attention, MultiHead)
+    }
 
 
 def _layer_macs(module: nn.Linear | _ConvNd, images: Tensor, output: Tensor) -> int:

@@ -18,6 +18,8 @@ BUILT_IN_MODELS: tuple[str, ...] = (
     "vgg16",
     "vgg19",
 )
+SUPERNET = "supernet"
+SUPERNET_PREFIX = f"{SUPERNET}:"
 TORCHVISION_PREFIX = "torchvision:"
 NAME_LENGTH = 200
 
@@ -31,25 +33,28 @@ class ModelError(ValueError):
 
 def is_factory(name: str) -> bool:
     """Whether ``name`` has the form ``package.module:factory`` and so names the user's own code."""
-    return not name.startswith(TORCHVISION_PREFIX) and _FACTORY_NAME.fullmatch(name) is not None
+    return (
+        not name.startswith((TORCHVISION_PREFIX, SUPERNET_PREFIX))
+        and _FACTORY_NAME.fullmatch(name) is not None
+    )
 
 
 def check_model_name(name: str) -> None:
     """Check the form of a model name; imports nothing, so what it names need not exist.
 
     Args:
-        name: a built-in, ``torchvision:<name>`` or ``package.module:factory``.
+        name: a built-in, ``supernet``, ``torchvision:<name>`` or ``package.module:factory``.
 
     Raises:
-        ModelError: the name has none of the three forms.
+        ModelError: the name has none of these forms.
     """
     if len(name) > NAME_LENGTH:
         raise ModelError(f"a model name has at most {NAME_LENGTH} characters, this one has {len(name)}")
-    if name in BUILT_IN_MODELS or _TORCHVISION_NAME.fullmatch(name) or is_factory(name):
+    if name in (*BUILT_IN_MODELS, SUPERNET) or _TORCHVISION_NAME.fullmatch(name) or is_factory(name):
         return
     raise ModelError(
         f"unknown model {name!r}{suggest(name, BUILT_IN_MODELS)}; allowed are {', '.join(BUILT_IN_MODELS)}, "
-        "torchvision:<name> and package.module:factory"
+        "supernet:<preset or file>, torchvision:<name> and package.module:factory"
     )
 
 

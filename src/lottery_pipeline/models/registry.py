@@ -10,10 +10,17 @@ from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.models.convnet import ConvNet
 from lottery_pipeline.models.factory import build_from_factory, import_factory
 from lottery_pipeline.models.lenet import LeNet300100
-from lottery_pipeline.models.names import TORCHVISION_PREFIX, ModelError, check_model_name, is_factory
+from lottery_pipeline.models.names import (
+    SUPERNET,
+    TORCHVISION_PREFIX,
+    ModelError,
+    check_model_name,
+    is_factory,
+)
 from lottery_pipeline.models.reduction import narrow_layers_, remove_blocks_
 from lottery_pipeline.models.resnet import CifarResNet
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.models.supernet.network import build_supernet
 from lottery_pipeline.models.torchvision_models import build_resnet, build_torchvision, check_torchvision_name
 from lottery_pipeline.models.vgg import CifarVGG
 from lottery_pipeline.models.without_allocation import WithoutAllocation
@@ -41,6 +48,7 @@ BUILDERS: dict[str, tuple[Builder, int]] = {
     "resnet18": (lambda spec: build_resnet(spec, "resnet18"), 1),
     "resnet50": (lambda spec: build_resnet(spec, "resnet50"), 1),
     **{f"vgg{depth}": (_cifar_vgg(depth), 16) for depth in (16, 19)},
+    SUPERNET: (build_supernet, 1),
 }
 
 

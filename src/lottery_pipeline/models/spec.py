@@ -13,7 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from lottery_pipeline.models.names import NAME_LENGTH, check_model_name
+from lottery_pipeline.models.names import NAME_LENGTH, SUPERNET, check_model_name
+from lottery_pipeline.models.supernet.architecture import BlockWidths
+from lottery_pipeline.models.supernet.config import Supernet
 
 Side = Annotated[int, Field(ge=1, le=2048)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
@@ -28,8 +30,8 @@ class ModelSpec(BaseModel):
     specification can still describe a large network: build it on the ``meta`` device first if that matters.
 
     Attributes:
-        name: a built-in, ``torchvision:<name>`` or ``package.module:factory``.
-        num_classes: number of classes, i.e. of logits.
+        name: a built-in, ``supernet``, ``torchvision:<name>`` or ``package.module:factory``.
+        num_classes: number of classes, i.e. of logits; joints if a network finds keypoints.
         channels: channels of an image.
         image_size: height and width of an image, pixels.
         mean: mean per channel of the training pixels, in [0, 1] pixel units.
@@ -37,6 +39,8 @@ class ModelSpec(BaseModel):
         ignore_layers: fnmatch patterns of layers that are never pruned.
         removed_blocks: residual blocks that are left out (``network.layer1.3``).
         narrowed: layers that are narrower than the network's own: name, channels in and out.
+        supernet: the full configuration of a supernet; None for any other network.
+        architecture: what a search has left of the supernet; empty: everything.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -50,21 +54,30 @@ class ModelSpec(BaseModel):
     ignore_layers: Annotated[tuple[Pattern, ...], Field(max_length=64)] = ()
     removed_blocks: Annotated[tuple[Layer, ...], Field(max_length=1024)] = ()
     narrowed: Annotated[tuple[tuple[Layer, Width, Width], ...], Field(max_length=4096)] = ()
+    supernet: Supernet | None = None
+    architecture: Annotated[tuple[BlockWidths, ...], Field(max_length=4096)] = ()
 
     @property
     def is_reduced(self) -> bool:
         """Whether it is physically smaller than the network of its name."""
-        return bool(self.removed_blocks or self.narrowed)
+        return bool(self.removed_blocks or self.narrowed or self.architecture)
 
     def restored(self) -> Self:
         """Return the specification of the full network."""
-        return self.model_copy(update={"removed_blocks": (), "narrowed": ()})
+        return self.model_copy(update={"removed_blocks": (), "narrowed": (), "architecture": ()})
+
+    def for_network(
+        self, name: str, *, supernet: Supernet | None = None, ignore_layers: tuple[str, ...] = ()
+    ) -> Self:
+        """Return the specification of another full network for the same images."""
+        changes = {"name": name, "supernet": supernet, "ignore_layers": ignore_layers}
+        return self.restored().model_copy(update=changes)
 
     @model_serializer(mode="wrap")
-    def _leave_out_what_a_full_network_lacks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # So that full networks keep the fingerprints and files they had before networks could be reduced.
+    def _leave_out_what_is_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that fingerprints and files stay what they were before networks could be reduced or be supernets.
         record: dict[str, Any] = handler(self)
-        for name in ("removed_blocks", "narrowed"):
+        for name in ("removed_blocks", "narrowed", "supernet", "architecture"):
             if not record.get(name):
                 record.pop(name, None)
         return record
@@ -81,5 +94,19 @@ class ModelSpec(BaseModel):
             raise ValueError(
                 f"mean and std need one value for each of the {self.channels} channels, "
                 f"got {len(self.mean)} and {len(self.std)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_a_supernet_has_its_parts(self) -> Self:
+        if (self.name == SUPERNET) != (self.supernet is not None):
+            raise ValueError(
+                f"a specification has a supernet if and only if its name is {SUPERNET!r}, not {self.name!r}"
+            )
+        if self.supernet is None and self.architecture:
+            raise ValueError(f"architecture is for supernets; the network {self.name!r} has none")
+        if self.supernet is not None and (self.removed_blocks or self.narrowed):
+            raise ValueError(
+                "a supernet becomes smaller by its architecture, not by removed_blocks or narrowed"
             )
         return self

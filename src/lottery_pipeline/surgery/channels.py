@@ -25,6 +25,7 @@ from lottery_pipeline.models.convnet import ConvNet
 from lottery_pipeline.models.lenet import LeNet300100
 from lottery_pipeline.models.reduction import layer_widths
 from lottery_pipeline.models.resnet import CifarResNet
+from lottery_pipeline.models.supernet.units import find_units
 from lottery_pipeline.models.vgg import CifarVGG
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -118,10 +119,30 @@ def find_stream_groups(model: nn.Module) -> list[ChannelGroup]:
     return groups
 
 
+def find_hidden_groups(model: nn.Module) -> list[ChannelGroup]:
+    """Return the hidden channels of a supernet's kernel groups, in the order of the network.
+
+    The depthwise filter of a channel counts as a writer: it has a row for the channel and no column.
+
+    Args:
+        model: a ``Classifier``, on any device; other networks have none.
+    """
+    return [
+        ChannelGroup(
+            size=units.size,
+            outputs=(f"{units.name}.expand", f"{units.name}.depthwise"),
+            norms=(f"{units.name}.expand_norm", f"{units.name}.depthwise_norm"),
+            inputs=((f"{units.name}.project", 1),),
+        )
+        for units in find_units(model)
+        if units.kernel
+    ]
+
+
 def find_known_groups(model: nn.Module) -> list[ChannelGroup]:
-    """Return the inner groups and the streams of a network, in its order; empty for unknown structures."""
+    """Return all groups of a network that are found without a library, in its order; perhaps none."""
     order = {name: place for place, (name, _) in enumerate(model.named_modules())}
-    groups = [*find_inner_groups(model), *find_stream_groups(model)]
+    groups = [*find_inner_groups(model), *find_stream_groups(model), *find_hidden_groups(model)]
     return sorted(groups, key=lambda group: order[group.name])
 
 

@@ -10,7 +10,8 @@ Three things are removed, over and over until nothing changes:
 An empty filter still emits a constant; with batch norm it is beta - gamma mean / sqrt(var + eps). If that is
 above 0 the channel stays: zero padding in the next layer makes the border differ from the middle, and no bias
 can replace it. Readers without padding (1x1, linear) could absorb it into a bias. Their channels stay too, so
-that every tensor of a compacted network is a slice of the masked network's, bit for bit.
+that every tensor of a compacted network is a slice of the masked network's, bit for bit. Supernets are the
+exception: see ``compact_supernet``.
 """
 
 import math
@@ -29,6 +30,7 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.sparsity.masks import count_kept
 from lottery_pipeline.surgery.channels import ChannelGroup, find_inner_groups
 from lottery_pipeline.surgery.narrowing import Narrowed, narrow
+from lottery_pipeline.surgery.units import compact_supernet
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 
 Compacted: TypeAlias = Narrowed
@@ -59,6 +61,8 @@ def compact(
     Raises:
         TicketError: state and masks are not those of the network.
     """
+    if spec.supernet is not None:
+        return compact_supernet(spec, state, masks)
     model = build_model(spec, seed=0, device="meta", allow_factory=allow_factory)
     groups = find_inner_groups(model)
     live = {name: mask.clone(memory_format=torch.contiguous_format) for name, mask in masks.items()}
