@@ -25,6 +25,11 @@ from lottery_pipeline.options.saliency import (
     SynflowOptions,
 )
 from lottery_pipeline.options.start import Density, Start, StartOptions
+from lottery_pipeline.options.supertickets import (
+    SuperticketOptions,
+    UnitSearchOptions,
+    WeightPruningOptions,
+)
 
 __all__ = [
     "COMPOSITIONS",
@@ -54,5 +59,8 @@ __all__ = [
     "SanityOptions",
     "Start",
     "StartOptions",
+    "SuperticketOptions",
     "SynflowOptions",
+    "UnitSearchOptions",
+    "WeightPruningOptions",
 ]

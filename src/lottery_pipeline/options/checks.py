@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lottery_pipeline.options.imp import MAX_ROUNDS
 from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
-from lottery_pipeline.options.methods import MASK_OPTIONS
+from lottery_pipeline.options.methods import MASK_OPTIONS, METHODS
 
 ControlKind = Literal["random_mask", "reinitialise"]
 SanityCheck = Literal["shuffle", "reinitialise", "inversion", "corrupted_data", "half_data"]
@@ -55,9 +55,10 @@ class SanityOptions(BaseModel):
     @field_validator("methods")
     @classmethod
     def _check_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [method for method in methods if method not in MASK_OPTIONS]
+        allowed = [name for name in MASK_OPTIONS if not METHODS[name].own_network]
+        unknown = [method for method in methods if method not in allowed]
         if unknown:
             raise ValueError(
-                f"{unknown[0]!r} is not a method that can be checked; allowed are {', '.join(MASK_OPTIONS)}"
+                f"{unknown[0]!r} is not a method that can be checked; allowed are {', '.join(allowed)}"
             )
         return methods

@@ -19,6 +19,7 @@ from lottery_pipeline.options.saliency import (
     SynflowOptions,
 )
 from lottery_pipeline.options.start import StartOptions
+from lottery_pipeline.options.supertickets import SuperticketOptions
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Method:
         is_saliency: whether pipeline ``saliency`` includes it.
         within_layer: whether it may also search within a layer ticket (``layer_<name>``).
         match: the method whose ticket sets the size of this one's.
+        own_network: whether it searches in a network of its own instead of ``model.name``, and leaves a
+            ticket whose weights are trained already.
+        any_task: whether it also works on images with masks or points instead of classes.
     """
 
     name: str
@@ -54,11 +58,18 @@ class Method:
     is_saliency: bool = False
     within_layer: bool = False
     match: str | None = None
+    own_network: bool = False
+    any_task: bool = False
 
     @property
     def has_density(self) -> bool:
         """Whether it masks weights down to a density; the others make the network physically smaller."""
         return "density" in self.options.model_fields
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether it leaves the weights that its mask has pruned, so that controls can be trained."""
+        return self.has_ladder or self.own_network
 
 
 _ROWS = (
@@ -74,6 +85,7 @@ _ROWS = (
         module="imp",
         has_ladder=True,
         by_default=True,
+        any_task=True,
     ),
     Method(
         name="ltr",
@@ -88,6 +100,7 @@ _ROWS = (
         has_ladder=True,
         by_default=True,
         within_layer=True,
+        any_task=True,
     ),
     Method(
         name="cts",
@@ -137,6 +150,7 @@ _ROWS = (
         by_default=True,
         is_saliency=True,
         within_layer=True,
+        any_task=True,
     ),
     Method(
         name="magnitude",
@@ -148,6 +162,7 @@ _ROWS = (
         symbol="hexagon",
         is_saliency=True,
         within_layer=True,
+        any_task=True,
     ),
     Method(
         name="random",
@@ -159,6 +174,7 @@ _ROWS = (
         symbol="cross",
         is_saliency=True,
         within_layer=True,
+        any_task=True,
     ),
     Method(
         name="edge_popup",
@@ -208,6 +224,19 @@ _ROWS = (
         symbol="star-diamond",
         by_default=True,
         match="layer",
+    ),
+    Method(
+        name="supertickets",
+        label="SuperTickets",
+        paper="You and others, 2022",
+        sentence="Train an over-complete network once; meanwhile remove the channels that it can do without, "
+        "and mask the smallest weights, which may come back.",
+        options=SuperticketOptions,
+        colour="#C2403D",
+        symbol="star",
+        by_default=True,
+        own_network=True,
+        any_task=True,
     ),
     # Add the row of a new method here.
 )

@@ -1,0 +1,51 @@
+"""Options of the transfer of SuperTickets to other tasks."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+
+TransferTask = Literal["classification", "segmentation", "keypoints"]
+TransferHead = Literal["fresh", "carry"]
+TransferControl = Literal["reinitialised", "random_mask", "dense", "direct"]
+
+
+class TransferOptions(BaseModel):
+    """Which tasks a SuperTicket moves between, what it takes along, and what it is compared with.
+
+    Attributes:
+        tasks: a ticket is found for each of them, and moved to each of the others.
+        head: ``fresh`` gives the network a new head for the target, without a mask. ``carry`` keeps the head
+            with its mask, save the last layer; segmentation and keypoints have heads of the same shapes.
+        freeze: whether the backbone of a moved ticket stays as it is, batch-norm statistics included.
+            Controls are always trained as a whole.
+        controls: ``reinitialised``: same architecture and masks, fresh weights. ``random_mask``: same
+            architecture and weights, but the mask is shuffled in each layer. ``dense``: same architecture,
+            fresh weights, no masks. ``direct``: a ticket that was found for the target itself.
+        seeds: of the runs; they are the unit of the statistics.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tasks: Annotated[tuple[TransferTask, ...], Field(min_length=2), FROM_WORDS, DISTINCT] = get_args(
+        TransferTask
+    )
+    head: TransferHead = "fresh"
+    freeze: bool = False
+    controls: Annotated[tuple[TransferControl, ...], FROM_WORDS, DISTINCT] = get_args(TransferControl)
+    seeds: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...],
+        Field(min_length=1),
+        FROM_WORDS,
+        DISTINCT,
+    ] = (0, 1, 2)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.head == "carry" and "classification" in self.tasks:
+            raise ValueError(
+                "head is carry, but the head of classification fits no other task; set head to fresh, or "
+                "tasks to segmentation and keypoints"
+            )
+        return self
