@@ -130,6 +130,100 @@ def make_dense_metrics(**changes: Any) -> dict[str, Any]:
     return set_apart(record | changes, CLOCK_COLUMNS)
 
 
+def make_superticket(**changes: Any) -> dict[str, Any]:
+    """The metrics of a SuperTicket: as many weights as the others, of a smaller network, so denser."""
+    record: dict[str, Any] = {
+        "model": "supernet",
+        "metric": "accuracy",
+        "prunable": 20_000,
+        "density": 6_700 / 20_000,
+        "dense_accuracy": 0.99,
+        "test_accuracy": 0.98,
+        "accuracy_delta": -0.01,
+        "found_accuracy": 0.71,
+        "validation_accuracy": 0.979,
+        "macs_dense": 400_000,
+        "macs_theoretical": 90_000,
+        "macs_executed": 240_000,
+        "dense_fingerprint": "5" * 64,
+    }
+    return make_metrics("supertickets", **(record | changes))
+
+
+def make_blocks() -> list[dict[str, Any]]:
+    """The blocks of a supernet of two stages: one has vanished, one has lost a kernel and half its tokens."""
+    kept = {
+        "stages.s1.fuse.from1_to1": ("3 5", "4 2", 4),
+        "stages.s1.branch1.block1": ("3", "1", 2),
+        "stages.s2.fuse.from1_to1": ("3 5", "4 4", 4),
+        "stages.s2.fuse.from1_to2": ("5", "1", 0),
+        "stages.s2.branch1.block1": ("3 5", "4 4", 4),
+        "stages.s2.branch2.block1": ("", "", 0),
+        "head.widen1": ("3 5", "4 4", 0),
+        "head.widen2": ("3 5", "2 2", 0),
+        "head.from1_to2": ("3 5", "4 3", 0),
+    }
+    rows = [_block(name, *left) for name, left in kept.items()]
+    others = {"block": "stem and classifier", "kind": "others", "macs": 900, "supernet_macs": 900}
+    return [
+        *rows,
+        {**dict.fromkeys(rows[0]), **others, "kept": 40, "prunable": 100, "density": 0.4},
+    ]
+
+
+def make_trace() -> list[dict[str, Any]]:
+    """Four epochs: nothing, a search that removes nothing, a prune event, and the last event: all at once."""
+    events = [
+        ("", 72, 20, 400_000, 400_000, 1.0, 0.5),
+        ("search", 72, 20, 400_000, 400_000, 1.0, 0.9),
+        ("prune", 72, 20, 400_000, 200_000, 0.5, 0.8),
+        ("search, shrink, prune", 43, 14, 240_000, 90_000, 0.335, 0.7),
+    ]
+    return [
+        {
+            **make_history(first_epoch=epoch)[0],
+            "validation_accuracy": accuracy,
+            "units": units,
+            "tokens": tokens,
+            "macs": macs,
+            "macs_theoretical": exact,
+            "parameters": 21_000,
+            "kept": round(density * 20_000),
+            "density": density,
+            "rho": 0.01,
+            "average_accuracy": accuracy + 0.05 if "search" in event else None,
+            "event": event,
+        }
+        for epoch, (event, units, tokens, macs, exact, density, accuracy) in enumerate(events, 1)
+    ]
+
+
+def _block(name: str, kernels: str, hidden: str, tokens: int) -> dict[str, Any]:
+    stride = 2 if name.endswith("from1_to2") else 1
+    size = "4x4" if name.endswith(("to2", "branch2.block1", "widen2")) else "8x8"
+    attends = not name.startswith("head") and stride == 1
+    left = sum(int(width) for width in hidden.split())
+    return {
+        "block": name,
+        "kind": "head" if name.startswith("head") else "fuse" if "fuse" in name else "branch",
+        "channels_in": 2,
+        "channels_out": 2,
+        "stride": stride,
+        "size": size,
+        "kernels": kernels,
+        "hidden": hidden,
+        "tokens": tokens,
+        "macs": 100 * left,
+        "kept": left,
+        "prunable": 10 * left,
+        "density": 0.1 if left else 0.0,
+        "supernet_kernels": "3 5",
+        "supernet_hidden": "4 4",
+        "supernet_tokens": 4 if attends else 0,
+        "supernet_macs": 800,
+    }
+
+
 def _product(shape: tuple[int, ...]) -> int:
     size = 1
     for length in shape:

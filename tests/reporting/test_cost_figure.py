@@ -4,7 +4,7 @@ import pytest
 
 from lottery_pipeline.reporting.figures import draw_accuracy_against_cost
 from lottery_pipeline.reporting.palette import LOOKS
-from tests.reporting.records import make_dense_metrics, make_metrics
+from tests.reporting.records import make_dense_metrics, make_metrics, make_superticket
 
 
 def draw(**changes):
@@ -98,3 +98,11 @@ def test_the_figure_is_small_plain_json():
 
 def test_a_figure_of_nothing_is_still_a_figure():
     assert len(draw_accuracy_against_cost(None, {"ltr": None}).data) == 0
+
+
+def test_the_dense_network_is_left_out_where_every_run_has_another_one():
+    own = make_superticket()
+    figure = draw_accuracy_against_cost(make_dense_metrics(), {"supertickets": own})
+    assert {trace.name for trace in figure.data} == {"SuperTickets"}
+    assert traces(draw_accuracy_against_cost(make_dense_metrics(), {}), "Dense network, 98.1%")
+    assert "6,700 of D = 20,000 weights (supernet)" in figure.data[1].text[0]

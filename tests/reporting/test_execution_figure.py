@@ -1,7 +1,7 @@
 """Tests of the figures of execution cost."""
 
 from lottery_pipeline.reporting.figures import draw_accuracy_against_execution, draw_layer_macs
-from tests.reporting.records import make_dense_metrics, make_metrics
+from tests.reporting.records import make_dense_metrics, make_metrics, make_superticket
 
 LATENCY = {
     "rows": [
@@ -64,3 +64,24 @@ def test_every_layer_has_a_bar_of_the_dense_network_and_of_each_ticket():
 def test_without_methods_there_is_nothing_to_draw():
     assert not draw_layer_macs({"cts": None}).data
     assert not draw_accuracy_against_execution(None, {}).data
+
+
+def test_the_dense_parent_of_another_network_has_a_circle_around_that_of_the_dense_run():
+    metrics = {"supertickets": make_superticket(latency=LATENCY), "layer": make()}
+    figure = draw_accuracy_against_execution(make_dense_metrics(), metrics)
+    own = [trace for trace in figure.data if trace.name == "Dense supernet of SuperTickets, 99.0%"]
+    dense = [trace for trace in figure.data if trace.name == "Dense network, 98.1%"]
+    assert [list(trace.x) for trace in own] == [[400_000], [1], [None]]
+    assert list(dense[0].x) == [400], "of the run whose network it is"
+    assert own[1].marker.size > dense[1].marker.size
+
+
+def test_layers_of_another_network_are_not_mixed_in():
+    other = [{**row, "layer": "network.stem.weight", "macs_dense": 7} for row in LAYERS[:1]]
+    figure = draw_layer_macs({"supertickets": make_superticket(layer_costs=other), "layer": make()})
+    assert [trace.name for trace in figure.data] == [
+        "Dense network",
+        "Layer",
+        "SuperTickets: another network, not shown",
+    ]
+    assert list(figure.data[0].y) == ["conv1", "layer1.1.conv1"]

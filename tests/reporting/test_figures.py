@@ -9,7 +9,15 @@ from lottery_pipeline.reporting.figures import (
 )
 from lottery_pipeline.reporting.layout import density_axis
 from lottery_pipeline.reporting.palette import LOOKS, WARNING_COLOUR
-from tests.reporting.records import make_controls, make_dense_metrics, make_history, make_ladder, make_metrics
+from tests.reporting.records import (
+    D,
+    make_controls,
+    make_dense_metrics,
+    make_history,
+    make_ladder,
+    make_metrics,
+    make_superticket,
+)
 
 
 def draw_all():
@@ -144,3 +152,52 @@ def test_figures_of_nothing_are_still_figures():
     assert len(draw_accuracy_against_density(None, {}, {}, {}).data) == 0
     assert len(draw_layer_densities({"ltr": None}).data) == 0
     assert [item.name for item in draw_training_curves(None, {}).data] == ["validation", "training"]
+
+
+def test_runs_of_another_network_have_a_line_at_their_own_dense_parent():
+    metrics = {"ltr": make_metrics("ltr"), "supertickets": make_superticket()}
+    figure = draw_accuracy_against_density(make_dense_metrics(), metrics, {}, {})
+    own = trace(figure, "Dense supernet of SuperTickets, 99.0%")
+    assert (list(own.x), list(own.y)) == ([1.0, 0.335], [0.99, 0.99])
+    assert (own.line.dash, own.line.color) == ("dot", LOOKS["supertickets"].colour)
+    assert list(trace(figure, "Dense network, 98.1%").x) == [1.0, 0.1]
+
+
+def test_the_dense_line_is_left_out_where_every_run_has_another_network():
+    metrics = {"supertickets": make_superticket()}
+    figure = draw_accuracy_against_density(make_dense_metrics(), metrics, {}, {})
+    assert [item.name for item in figure.data] == ["Dense supernet of SuperTickets, 99.0%", "SuperTickets"]
+
+
+def test_controls_of_a_smaller_network_stand_at_the_density_of_its_ticket():
+    rows = [row | {"prunable": 13_400, "density": 0.5} for row in make_controls() if row["kept"] == D // 10]
+    figure = draw_accuracy_against_density(
+        None, {"supertickets": make_superticket()}, {}, {"supertickets": rows}
+    )
+    assert list(trace(figure, "SuperTickets: random mask").x) == [0.335]
+
+
+def test_hovering_tells_the_network_and_the_accuracy_as_found():
+    figure = draw_accuracy_against_density(None, {"supertickets": make_superticket()}, {}, {})
+    text = trace(figure, "SuperTickets").text[0]
+    assert "density 33.5%: 6,700 of D = 20,000 weights (supernet)" in text
+    assert "test accuracy 71.00% as found, before its retraining" in text
+
+
+def test_layers_of_another_network_are_not_mixed_in():
+    other = make_superticket()
+    other["layers"] = [row | {"layer": f"network.stem.{row['layer']}"} for row in other["layers"]]
+    figure = draw_layer_densities({"supertickets": other, "ltr": make_metrics("ltr")})
+    assert list(figure.layout.yaxis.categoryarray) == ["conv1", "conv2", "fc"]
+    assert "Whole network, 33.5%" not in [item.name for item in figure.data]
+    assert list(trace(figure, "SuperTickets: another network, not shown").x) == [None]
+    alone = draw_layer_densities({"supertickets": other})
+    assert alone.layout.yaxis.categoryarray[0] == "stem.network.conv1"
+
+
+def test_the_axes_name_the_metric():
+    metrics = {"ltr": make_metrics("ltr", metric="PCK")}
+    figure = draw_accuracy_against_density(None, metrics, {}, {})
+    assert figure.layout.yaxis.title.text == "Test PCK"
+    assert "test PCK 97.50%" in figure.data[0].text[0]
+    assert draw_training_curves(make_history(), {}, "PCK").layout.yaxis.title.text == "PCK"

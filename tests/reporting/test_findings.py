@@ -2,7 +2,7 @@ import pytest
 
 from lottery_pipeline.reporting.findings import find
 from lottery_pipeline.reporting.leaderboard import build_leaderboard
-from tests.reporting.records import make_controls, make_ladder, make_metrics
+from tests.reporting.records import make_controls, make_ladder, make_metrics, make_superticket
 
 
 def read(metrics, *, ladders=None, controls=None, test_images=None):
@@ -130,3 +130,29 @@ def test_costs_are_said_without_promising_speed():
     assert "The search took 120 epochs" in text
     assert "a library for dense arithmetic still executes all of them" in text
     assert texts(read({"ltr": make_metrics("ltr", macs_dense=None)}))[-2].endswith("s).")
+
+
+def test_a_network_of_its_own_is_compared_with_its_own_dense_parent_and_at_equal_weights():
+    found = read({"ltr": make_metrics("ltr"), "supertickets": make_superticket()})
+    assert found.best["method"] == "ltr"
+    own, rival = [finding for finding in found.sentences if "SuperTickets" in finding.text]
+    assert own.text == (
+        "SuperTickets has a network of its own (supernet, D = 20,000). With 6,700 weights it reaches 98.0% "
+        "(71.0% before its retraining), its dense parent 99.0% (−1.0 points)."
+    )
+    assert own.tone == "good"
+    assert rival.text == (
+        "LTR keeps as many weights, of another network, and reaches 97.5%: +0.5 points for SuperTickets."
+    )
+
+
+def test_networks_with_other_numbers_of_weights_are_not_compared():
+    metrics = {"ltr": make_metrics("ltr"), "supertickets": make_superticket(kept=5_000, found_accuracy=None)}
+    (own,) = [text for text in texts(read(metrics)) if "SuperTickets" in text]
+    assert "With 5,000 weights it reaches 98.0%, its dense parent 99.0%" in own
+
+
+def test_another_task_has_another_metric_and_no_margin_of_images():
+    findings = read({"ltr": make_metrics("ltr", metric="mIoU")}, test_images=360)
+    assert findings.headline.endswith("keeps 99.4% of the dense network's mIoU.")
+    assert "(−0.6 points)" in texts(findings)[0]

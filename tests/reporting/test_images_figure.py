@@ -38,3 +38,14 @@ def test_the_samples_are_those_of_the_description() -> None:
     figure = draw_samples(OVERVIEW)
     assert figure.data[0].source == "data:image/png;base64,AA=="
     assert figure.layout.height == 300
+
+
+def test_what_is_counted_depends_on_the_task() -> None:
+    texts = {}
+    for task in ("segmentation", "keypoints"):
+        figure = draw_class_counts(OVERVIEW | {"summary": OVERVIEW["summary"] | {"task": task}})
+        texts[task] = (figure.layout.title.text.partition(" (")[0], figure.layout.yaxis.title.text)
+    assert texts == {
+        "segmentation": ("Pixels per class", "pixels"),
+        "keypoints": ("Images per visible point", "images"),
+    }

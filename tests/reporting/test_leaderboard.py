@@ -6,7 +6,7 @@ import pytest
 
 from lottery_pipeline.reporting.leaderboard import CONTRACT_COLUMNS, ReportError, build_leaderboard
 from lottery_pipeline.reproducibility.measured import flatten_record
-from tests.reporting.records import make_metrics
+from tests.reporting.records import make_metrics, make_superticket
 
 
 def test_the_columns_of_the_contract_come_first_and_in_order():
@@ -105,3 +105,22 @@ def test_a_record_without_a_contract_column_is_refused_by_name():
     del record["kept"]
     with pytest.raises(ReportError, match="the metrics of 'ltr' lack kept;"):
         build_leaderboard({"ltr": record})
+
+
+def test_a_network_of_its_own_is_noted_without_a_warning_and_never_sets_the_standard(caplog):
+    metrics = {"supertickets": make_superticket(), "ltr": make_metrics("ltr")}
+    table = build_leaderboard(metrics).set_index("method")
+    assert table.loc["supertickets", "note"] == "a network of its own: supernet, D = 20,000"
+    assert table.loc["ltr", "note"] == ""
+    assert caplog.text == ""
+
+
+def test_a_network_of_its_own_alone_is_the_standard():
+    assert list(build_leaderboard({"supertickets": make_superticket()})["note"]) == [""]
+
+
+def test_network_accuracy_as_found_and_metric_stand_in_the_table_where_they_are_known():
+    table = build_leaderboard({"supertickets": make_superticket(), "ltr": make_metrics("ltr")})
+    rows = table.set_index("method")[["network", "found_accuracy", "metric"]]
+    assert list(rows.loc["supertickets"]) == ["supernet", 0.71, "accuracy"]
+    assert rows.loc["ltr"].isna().all()

@@ -6,8 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from lottery_pipeline.reporting.architecture_section import describe_architecture
 from lottery_pipeline.reporting.figures import (
     draw_accuracy_against_density,
+    draw_architecture,
     draw_attacks,
     draw_layer_densities,
 )
@@ -15,7 +17,14 @@ from lottery_pipeline.reporting.leaderboard import build_leaderboard
 from lottery_pipeline.reporting.ownership_section import describe_ownership
 from lottery_pipeline.reporting.report import flatten, render_report
 from tests.reporting.ownership_records import make_signature, make_try, make_verification
-from tests.reporting.records import make_controls, make_dense_metrics, make_ladder, make_metrics
+from tests.reporting.records import (
+    make_blocks,
+    make_controls,
+    make_dense_metrics,
+    make_ladder,
+    make_metrics,
+    make_superticket,
+)
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -38,6 +47,7 @@ def render(metrics=None, **changes):
         "ladders": ladders,
         "controls": controls,
         "ownership": None,
+        "architecture": None,
         "context": {
             "experiment": "base",
             "variant": "base",
@@ -288,6 +298,98 @@ def test_without_attacks_or_a_qr_code_their_parts_are_left_out():
 def test_hostile_words_about_the_owner_do_not_become_markup():
     row = make_try(HOSTILE, HOSTILE, name=HOSTILE, note=HOSTILE, held=False)
     page = Page(render_ownership(row, owner=HOSTILE, sentence=HOSTILE, public_key=HOSTILE))
+    assert [tag for tag, _ in page.tags].count("img") == 0
+    assert [tag for tag, _ in page.tags].count("script") == 3
+    assert HOSTILE in page.text
+
+
+def render_superticket(**changes):
+    own = make_superticket(**changes)
+    return render(
+        {"ltr": make_metrics("ltr"), "supertickets": own},
+        figures={"architecture": draw_architecture(make_blocks())},
+        architecture=describe_architecture(
+            own, make_blocks(), folder="data/06_models/base/base/supertickets"
+        ),
+    )
+
+
+def test_the_architecture_found_is_told_only_where_one_was_found():
+    plain = Page(render()).text
+    assert "The architecture found" not in plain
+    assert "Search unit" not in plain
+    text = Page(render_superticket()).text
+    assert "The architecture found The ticket keeps 6,700 of D = 20,000 weights." in text
+    assert "s1.branch1.block1 3×3 1 4 4 2 of 4 100 12% 1 10%" in text
+    assert "s2.branch2.block1 gone – 4 4 0 of 4 0 0% 0 0%" in text
+    assert "stem and classifier – – – – 900 100% 40 40%" in text
+    assert "One block has vanished: nothing is left of it but its skip path (s2.branch2.block1)." in text
+    assert "model.name=supernet:data/06_models/base/base/supertickets/architecture.json" in text
+    for word in ("Supernet A network", "SuperTicket A ticket", "Search unit What", "Found accuracy That"):
+        assert word in text
+
+
+def test_figures_of_the_architecture_stand_in_its_section():
+    text = render_superticket()
+    assert text.index("<h2>The architecture found</h2>") < text.index('data-figure="architecture"')
+    assert "<h2>The network</h2>" not in text
+    assert text.count("plotly.js v") == 1
+
+
+def test_a_network_of_its_own_stands_beside_its_own_dense_parent():
+    text = Page(render_superticket()).text
+    assert "Dense network 100% 67,000 98.1% – – 30 epochs 15 s 1.23 M" in text
+    assert "Dense network of SuperTickets: supernet, D = 20,000 100% 20,000 99.0% – – – 400 k" in text
+    row = "SuperTickets a network of its own: supernet, D = 20,000 33.5% 6,700 98.0% 71.0% as found −1.0"
+    assert row in text
+    assert "Prunable weights D 67,000" in text
+
+
+def test_a_network_of_its_own_is_no_earlier_dense_run():
+    page = render_superticket()
+    assert "Not up to date" not in page
+    assert '<small class="warn">a network' not in page
+
+
+def test_a_network_of_its_own_alone_is_not_taken_for_that_of_the_dense_run():
+    text = Page(render({"supertickets": make_superticket()}, figures={}, ladders={}, controls={})).text
+    assert "Dense network 100% 67,000 98.1% – – 30 epochs 15 s – 100%" in text
+    assert "Dense network of SuperTickets: supernet, D = 20,000" in text
+    assert "Not up to date" not in text
+
+
+def test_controls_of_a_smaller_network_have_the_density_of_its_ticket():
+    rows = [row | {"prunable": 13_400, "density": 0.5} for row in make_controls() if row["kept"] == 6_700]
+    metrics = {"supertickets": make_superticket()}
+    text = Page(render(metrics, ladders={}, controls={"supertickets": rows})).text
+    assert "SuperTickets random mask 4 33.5% 90.5% 98.0% +7.5" in text
+
+
+def test_a_page_about_another_task_names_its_metric():
+    metrics = {"ltr": make_metrics("ltr", metric="mIoU")}
+    page = Page(render(metrics, ladders={"ltr": make_ladder("ltr")}, controls={}))
+    assert "mIoU Mean intersection over union" in page.text
+    assert "mIoU against density" in page.text
+    assert "Test mIoU" in page.text
+    # What is left of the word: accuracies in general, in the captions of figures and the glossary.
+    assert "Test accuracy" not in page.text
+    assert "test accuracy" not in page.text
+
+
+def test_a_leaderboard_with_another_network_read_back_from_csv_gives_the_same_page(tmp_path):
+    own = {"ltr": make_metrics("ltr"), "supertickets": make_superticket()}
+    leaderboard = build_leaderboard(own)
+    leaderboard.to_csv(tmp_path / "leaderboard.csv", index=False)
+    stored = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert render(own, leaderboard=stored) == render(own, leaderboard=leaderboard)
+
+
+def test_hostile_names_of_blocks_and_networks_do_not_become_markup():
+    blocks = make_blocks()
+    blocks[0]["block"] = HOSTILE
+    own = make_superticket(model=HOSTILE)
+    found = describe_architecture(own, blocks, folder=HOSTILE)
+    page = Page(render({"supertickets": own}, architecture=found, figures={"x": draw_architecture(blocks)}))
     assert [tag for tag, _ in page.tags].count("img") == 0
     assert [tag for tag, _ in page.tags].count("script") == 3
     assert HOSTILE in page.text

@@ -1,6 +1,6 @@
 """Accuracy against density: the figure the field reads first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -8,6 +8,8 @@ import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import axis, column, density_axis, reference_line, start_figure
+from lottery_pipeline.reporting.metric import name_metric, put_metric
+from lottery_pipeline.reporting.networks import count_of_dense, count_weights, list_parents, split_by_network
 from lottery_pipeline.reporting.palette import (
     CONTROL_SYMBOLS,
     label_control,
@@ -27,23 +29,37 @@ def draw_accuracy_against_density(
     """Draw test accuracy over the remaining weights, fewer to the right, on a logarithmic axis.
 
     Args:
-        dense_metrics: metrics of the dense run: the dashed line; None leaves it out.
+        dense_metrics: metrics of the dense run: the dashed line; None leaves it out, and so do runs
+            that all have another network.
         metrics: final metrics by run: one large marker each.
         ladders: rungs by run: a line with small markers each (iterative methods only).
         controls: control rows by run: open markers in the method's colour.
 
     Returns:
-        A figure with a trace for the dense run, each ladder, each kind of control and each final point.
+        A figure with a trace for the dense run, each ladder, each kind of control and each final point. Runs
+        of another network have a dashed line of their own, at the accuracy of their dense parent.
     """
-    figure = start_figure("Test accuracy against remaining weights", height=520)
     finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
+    metric = name_metric([*finals.values(), dense_metrics])
+    figure = start_figure(put_metric("Test accuracy against remaining weights", metric), height=520)
     methods = {run: str(record["method"]) for run, record in finals.items()}
-    rows = [*finals.values(), *_flatten(ladders), *_flatten(controls)]
-    densities = [float(row["density"]) for row in rows]
-    if dense_metrics is not None:
-        accuracy = dense_metrics["test_accuracy"]
-        ends = [1.0, min([0.9, *densities])]
-        figure.add_trace(reference_line(ends, [accuracy] * 2, f"Dense network, {fmt.percent(accuracy)}"))
+    sizes = {run: record["prunable"] for run, record in finals.items()}
+    ladders = {run: count_of_dense(table, sizes.get(run)) for run, table in ladders.items()}
+    controls = {run: count_of_dense(table, sizes.get(run)) for run, table in controls.items()}
+    common, others = split_by_network(finals, dense_metrics)
+    tables: list[Tables] = [{run: [record] for run, record in finals.items()}, ladders, controls]
+    densities = _list_densities(tables)
+    if dense_metrics is not None and (common or not finals):
+        accuracy, own = dense_metrics["test_accuracy"], _list_densities(tables, without=others)
+        line = reference_line(
+            [1.0, min([0.9, *own])], [accuracy] * 2, f"Dense network, {fmt.percent(accuracy)}"
+        )
+        figure.add_trace(line)
+    for parent in list_parents(others):
+        line = reference_line(
+            [1.0, min([0.9, *parent.densities])], [parent.accuracy] * 2, parent.name, dash="dot"
+        )
+        figure.add_trace(line.update(line={"color": parent.colour}))
     for run, ladder in ladders.items():
         if ladder:
             figure.add_trace(_ladder_trace(run, methods.get(run, run), ladder))
@@ -54,23 +70,31 @@ def draw_accuracy_against_density(
     for run, record in finals.items():
         figure.add_trace(_final_trace(run, record, in_legend=not ladders.get(run)))
     figure.update_xaxes(density_axis("Remaining weights (density)", densities, decreasing=True))
-    figure.update_yaxes(axis("Test accuracy", tickformat=".1~%", nticks=7))
+    figure.update_yaxes(axis(put_metric("Test accuracy", metric), tickformat=".1~%", nticks=7))
     return figure
 
 
-def _flatten(tables: Tables) -> list[dict[str, Any]]:
-    return [row for table in tables.values() for row in table or ()]
+def _list_densities(tables: Iterable[Tables], without: Collection[str] = ()) -> list[float]:
+    return [
+        float(row["density"])
+        for part in tables
+        for run, table in part.items()
+        if run not in without
+        for row in table or ()
+    ]
 
 
 def _hover(title: str, row: Mapping[str, Any], *, epochs: Any, seconds: Any) -> str:
-    of_all = f" of D = {fmt.whole(row['prunable'])}" if "prunable" in row else ""
+    weights = count_weights(row) if "prunable" in row else f"{fmt.whole(row['kept'])} weights"
+    metric = name_metric([row])
     lines = [
         f"<b>{escape(title)}</b>",
-        f"test accuracy {fmt.percent(row.get('test_accuracy'), 2)}",
-        f"density {fmt.density(row['density'])}: {fmt.whole(row['kept'])}{of_all} weights",
+        put_metric(f"test accuracy {fmt.percent(row.get('test_accuracy'), 2)}", metric),
+        f"density {fmt.density(row['density'])}: {weights}",
     ]
     if row.get("validation_accuracy") is not None:
-        lines.insert(2, f"validation accuracy {fmt.percent(row['validation_accuracy'], 2)}")
+        known = f"validation accuracy {fmt.percent(row['validation_accuracy'], 2)}"
+        lines.insert(2, put_metric(known, metric))
     if epochs is not None:
         lines.append(f"{fmt.epochs(epochs)} epochs, {fmt.duration(seconds)}")
     return "<br>".join(lines)
@@ -124,6 +148,9 @@ def _final_trace(run: str, record: dict[str, Any], *, in_legend: bool) -> go.Sca
     search = (
         f"found in {fmt.epochs(record['search_epochs'])} epochs, {fmt.duration(record['search_seconds'])}"
     )
+    if not fmt.is_missing(record.get("found_accuracy")):
+        score = f"test accuracy {fmt.percent(record['found_accuracy'], 2)}"
+        search += f"<br>{put_metric(score, name_metric([record]))} as found, before its retraining"
     return go.Scatter(
         x=[record["density"]],
         y=column([record], "test_accuracy"),

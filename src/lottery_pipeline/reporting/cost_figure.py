@@ -9,6 +9,8 @@ import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import axis, column, start_figure
+from lottery_pipeline.reporting.metric import name_metric, put_metric
+from lottery_pipeline.reporting.networks import count_weights, split_by_network
 from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
 from lottery_pipeline.reproducibility.measured import flatten_record
 
@@ -21,7 +23,7 @@ TIMES: dict[float, str] = {  # ticks as people count time
     **{86400 * days: f"{days} d" for days in (1, 2, 5, 10, 30)},
 }
 TICKS = {"epochs": {number: f"{number:g}" for number in DECADES}, "seconds": TIMES}
-TITLES = {"epochs": "Epochs of search and training", "seconds": "Time of search and training"}
+TITLES = {"epochs": "Epochs of search<br>and training", "seconds": "Time of search<br>and training"}
 MOST_TICKS = 9
 
 
@@ -30,7 +32,7 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
 
     Args:
         dense_metrics: metrics of the dense run: an open circle at the cost of its training; None leaves it
-            out.
+            out, and so do runs that all have another network.
         metrics: final metrics by run: a marker at the cost of search and training together, and a bar to it
             from a small tick at the cost of training alone. A cost of 0 has no place on the axis and is left
             out.
@@ -38,11 +40,14 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
     Returns:
         A figure with two panels that share the accuracy axis.
     """
-    figure = start_figure("Test accuracy against cost", height=480)
-    figure.set_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.03)
     finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
+    metric = name_metric([*finals.values(), dense_metrics])
+    figure = start_figure(put_metric("Test accuracy against cost", metric), height=480)
+    figure.set_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.03)
+    strangers = bool(finals) and not split_by_network(finals, dense_metrics)[0]
+    dense = None if dense_metrics is None or strangers else flatten_record(dense_metrics)
     for panel, unit in enumerate(TITLES, start=1):
-        traces = [] if dense_metrics is None else [_dense_trace(flatten_record(dense_metrics), unit)]
+        traces = [] if dense is None else [_dense_trace(dense, unit)]
         for run, record in finals.items():
             traces += [_search_trace(run, record, unit), _final_trace(run, record, unit)]
         costs = [cost for trace in traces for cost in trace.x if cost is not None]
@@ -50,8 +55,9 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
             trace.showlegend = trace.showlegend is None and panel == 1
             figure.add_trace(trace, row=1, col=panel)
         figure.update_xaxes(_cost_axis(unit, costs), row=1, col=panel)
+        figure.update_xaxes(title={"font": {"size": 13}}, row=1, col=panel)  # both must fit on a phone
     figure.update_yaxes(axis("", tickformat=".1~%", nticks=7))
-    figure.update_yaxes(title={"text": "Test accuracy", "standoff": 10}, col=1)
+    figure.update_yaxes(title={"text": put_metric("Test accuracy", metric), "standoff": 10}, col=1)
     return figure
 
 
@@ -79,11 +85,11 @@ def _search_trace(run: str, record: Mapping[str, Any], unit: str) -> go.Scatter:
 
 def _final_trace(run: str, record: Mapping[str, Any], unit: str) -> go.Scatter:
     look, label = look_of(str(record["method"])), label_run(run, str(record["method"]))
-    weights = f"{fmt.whole(record['kept'])} of D = {fmt.whole(record['prunable'])}"
+    score = f"test accuracy {fmt.percent(record.get('test_accuracy'), 2)}"
     lines = [
         f"<b>{escape(label)}</b>",
-        f"test accuracy {fmt.percent(record.get('test_accuracy'), 2)}",
-        f"density {fmt.density(record['density'])}: {weights} weights",
+        put_metric(score, name_metric([record])),
+        f"density {fmt.density(record['density'])}: {count_weights(record)}",
         f"search {fmt.epochs(record['search_epochs'])} epochs, {fmt.duration(record['search_seconds'])}",
         f"training {fmt.epochs(record['train_epochs'])} epochs, {fmt.duration(record['train_seconds'])}",
     ]

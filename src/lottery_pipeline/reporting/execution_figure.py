@@ -7,7 +7,22 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
-from lottery_pipeline.reporting.layout import MARGIN_BOTTOM, MARGIN_TOP, axis, column, start_figure
+from lottery_pipeline.reporting.layout import (
+    MARGIN_BOTTOM,
+    MARGIN_TOP,
+    axis,
+    column,
+    legend_note,
+    start_figure,
+)
+from lottery_pipeline.reporting.metric import name_metric, put_metric
+from lottery_pipeline.reporting.networks import (
+    Parent,
+    list_parents,
+    name_network,
+    name_others,
+    split_by_network,
+)
 from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
 from lottery_pipeline.reproducibility.measured import flatten_record
 
@@ -22,30 +37,46 @@ class Panel(NamedTuple):
     dense: str
 
 
+PANELS = (
+    Panel("Executed<br>MACs", "macs_executed", "macs_dense"),
+    # Times from different moments are not comparable; each was measured in turns with the dense network.
+    Panel("Latency,<br>dense = 1", "relative_latency", "relative_latency"),
+    Panel("Seconds of<br>training", "train_seconds", "seconds"),
+)
+
+
 def draw_accuracy_against_execution(dense_metrics: Mapping[str, Any] | None, metrics: Records) -> go.Figure:
     """Draw test accuracy over executed MACs, over the latency of the dense network, and over training time.
 
     Args:
-        dense_metrics: metrics of the dense run: an open circle; None leaves it out.
+        dense_metrics: metrics of the dense run: an open circle; None leaves it out, and so does a table
+            without a run of its network.
         metrics: final metrics by run. A mask alone changes nothing here: only physical removal does.
 
     Returns:
         A figure with three panels that share the accuracy axis; the middle one is empty if no latency was
-        measured.
+        measured. Runs of another network have an open circle of their own, for their dense parent, whose
+        training time is not known.
     """
-    figure = start_figure("Test accuracy against execution cost", height=460)
-    figure.set_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03)
     finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
-    for number, panel in enumerate(_choose_panels(finals), start=1):
+    metric = name_metric([*finals.values(), dense_metrics])
+    figure = start_figure(put_metric("Test accuracy against execution cost", metric), height=460)
+    figure.set_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03)
+    common, others = split_by_network(finals, dense_metrics)
+    timed = any(_latency_rows(record) for record in finals.values())
+    for number, panel in enumerate(PANELS, start=1):
         traces = [_ticket_trace(run, record, panel) for run, record in finals.items()]
-        if dense_metrics is not None and finals:
-            traces.append(_dense_trace(flatten_record(dense_metrics), next(iter(finals.values())), panel))
+        if dense_metrics is not None and common:
+            macs = next(iter(common.values())).get("macs_dense")
+            traces.append(_dense_trace(flatten_record(dense_metrics), macs, panel, timed=timed))
+        traces += [_parent_trace(parent, panel, timed=timed) for parent in list_parents(others)]
         for trace in traces:
             trace.showlegend = number == 1
             figure.add_trace(trace, row=1, col=number)
-        figure.update_xaxes(axis(panel.title, rangemode="tozero", nticks=5), row=1, col=number)
+        figure.update_xaxes(axis(panel.title, rangemode="tozero", nticks=4), row=1, col=number)
+        figure.update_xaxes(title={"font": {"size": 13}}, row=1, col=number)  # three must fit on a phone
     figure.update_yaxes(axis("", tickformat=".1~%", nticks=7))
-    figure.update_yaxes(title={"text": "Test accuracy", "standoff": 10}, col=1)
+    figure.update_yaxes(title={"text": put_metric("Test accuracy", metric), "standoff": 10}, col=1)
     return figure
 
 
@@ -56,11 +87,13 @@ def draw_layer_macs(metrics: Records) -> go.Figure:
         metrics: metrics by run with ``layer_costs``, the table of ``price_ticket``.
 
     Returns:
-        A figure with a group of bars for each layer, input at the top.
+        A figure with a group of bars for each layer, input at the top. Runs of another network have other
+        layers; the legend says that they are not in it.
     """
-    finals = {
+    known = {
         run: record for run, record in metrics.items() if record is not None and record.get("layer_costs")
     }
+    finals, others = split_by_network(known)
     names = list(dict.fromkeys(_short(row) for record in finals.values() for row in record["layer_costs"]))
     group = 12 + 5 * (len(finals) + 1)
     figure = start_figure(
@@ -75,22 +108,12 @@ def draw_layer_macs(metrics: Records) -> go.Figure:
         label = label_run(run, str(record["method"]))
         theoretical = {_short(row): row["macs_theoretical"] for row in record["layer_costs"]}
         figure.add_trace(_bars(theoretical, label, look_of(str(record["method"])).colour))
+    figure.add_traces([legend_note(text) for text in name_others(others)])
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_xaxes(axis("Multiply-accumulates for one image, pruned weights skipped", tickformat="~s"))
     order = {"categoryorder": "array", "categoryarray": names, "autorange": "reversed"}
     figure.update_yaxes(axis("", type="category", **order))
     return figure
-
-
-def _choose_panels(finals: Mapping[str, Mapping[str, Any]]) -> tuple[Panel, ...]:
-    sizes = {row["batch_size"] for record in finals.values() for row in _latency_rows(record)}
-    # Times from different moments are not comparable; each was measured in turns with the dense network.
-    latency = f"Latency at batch {max(sizes, default=1)}, dense = 1"
-    return (
-        Panel("Executed MACs", "macs_executed", "macs_dense"),
-        Panel(latency, "relative_latency", "relative_latency"),
-        Panel("Seconds of training", "train_seconds", "seconds"),
-    )
 
 
 def _latency_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -110,9 +133,11 @@ def _ticket_trace(run: str, record: Mapping[str, Any], panel: Panel) -> go.Scatt
     rows = _latency_rows(record)
     record = record if not rows else {**record, "relative_latency": 1 / rows[-1]["speedup"]}
     executed = f"{fmt.quantity(record['macs_executed'])} of {fmt.quantity(record['macs_dense'])}"
+    score = f"test accuracy {fmt.percent(record.get('test_accuracy'), 2)}"
     lines = [
         f"<b>{escape(label)}</b>",
-        f"test accuracy {fmt.percent(record.get('test_accuracy'), 2)}",
+        put_metric(score, name_metric([record])),
+        f"network: {escape(name_network(record))}",
         f"executed {executed} MACs, {fmt.quantity(record['macs_theoretical'])} in theory",
         *speed,
     ]
@@ -128,17 +153,28 @@ def _ticket_trace(run: str, record: Mapping[str, Any], panel: Panel) -> go.Scatt
     )
 
 
-def _dense_trace(dense: Mapping[str, Any], record: Mapping[str, Any], panel: Panel) -> go.Scatter:
-    found = {"macs_dense": record.get("macs_dense"), "seconds": dense.get("seconds")}
-    found["relative_latency"] = 1 if _latency_rows(record) else None
+def _dense_trace(dense: Mapping[str, Any], macs: float | None, panel: Panel, *, timed: bool) -> go.Scatter:
+    found = {"macs_dense": macs, "seconds": dense.get("seconds"), "relative_latency": 1 if timed else None}
     name = f"Dense network, {fmt.percent(dense['test_accuracy'])}"
+    return _circle(found, panel, dense["test_accuracy"], name, DENSE_COLOUR, size=13)
+
+
+def _parent_trace(parent: Parent, panel: Panel, *, timed: bool) -> go.Scatter:
+    """Draw a larger circle: both dense networks have a latency of 1, and may have one accuracy."""
+    found = {"macs_dense": parent.macs, "relative_latency": 1 if timed else None}
+    return _circle(found, panel, parent.accuracy, parent.name, parent.colour, size=19)
+
+
+def _circle(
+    found: Mapping[str, Any], panel: Panel, accuracy: float, name: str, colour: str, *, size: int
+) -> go.Scatter:
     return go.Scatter(
         x=column([found], panel.dense),
-        y=column([dense], "test_accuracy"),
+        y=column([{"accuracy": accuracy}], "accuracy"),
         mode="markers",
         name=name,
         legendgroup=name,
-        marker={"symbol": "circle-open", "size": 13, "color": DENSE_COLOUR, "line": {"width": 2}},
+        marker={"symbol": "circle-open", "size": size, "color": colour, "line": {"width": 2}},
         hoverinfo="name",
     )
 

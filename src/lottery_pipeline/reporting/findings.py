@@ -10,6 +10,8 @@ import pandas as pd
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.chance import describe_margin, judge
 from lottery_pipeline.reporting.leaderboard import list_rows
+from lottery_pipeline.reporting.metric import ACCURACY, name_metric, put_metric
+from lottery_pipeline.reporting.networks import has_own_network, name_network
 from lottery_pipeline.reporting.palette import label_control, label_run
 
 Tables = Mapping[str, list[dict[str, Any]] | None]
@@ -51,11 +53,14 @@ def find(
         leaderboard: as ``build_leaderboard`` makes it.
         ladders: rungs by run.
         controls: control rows by run.
-        test_images: size of the test part; None leaves out what the choice of test images alone explains.
+        test_images: size of the test part; None leaves out what the choice of test images alone explains, and
+            so does a score that counts something else than images.
     """
     if leaderboard.empty:
         return Findings("No ticket has been found yet.", None, [])
     rows = list_rows(leaderboard)
+    metric = name_metric(rows)
+    test_images = test_images if metric == ACCURACY else None
     comparable = [row for row in rows if not row["note"]]
     counts = Counter(row["density"] for row in comparable)
     density = min(value for value, count in counts.items() if count == max(counts.values()))
@@ -68,9 +73,11 @@ def find(
         *_compare_with_rivals(best, rivals[1:], test_images),
         *_name_dead_layers(rows),
         _state_cost(best),
+        *_compare_own_networks(best, rows, test_images),
         _state_caution(rows),
     ]
-    return Findings(_headline(best), best, sentences)
+    worded = [Finding(finding.tone, put_metric(finding.text, metric)) for finding in sentences]
+    return Findings(put_metric(_headline(best), metric), best, worded)
 
 
 def _label(row: Mapping[str, Any]) -> str:
@@ -88,13 +95,20 @@ def _headline(best: Mapping[str, Any]) -> str:
 def _compare_with_dense(best: Mapping[str, Any], test_images: int | None) -> Finding:
     ticket, dense = best["test_accuracy"], best["dense_accuracy"]
     difference = ticket - dense
-    near = difference >= -NEAR_DENSE
     margin = describe_margin(difference, ticket, dense, test_images)
     return Finding(
-        "good" if near else judge(difference, ticket, dense, test_images),
+        _judge_against_dense(ticket, dense, test_images),
         f"{_label(best)} reaches {fmt.percent(ticket)} on the test images, its dense parent "
         f"{fmt.percent(dense)} ({fmt.points(difference)} points{margin}).",
     )
+
+
+def _judge_against_dense(
+    ticket: float, dense: float, test_images: int | None
+) -> Literal["good", "even", "bad"]:
+    # Rounded as it is printed: 98.0% is within one point of 99.0%.
+    near = round(100 * (ticket - dense), 1) >= -100 * NEAR_DENSE
+    return "good" if near else judge(ticket - dense, ticket, dense, test_images)
 
 
 def _compare_with_controls(
@@ -163,6 +177,35 @@ def _compare_with_rivals(
             f"{fmt.points(difference)[1:]} points behind{margin}.",
         )
     ]
+
+
+def _compare_own_networks(
+    best: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], test_images: int | None
+) -> list[Finding]:
+    """Compare a ticket of another network with its own dense parent, and with the best at equal weights."""
+    found = []
+    for row in rows:
+        if not row["note"] or not has_own_network(str(row["method"])):
+            continue
+        ticket, dense = row["test_accuracy"], row["dense_accuracy"]
+        margin = describe_margin(ticket - dense, ticket, dense, test_images)
+        before = row["found_accuracy"]
+        as_found = "" if fmt.is_missing(before) else f" ({fmt.percent(before)} before its retraining)"
+        text = (
+            f"{_label(row)} has a network of its own ({name_network(row)}). With {fmt.whole(row['kept'])} "
+            f"weights it reaches {fmt.percent(ticket)}{as_found}, its dense parent {fmt.percent(dense)} "
+            f"({fmt.points(ticket - dense)} points{margin})."
+        )
+        found.append(Finding(_judge_against_dense(ticket, dense, test_images), text))
+        if row["kept"] == best["kept"]:
+            rival = best["test_accuracy"]
+            margin = describe_margin(ticket - rival, ticket, rival, test_images)
+            text = (
+                f"{_label(best)} keeps as many weights, of another network, and reaches {fmt.percent(rival)}"
+                f": {fmt.points(ticket - rival)} points for {_label(row)}{margin}."
+            )
+            found.append(Finding("note", text))
+    return found
 
 
 def _name_dead_layers(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lottery_pipeline.reporting.layout import axis, column, loss_axis, start_figure
+from lottery_pipeline.reporting.layout import axis, column, log_axis, start_figure
 from lottery_pipeline.training.history import CLOCK_COLUMNS
 
 Rows = Sequence[Mapping[str, Any]]
@@ -82,7 +82,7 @@ def _choose_axis(quantity: str, values: Mapping[str, Sequence[float | None]]) ->
     if quantity == "accuracy":
         return axis("accuracy", tickformat=".1~%", nticks=6)
     if quantity == "loss":
-        return loss_axis("loss", [value for heights in values.values() for value in heights])
+        return log_axis("loss", [value for heights in values.values() for value in heights])
     return axis(quantity.replace("_", " "), nticks=6)
 
 

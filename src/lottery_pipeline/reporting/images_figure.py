@@ -5,6 +5,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+# What is counted, and of what, by task.
+_COUNTED = {
+    "classification": ("Images", "class"),
+    "segmentation": ("Pixels", "class"),
+    "keypoints": ("Images", "visible point"),
+}
+
 
 def draw_samples(overview: Mapping[str, Any]) -> go.Figure:
     """Draw training images in a grid, a row per class.
@@ -17,6 +24,8 @@ def draw_samples(overview: Mapping[str, Any]) -> go.Figure:
 
 def draw_class_counts(overview: Mapping[str, Any]) -> go.Figure:
     """Draw the number of images of each class as bars, one for each part that has images.
+
+    In segmentation these are pixels; for keypoints, the images that show each point.
 
     Args:
         overview: as ``describe_images`` makes it.
@@ -31,11 +40,12 @@ def draw_class_counts(overview: Mapping[str, Any]) -> go.Figure:
             if summary[part]
         ]
     )
+    counted, group = _COUNTED[summary.get("task", "classification")]
     size = f"{summary['width']}x{summary['height']}, {summary['channels']} channels"
     figure.update_layout(
-        title=f"Images per class ({summary['source']}, {size})",
+        title=f"{counted} per {group} ({summary['source']}, {size})",
         barmode="group",
-        xaxis={"title": "class", "type": "category"},
-        yaxis={"title": "images"},
+        xaxis={"title": group, "type": "category"},
+        yaxis={"title": counted.lower()},
     )
     return figure

@@ -12,9 +12,11 @@ from lottery_pipeline.reporting.layout import (
     MARGIN_TOP,
     axis,
     density_axis,
+    legend_note,
     reference_line,
     start_figure,
 )
+from lottery_pipeline.reporting.networks import name_others, split_by_network
 from lottery_pipeline.reporting.palette import WARNING_COLOUR, label_run, look_of
 
 Records = Mapping[str, dict[str, Any] | None]
@@ -28,9 +30,11 @@ def draw_layer_densities(metrics: Records) -> go.Figure:
 
     Returns:
         A figure with a line per run, a line for every density of a whole network, and a cross on the left
-        edge for every dead layer (no weight left).
+        edge for every dead layer (no weight left). Runs of another network have other layers; the legend says
+        that they are not in it.
     """
-    finals = {run: record for run, record in metrics.items() if record is not None and record.get("layers")}
+    known = {run: record for run, record in metrics.items() if record is not None and record.get("layers")}
+    finals, others = split_by_network(known)
     names = list(dict.fromkeys(_short_layer(row) for record in finals.values() for row in record["layers"]))
     figure = start_figure("Density of every layer", height=MARGIN_TOP + MARGIN_BOTTOM + 60 + 24 * len(names))
     for density in sorted({float(record["density"]) for record in finals.values()}, reverse=True):
@@ -43,6 +47,7 @@ def draw_layer_densities(metrics: Records) -> go.Figure:
     dead = _dead_trace(finals, edge=least / 2)
     if dead.x:
         figure.add_trace(dead)
+    figure.add_traces([legend_note(text) for text in name_others(others)])
     span = [least / 2 if dead.x else least]
     figure.update_xaxes(density_axis("Remaining weights in the layer", span, decreasing=False))
     order = {"categoryorder": "array", "categoryarray": names, "autorange": "reversed"}

@@ -88,19 +88,31 @@ def density_axis(title: str, densities: Sequence[float], *, decreasing: bool) ->
     )
 
 
-def loss_axis(title: str, values: Sequence[float | None]) -> dict[str, Any]:
-    """Describe a logarithmic axis of losses; its ticks are whole numbers (0.5, not a lone 5 below 1)."""
+def log_axis(title: str, values: Sequence[float | None], *, form: str = "~g") -> dict[str, Any]:
+    """Describe a logarithmic axis; its ticks are whole numbers (0.5, not a lone 5 below 1).
+
+    Args:
+        title: of the axis.
+        values: which it spans.
+        form: of the ticks: ``~g`` for losses, ``~s`` for large counts.
+    """
     positive = [value for value in values if value is not None and value > 0] or [1.0]
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     mantissas = (1, 2, 5) if last - first <= 3 else (1,)
     ticks = [float(f"{mantissa}e{decade}") for decade in range(first, last + 1) for mantissa in mantissas]
-    return axis(title, type="log", tickmode="array", tickvals=ticks, tickformat="~g")
+    return axis(title, type="log", tickmode="array", tickvals=ticks, tickformat=form)
 
 
 def reference_line(x: Sequence[Any], y: Sequence[Any], name: str, *, dash: str = "dash") -> go.Scatter:
     """Draw a straight grey line as a trace, so that it has a legend entry and can be switched off."""
     line = {"color": DENSE_COLOUR, "width": 1.8, "dash": dash}
     return go.Scatter(x=list(x), y=list(y), mode="lines", name=name, line=line, hoverinfo="name")
+
+
+def legend_note(text: str) -> go.Scatter:
+    """Make a row of the legend about something that the figure does not show."""
+    marker = {"symbol": "circle-open", "size": 8, "color": DENSE_COLOUR}
+    return go.Scatter(x=[None], y=[None], mode="markers", name=text, marker=marker, hoverinfo="skip")
 
 
 def column(rows: Iterable[Mapping[str, Any]], key: str) -> list[float | None]:

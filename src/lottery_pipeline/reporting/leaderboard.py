@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from lottery_pipeline.reporting.networks import has_own_network, name_network
 from lottery_pipeline.reproducibility.measured import flatten_record
 
 logger = logging.getLogger(__name__)
@@ -45,8 +46,10 @@ FURTHER_COLUMNS = (
     "speedup_128",
     "peak_memory_bytes",
     "co2_grams",
+    "found_accuracy",
+    "metric",
 )
-COLUMNS = (*CONTRACT_COLUMNS, *FURTHER_COLUMNS, "dead_layers", "run", "note")
+COLUMNS = (*CONTRACT_COLUMNS, *FURTHER_COLUMNS, "network", "dead_layers", "run", "note")
 
 
 class ReportError(ValueError):
@@ -64,9 +67,10 @@ def build_leaderboard(metrics: Mapping[str, dict[str, Any] | None]) -> pd.DataFr
         metrics: metrics by run (the namespace, as a rule the method's name); None if a method was not run.
 
     Returns:
-        A row per run. Columns: the contract's, in its order; further metrics; ``dead_layers`` (their number);
-        ``run`` (the key); ``note``: empty, or why the row cannot be compared with the others (its dense
-        parent, hence its data, model, recipe or seed, is not the one most rows have).
+        A row per run. Columns: the contract's, in its order; further metrics; ``network`` (``model`` of the
+        metrics); ``dead_layers`` (their number); ``run`` (the key); ``note``: empty, or why the row cannot be
+        compared with the others (its dense parent, hence its data, model, recipe or seed, is not the one most
+        rows have; a method with a network of its own has another by design).
 
     Raises:
         ReportError: a record lacks a column of the contract.
@@ -99,17 +103,23 @@ def _make_row(run: str, record: dict[str, Any]) -> dict[str, Any]:
             f"every method reports {', '.join(CONTRACT_COLUMNS)}"
         )
     row = {column: record.get(column) for column in (*CONTRACT_COLUMNS, *FURTHER_COLUMNS)}
-    return row | {"dead_layers": len(record.get("dead_layers") or ()), "run": run, "note": ""}
+    dead = len(record.get("dead_layers") or ())
+    return row | {"network": record.get("model"), "dead_layers": dead, "run": run, "note": ""}
 
 
 def _note_strangers(table: pd.DataFrame) -> list[str]:
-    parents = [_describe_parent(row) for row in table.to_dict("records")]
+    rows = table.to_dict("records")
+    own = [has_own_network(str(row["method"])) for row in rows]
+    parents = [_describe_parent(row) for row in rows]
+    ordinary = [parent for parent, is_own in zip(parents, own, strict=True) if not is_own]
     # Counter keeps insertion order: among equally common parents, the first row's is the reference.
-    reference = Counter(parents).most_common(1)[0][0]
+    reference = Counter(ordinary or parents).most_common(1)[0][0]
     notes = [
-        "" if parent == reference else f"not comparable: its dense parent is {parent}" for parent in parents
+        "" if parent == reference else _word_note(row) for row, parent in zip(rows, parents, strict=True)
     ]
-    strangers = [run for run, note in zip(table["run"], notes, strict=True) if note]
+    strangers = [
+        row["run"] for row, note, is_own in zip(rows, notes, own, strict=True) if note and not is_own
+    ]
     if strangers:
         logger.warning(
             "Leaderboard rows %s have a different dense parent from the rest and cannot be compared with "
@@ -117,6 +127,12 @@ def _note_strangers(table: pd.DataFrame) -> list[str]:
             ", ".join(strangers),
         )
     return notes
+
+
+def _word_note(row: Mapping[Any, Any]) -> str:
+    if has_own_network(str(row["method"])):
+        return f"a network of its own: {name_network(row)}"
+    return f"not comparable: its dense parent is {_describe_parent(row)}"
 
 
 def _describe_parent(row: Mapping[Any, Any]) -> str:

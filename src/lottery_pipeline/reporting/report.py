@@ -14,7 +14,14 @@ from lottery_pipeline.options import METHODS, Method
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.findings import find
 from lottery_pipeline.reporting.leaderboard import list_rows
-from lottery_pipeline.reporting.palette import label_control, label_run, look_of
+from lottery_pipeline.reporting.metric import name_metric, put_metric
+from lottery_pipeline.reporting.networks import name_network
+from lottery_pipeline.reporting.report_tables import (
+    describe_controls,
+    describe_ladder,
+    describe_profile,
+    describe_row,
+)
 from lottery_pipeline.reproducibility.measured import flatten_record
 
 Tables = Mapping[str, list[dict[str, Any]] | None]
@@ -24,7 +31,8 @@ FIGURE_TEXTS = {
         "Accuracy against density",
         (
             "Each line is the ladder of one method, from many weights to few. The large marker is the ticket "
-            "of the leaderboard, open markers are the controls, and the dashed line is the dense network."
+            "of the leaderboard, open markers are the controls, and the dashed line is the dense network. A "
+            "ticket of another network has a line of its own: its density counts the weights of that network."
         ),
     ),
     "accuracy_against_cost": (
@@ -38,8 +46,8 @@ FIGURE_TEXTS = {
         "Accuracy against execution cost",
         (
             "Only physical removal makes a network faster: a masked ticket runs at full size, except for "
-            "channels and blocks with no weights left. Latency is the median of passes taken in turns with "
-            "the dense network, on the machine of this run."
+            "channels and blocks with no weights left. Latency, at the largest batch, is the median of "
+            "passes taken in turns with the ticket's dense parent, on the machine of this run."
         ),
     ),
     "training_curves": (
@@ -73,14 +81,57 @@ FIGURE_TEXTS = {
             "attack succeeds at the lower left, where the mark is lost but little accuracy."
         ),
     ),
+    "architecture": (
+        "The network",
+        (
+            "Each row is a branch, each box a block. The bars in a box say which kernels and tokens are "
+            "left; a full box is the supernet. Between the stages, thicker lines have more channels left."
+        ),
+    ),
+    "block_widths": (
+        "Kernels and widths of every block",
+        (
+            "Numbers are hidden channels and tokens that are left; darker cells keep more of the supernet. "
+            "MACs are a share of the supernet's; weights are those not masked, of the remaining channels."
+        ),
+    ),
+    "search_path": (
+        "The joint search",
+        (
+            "Every epoch has a marker at its exact multiply-accumulates, those left if masked weights could "
+            "be skipped. The ring at the end of its bar is the network as it is. Batch norm was measured "
+            "anew each time. Masked weights may come back to train, so one line joins the epochs that leave "
+            "weights masked, another one those that leave all weights in use."
+        ),
+    ),
+    "search_course": (
+        "What the search left",
+        "Above, the weights that are not masked; below, the hidden channels and tokens that are not removed.",
+    ),
+    "supertickets_study": (
+        "Accuracy of the arms",
+        (
+            "Each line is a way to get from the supernet to a network. Marker and bar: mean and 95% interval "
+            "over seeds. Open dots: single seeds. Dotted lines: two-in-one."
+        ),
+    ),
+    "supertickets_transfer": (
+        "Accuracy of moved tickets",
+        (
+            "Rows: the task that a SuperTicket was found for. Columns: the task that it was trained for. The "
+            "colour and the second line of a cell say how far it is ahead of the control named at the scale."
+        ),
+    ),
     "data_samples": ("Sample images", "As the network sees them, before augmentation."),
-    "data_class_counts": ("Images per class", ""),
+    "data_class_counts": ("", ""),  # the figure says what is counted
 }
 COLOURWAY = ("#33658A", "#E0A030", "#7FB7D6", "#8A5A83", "#5E9C76")  # of figures that choose no colours
 DATA_FIGURES = ("data_samples", "data_class_counts")
+STUDY_FIGURES = ("supertickets_study", "supertickets_transfer")
+ARCHITECTURE_FIGURES = ("architecture", "block_widths", "search_path", "search_course")
 PRINTED = (  # filters of the template
     *(fmt.percent, fmt.density, fmt.points, fmt.whole, fmt.epochs, fmt.duration),
-    *(fmt.quantity, fmt.size, fmt.ratio, fmt.short_fingerprint),
+    *(fmt.quantity, fmt.size, fmt.ratio, fmt.short_fingerprint, put_metric),
 )
 
 
@@ -93,6 +144,9 @@ def render_report(
     ladders: Tables,
     controls: Tables,
     ownership: Mapping[str, Any] | None,
+    architecture: Mapping[str, Any] | None,
+    arms: Mapping[str, Any] | None = None,
+    transfers: Mapping[str, Any] | None = None,
     context: Mapping[str, Any],
 ) -> str:
     """Write the report as one self-contained html page.
@@ -109,6 +163,9 @@ def render_report(
         ladders: rungs by run, None for methods without a ladder.
         controls: control rows by run, None for methods without controls.
         ownership: as ``describe_ownership`` makes it; None leaves the section out.
+        architecture: as ``describe_architecture`` makes it; None leaves the section out.
+        arms: as ``describe_arms`` makes it; None leaves the section out.
+        transfers: as ``describe_transfers`` makes it; None leaves the section out.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
             ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
             of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
@@ -126,8 +183,10 @@ def render_report(
     )
     environment.filters |= {function.__name__: function for function in PRINTED}
     findings = find(leaderboard, ladders, controls, test_images=context.get("test_images"))
-    drawn = [_describe_figure(name, figure) for name, figure in _order(figures)]
-    rows = [_leaderboard_row(row) for row in list_rows(leaderboard)]
+    rows = [describe_row(row, dense_metrics) for row in list_rows(leaderboard)]
+    metric = name_metric([*rows, dense_metrics])
+    drawn = [_describe_figure(name, figure, metric) for name, figure in _order(figures)]
+    elsewhere = ("attacks", *ARCHITECTURE_FIGURES, *STUDY_FIGURES, *DATA_FIGURES)
     return environment.get_template("report.html.j2").render(
         title=" · ".join(str(context[key]) for key in ("data", "model") if context.get(key))
         or "Lottery tickets",
@@ -138,15 +197,24 @@ def render_report(
         dense=None if dense_metrics is None else flatten_record(dense_metrics),
         dense_fingerprint=_find_dense_fingerprint(rows, dense_metrics),
         rows=rows,
+        dense_macs=next((row["macs_dense"] for row in rows if not row["is_own"]), None),
+        own_parents=_list_own_parents(rows),
+        metric=metric,
         stale=_find_stale(rows, dense_metrics),
-        ladders=[_ladder_table(run, table, rows) for run, table in ladders.items() if table],
-        controls=_control_rows(controls, ladders, rows),
+        ladders=[describe_ladder(run, table, rows) for run, table in ladders.items() if table],
+        controls=describe_controls(controls, ladders, rows),
         ownership=ownership,
-        figures=[figure for figure in drawn if figure["name"] not in ("attacks", *DATA_FIGURES)],
+        architecture=architecture,
+        figures=[figure for figure in drawn if figure["name"] not in elsewhere],
+        arms=arms,
+        arm_figures=[figure for figure in drawn if figure["name"] == STUDY_FIGURES[0]],
+        transfers=transfers,
+        transfer_figures=[figure for figure in drawn if figure["name"] == STUDY_FIGURES[1]],
+        architecture_figures=[figure for figure in drawn if figure["name"] in ARCHITECTURE_FIGURES],
         attack_figures=[figure for figure in drawn if figure["name"] == "attacks"],
         data_figures=[figure for figure in drawn if figure["name"] in DATA_FIGURES],
         glossary=_list_methods(rows),
-        profile=None if data_profile is None else _profile_table(data_profile),
+        profile=None if data_profile is None else describe_profile(data_profile),
         parameters=flatten(context.get("parameters") or {}),
         versions=flatten(context.get("versions") or {}),
         plotly_js=get_plotlyjs(),
@@ -171,37 +239,36 @@ def _order(figures: Mapping[str, go.Figure | None]) -> list[tuple[str, go.Figure
     return [(name, figure) for name in names if (figure := figures[name]) is not None]
 
 
-def _describe_figure(name: str, figure: go.Figure) -> dict[str, Any]:
+def _describe_figure(name: str, figure: go.Figure, metric: str) -> dict[str, Any]:
     # The page shows the title as a heading above the figure; inside the figure it would appear twice.
     content = json.loads(figure.to_json())
     own_title = content["layout"].pop("title", {}).get("text") or name.replace("_", " ").capitalize()
-    heading, caption = FIGURE_TEXTS.get(name, (own_title, ""))
+    known = FIGURE_TEXTS.get(name)
+    heading, caption = ("", "") if known is None else (put_metric(text, metric) for text in known)
     margin = content["layout"].get("margin", {})
     content["layout"]["margin"] = margin | {"t": min(margin.get("t", 24), 24)}
     content["layout"].setdefault("colorway", list(COLOURWAY))
     height = content["layout"].get("height", 480)
-    return {"name": name, "heading": heading, "caption": caption, "content": content, "height": int(height)}
-
-
-def _leaderboard_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **row,
-        "label": label_run(str(row["run"]), str(row["method"])),
-        "colour": look_of(str(row["method"])).colour,
-        "macs_share": _share(row["macs_theoretical"], row["macs_dense"]),
-        "executed_share": _share(row["macs_executed"], row["macs_dense"]),
+        "name": name,
+        "heading": heading or own_title,
+        "caption": caption,
+        "content": content,
+        "height": int(height),
     }
 
 
-def _share(part: Any, whole: Any) -> float | None:
-    missing = fmt.is_missing(part) or fmt.is_missing(whole) or not whole
-    return None if missing else part / whole
+def _list_own_parents(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the dense parents of tickets with a network of their own, each once, with their name."""
+    parents = {str(row["dense_fingerprint"]): row for row in rows if row["is_own"]}
+    return [{**row, "name": name_network(row)} for row in parents.values()]
 
 
 def _list_facts(
     context: Mapping[str, Any], dense: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
-    prunable = (dense or {}).get("prunable") or (rows[0]["prunable"] if rows else None)
+    common = [row["prunable"] for row in rows if not row["is_own"]]
+    prunable = (dense or {}).get("prunable") or next(iter(common), None)
     names = ("experiment", "variant", "data", "model", "recipe")
     facts = [(name.capitalize(), str(context[name])) for name in names if context.get(name)]
     if prunable:
@@ -215,18 +282,22 @@ def _list_facts(
 
 
 def _find_stale(rows: Sequence[Mapping[str, Any]], dense: Mapping[str, Any] | None) -> list[str]:
-    """Name the runs whose dense parent is not the current dense run (it was trained again since)."""
+    """Name the runs whose dense parent is not the current dense run (it was trained again since).
+
+    Whether a method with a network of its own is up to date cannot be seen here.
+    """
     if dense is None:
         return []
     # Dense runs of earlier versions do not say their fingerprint.
     column, key = ("dense_accuracy", "test_accuracy")
     if "fingerprint" in dense:
         column, key = ("dense_fingerprint", "fingerprint")
-    return [row["label"] for row in rows if row[column] != dense[key]]
+    return [row["label"] for row in rows if not row["is_own"] and row[column] != dense[key]]
 
 
 def _find_dense_fingerprint(rows: Sequence[Mapping[str, Any]], dense: Mapping[str, Any] | None) -> str | None:
-    known = {row["dense_fingerprint"] for row in rows if isinstance(row["dense_fingerprint"], str)}
+    shared = [row["dense_fingerprint"] for row in rows if not row["is_own"]]
+    known = {fingerprint for fingerprint in shared if isinstance(fingerprint, str)}
     single = known.pop() if len(known) == 1 and not _find_stale(rows, dense) else None
     return (dense or {}).get("fingerprint", single)
 
@@ -235,65 +306,3 @@ def _list_methods(rows: Sequence[Mapping[str, Any]]) -> list[Method]:
     """List the methods of the leaderboard, those of a chain (``layer>cts``) one by one."""
     shown = {name for row in rows for name in str(row["method"]).split(">")}
     return [method for name, method in METHODS.items() if name in shown]
-
-
-def _ladder_table(
-    run: str, table: Sequence[dict[str, Any]], rows: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    method = next((str(row["method"]) for row in rows if row["run"] == run), run)
-    ordered = sorted(table, key=lambda row: row["rung"])
-    dense = next((row["dense_accuracy"] for row in rows if row["run"] == run), None)
-    return {
-        "label": label_run(run, method),
-        "colour": look_of(method).colour,
-        "rows": ordered,
-        "dense": dense,
-    }
-
-
-def _control_rows(
-    controls: Tables, ladders: Tables, rows: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Put every control beside the ticket of the same run with the same number of weights."""
-    described = []
-    for run, table in controls.items():
-        tickets = {row["kept"]: row["test_accuracy"] for row in ladders.get(run) or ()}
-        tickets |= {row["kept"]: row["test_accuracy"] for row in rows if row["run"] == run}
-        method = next((str(row["method"]) for row in rows if row["run"] == run), run)
-        for row in sorted(table or (), key=lambda row: (-row["density"], row["control"])):
-            ticket = tickets.get(row["kept"])
-            described.append(
-                {
-                    **row,
-                    "label": label_run(run, method),
-                    "colour": look_of(method).colour,
-                    "kind": label_control(str(row["control"])),
-                    "ticket": ticket,
-                    "difference": None if ticket is None else ticket - row["test_accuracy"],
-                }
-            )
-    return described
-
-
-def _profile_table(profile: pd.DataFrame) -> dict[str, Any]:
-    named = profile if isinstance(profile.index, pd.RangeIndex) else profile.reset_index()
-    return {
-        "columns": [str(column).replace("_", " ") for column in named.columns],
-        "rows": [
-            # The first column names the row, even if the names are digits.
-            [(str(first), False), *(_cell(value) for value in rest)]
-            for first, *rest in named.itertuples(index=False, name=None)
-        ],
-    }
-
-
-def _cell(value: Any) -> tuple[str, bool]:
-    """Print a value of an unknown table; the flag says whether it is a number (which is aligned right)."""
-    if fmt.is_missing(value):
-        return fmt.DASH, True
-    if isinstance(value, str):
-        return value, False
-    if isinstance(value, bool):
-        return str(value).lower(), False
-    number = float(value)
-    return (f"{round(number):,}" if number.is_integer() else f"{number:.4g}"), True
