@@ -10,6 +10,8 @@ from lottery_pipeline.datasets.raw_images import RawImagesDataset
 from lottery_pipeline.datasets.stored_results import StoredResultsDataset
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.options import ControlOptions, CtsOptions, GraspOptions, ImpOptions, SanityOptions
+from lottery_pipeline.options.supertickets_study import StudyOptions
+from lottery_pipeline.options.supertickets_transfer import TransferOptions
 from lottery_pipeline.parameters import (
     ModelParameters,
     PretrainingParameters,
@@ -73,6 +75,8 @@ def test_results_lie_where_the_contract_says(dataset: str, path: str, catalog: A
         ("cts.extraction", CtsOptions),
         ("grasp.extraction", GraspOptions),
         ("sanity_checks", SanityOptions),
+        ("supertickets_study", StudyOptions),
+        ("supertickets_transfer", TransferOptions),
         ("work", WorkParameters),
     ],
 )

@@ -1,12 +1,15 @@
 """Parameters: what is refused, and in which words."""
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from lottery_pipeline.options import COMPOSITIONS, MASK_OPTIONS
 from lottery_pipeline.parameters import (
+    ModelParameters,
     ParametersError,
     PretrainingParameters,
     RetrainingParameters,
@@ -26,6 +29,8 @@ SOUND: dict[str, Any] = {
     "retraining": {},
     "sparse_retraining": {},
     "sanity_checks": {},
+    "supertickets_study": {},
+    "supertickets_transfer": {},
     "costs": {},
     "work": {
         "experiment": "e",
@@ -185,3 +190,13 @@ def test_changes_have_every_key_of_a_recipe() -> None:
 def test_plain_parameters_leave_out_changes_that_are_not_made() -> None:
     plain = to_plain({"retraining": RetrainingParameters(epochs=3), "lth": {"x": 1}, "seed": 0})
     assert plain == {"retraining": {"epochs": 3}, "lth": {"x": 1}, "seed": 0}
+
+
+def test_a_found_architecture_starts_at_the_project_folder(tmp_path: Path) -> None:
+    found = ModelParameters(name="supernet:data/found.json", ignore_layers=("fc",))
+    assert found.resolve(tmp_path) == ModelParameters(
+        name=f"supernet:{tmp_path}/data/found.json", ignore_layers=("fc",)
+    )
+    assert ModelParameters(name="resnet20").resolve(tmp_path).name == "resnet20"
+    with pytest.raises(ValidationError, match="does not say which supernet; allowed are supernet:digits8"):
+        ModelParameters(name="supernet")

@@ -19,12 +19,14 @@ def test_the_names_of_the_contract_are_registered() -> None:
     contract = {"__default__", "data_preparation", "dense_pretraining", "lth", "ltr", "cts", "saliency"}
     contract |= {"layer", "filter", "ticket_extraction", "sparse_retraining", "sanity_checks", "reporting"}
     contract |= {"signature_embedding", "ownership_verification", "ownership_attacks"}
+    contract |= {"supertickets", "supertickets_study", "supertickets_transfer"}
     assert contract <= set(PIPELINES)
 
 
 def test_beside_them_there_is_a_pipeline_for_every_method_and_composition() -> None:
     stages = {"__default__", "data_preparation", "dense_pretraining", "saliency", "ticket_extraction"}
     stages |= {"sparse_retraining", "sanity_checks", "reporting"}
+    stages |= {"supertickets_study", "supertickets_transfer"}
     stages |= {"signature_embedding", "ownership_verification", "ownership_attacks", "ownership_disclosure"}
     assert set(PIPELINES) == stages | METHODS.keys() | COMPOSITIONS.keys()
     assert {"layer_ltr", "layer_cts", "layer_snip"} <= COMPOSITIONS.keys()
@@ -51,7 +53,10 @@ def test_a_method_begins_with_the_images_and_the_dense_run(method: str) -> None:
 
 def test_the_default_is_a_choice_of_methods_a_signature_and_the_report() -> None:
     chosen = set().union(
-        *(names(PIPELINES[name]) for name in ("lth", "ltr", "cts", "snip", "grasp", "synflow", "layer"))
+        *(
+            names(PIPELINES[name])
+            for name in ("lth", "ltr", "cts", "snip", "grasp", "synflow", "layer", "supertickets")
+        )
     )
     chosen |= names(PIPELINES["signature_embedding"]) | names(PIPELINES["ownership_verification"])
     assert names(PIPELINES["__default__"]) == chosen | names(PIPELINES["reporting"])

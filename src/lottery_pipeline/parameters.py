@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from lottery_pipeline.images.request import ImageRequest
-from lottery_pipeline.models.names import check_model_name
+from lottery_pipeline.models.choice import check_choice, resolve_choice
 from lottery_pipeline.options import (
     COMPOSITIONS,
     METHODS,
@@ -32,6 +32,8 @@ from lottery_pipeline.options import (
 )
 from lottery_pipeline.options.faults import describe_faults, name_unknown_key
 from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions, VerificationOptions
+from lottery_pipeline.options.supertickets_study import StudyOptions
+from lottery_pipeline.options.supertickets_transfer import TransferOptions
 from lottery_pipeline.options.tracking import TrackingParameters
 from lottery_pipeline.training.recipe import Recipe
 
@@ -74,7 +76,8 @@ class ModelParameters(BaseModel):
     """Which network, and which of its layers are never pruned.
 
     Attributes:
-        name: a built-in, ``torchvision:<name>`` or ``package.module:factory``.
+        name: a built-in, ``supernet:<preset>``, ``supernet:<path>.json``, ``torchvision:<name>`` or
+            ``package.module:factory``.
         ignore_layers: fnmatch patterns on layer names, such as ``fc`` or ``layer1.*``.
     """
 
@@ -86,8 +89,12 @@ class ModelParameters(BaseModel):
     @field_validator("name")
     @classmethod
     def _is_a_model_name(cls, name: str) -> str:
-        check_model_name(name)
+        check_choice(name)
         return name
+
+    def resolve(self, project: Path) -> Self:
+        """Let the relative path of a supernet start at the project folder."""
+        return self.model_copy(update={"name": resolve_choice(self.name, project)})
 
 
 class PretrainingParameters(Recipe):
@@ -194,7 +201,7 @@ def _method_group(method: Method, *, with_controls: bool) -> type[BaseModel]:
 
 
 METHOD_GROUPS = {
-    name: _method_group(method, with_controls=method.has_ladder) for name, method in METHODS.items()
+    name: _method_group(method, with_controls=method.has_controls) for name, method in METHODS.items()
 }
 COMPOSED_GROUPS = {
     name: _method_group(method, with_controls=False) for name, (_, method) in COMPOSITIONS.items()
@@ -209,6 +216,8 @@ GROUPS: dict[str, Any] = {
     "retraining": RetrainingParameters,
     "sparse_retraining": SparseRetrainingParameters,
     "sanity_checks": SanityOptions,
+    "supertickets_study": StudyOptions,
+    "supertickets_transfer": TransferOptions,
     "signature_embedding": SignatureOptions,
     "ownership_verification": VerificationOptions,
     "ownership_attacks": AttackOptions,

@@ -16,6 +16,8 @@ from lottery_pipeline.pipelines.reporting.pipeline import create_pipeline as cre
 from lottery_pipeline.pipelines.sanity_checks.pipeline import create_pipeline as create_sanity_checks
 from lottery_pipeline.pipelines.signature_embedding.pipeline import create_pipeline as create_signature
 from lottery_pipeline.pipelines.sparse_retraining.pipeline import create_pipeline as create_sparse_retraining
+from lottery_pipeline.pipelines.supertickets_study.pipeline import create_pipeline as create_study
+from lottery_pipeline.pipelines.supertickets_transfer.pipeline import create_pipeline as create_transfer
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import (
     complete_method,
     create_chain,
@@ -45,6 +47,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ticket_extraction": Pipeline([images, dense, *blocks.values()]),
         "sparse_retraining": create_sparse_retraining(),
         "sanity_checks": Pipeline([images, dense, create_sanity_checks()]),
+        "supertickets_study": Pipeline([images, dense, create_study()]),
+        "supertickets_transfer": Pipeline([images, dense, create_transfer()]),
         "signature_embedding": Pipeline([images, dense, create_signature()]),
         "ownership_verification": create_verification(),
         "ownership_attacks": Pipeline([images, dense, create_attacks()]),

@@ -1,6 +1,6 @@
 import torch
 
-from lottery_pipeline.evaluation.classes import tabulate_classes
+from lottery_pipeline.evaluation.classes import tabulate_classes, tabulate_pixels
 
 
 def test_recall_precision_and_confusion_of_five_images():
@@ -31,3 +31,21 @@ def test_many_classes_take_memory_only_for_pairs_that_occur():
     names = [str(number) for number in range(100_000)]  # a full matrix would take 80 GB
     found = tabulate_classes(torch.tensor([99_999]), torch.tensor([7]), names)
     assert found["confusion"] == [{"true": "99999", "predicted": "7", "images": 1}]
+
+
+def test_pixels_are_tabulated_from_the_matrix_of_the_mean_iou():
+    found = tabulate_pixels(torch.tensor([[3, 1, 0], [1, 3, 0], [0, 0, 0]]), ["ground", "cat", "dog"])
+    row = {"pixels": 4, "recall": 0.75, "precision": 0.75, "iou": 0.6}
+    assert found == {
+        "classes": [
+            {"class": "ground", **row},
+            {"class": "cat", **row},
+            {"class": "dog", "pixels": 0, "recall": None, "precision": None, "iou": None},
+        ],
+        "confusion": [
+            {"true": "ground", "predicted": "ground", "pixels": 3},
+            {"true": "ground", "predicted": "cat", "pixels": 1},
+            {"true": "cat", "predicted": "ground", "pixels": 1},
+            {"true": "cat", "predicted": "cat", "pixels": 3},
+        ],
+    }

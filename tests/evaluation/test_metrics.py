@@ -2,21 +2,26 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
 from lottery_pipeline.evaluation.classes import tabulate_classes
 from lottery_pipeline.evaluation.metrics import evaluate_ticket
 from lottery_pipeline.evaluation.retraining import retrain_ticket
+from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import CostOptions
 from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.surgery.compact import compact_ticket
 from lottery_pipeline.tickets import TicketError
 from lottery_pipeline.tickets.ladder import complete_rows
 from lottery_pipeline.tickets.ticket import make_ticket
+from lottery_pipeline.training.dense import pretrain
 from lottery_pipeline.training.evaluation import evaluate, predict, recompute_batchnorm_
 from lottery_pipeline.training.history import least_validation_loss
 from lottery_pipeline.training.recipe import Recipe
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, extract, must_not_train, pretrain_tiny
+from tests.training.tiny import tiny_dense_images, tiny_dense_spec
 
 COLUMNS = {
     "method",
@@ -28,6 +33,8 @@ COLUMNS = {
     "test_accuracy",
     "accuracy_delta",
     "test_loss",
+    "metric",
+    "model",
     "validation_accuracy",
     "early_stop_step",
     "early_stop_validation_loss",
@@ -73,6 +80,7 @@ def test_the_method_metrics_are_complete_and_right(images, dense, extraction, re
     test = evaluate(retraining.ticket.build(), images.test)
     assert metrics["test_accuracy"] == test["accuracy"]
     assert metrics["test_loss"] == test["loss"]
+    assert metrics["metric"] == "accuracy"
     assert metrics["dense_accuracy"] == dense.metrics["test_accuracy"]
     assert metrics["accuracy_delta"] == test["accuracy"] - dense.metrics["test_accuracy"]
     assert metrics["validation_accuracy"] == retraining.history[-1]["validation_accuracy"]
@@ -215,3 +223,49 @@ def test_a_dense_parent_of_another_model_is_refused(images, dense, extraction, r
 def test_a_trained_ticket_of_another_ticket_is_refused(images, dense, retraining):
     with pytest.raises(TicketError, match="the trained ticket comes from another ltr ticket"):
         measure(retraining, extract("ltr", images, dense, density=0.5), images, dense)
+
+
+# Dense tasks ------------------------------------------------------------------------------------------------
+
+
+def measure_dense(task):
+    """A half-dense ticket of the smallest supernet, retrained: its metrics, the ticket and the images."""
+    images, recipe = tiny_dense_images(task), Recipe(learning_rate=0.1, epochs=1, batch_size=9)
+    dense = pretrain(images, tiny_dense_spec(images), recipe, rewind_epoch=0, seed=0, device="cpu")
+    weights = prunable_parameters(build_model(dense.spec, seed=0), ())
+    ticket = make_ticket(
+        method="ltr",
+        spec=dense.spec,
+        masks={name: torch.arange(w.numel()).view(w.shape) % 2 == 0 for name, w in weights.items()},
+        state=dense.initial,
+        seed=0,
+        rewind_step=0,
+        parents={"dense": dense.fingerprint, "images": images.fingerprint},
+    )
+    retraining = retrain_ticket(ticket, images, recipe, seed=0, device="cpu")
+    trained = retraining.ticket
+    metrics = evaluate_ticket(trained, ticket, images, dense, history=retraining.history, device="cpu")
+    return metrics, trained, images
+
+
+def test_a_segmentation_is_measured_by_one_matrix():
+    metrics, trained, images = measure_dense("segmentation")
+    assert set(metrics) == COLUMNS | {"test_pixel_accuracy"}
+    test = evaluate(trained.build(), images.test)
+    assert metrics["metric"] == "mIoU"
+    assert metrics["test_accuracy"] == test["accuracy"]
+    assert metrics["test_pixel_accuracy"] == test["pixel_accuracy"]
+    overlaps = [row["iou"] for row in metrics["classes"]]
+    assert sum(overlaps) / 2 == metrics["test_accuracy"]
+    pixels = int((images.test.labels != 255).sum())
+    assert sum(row["pixels"] for row in metrics["confusion"]) == pixels
+    right = sum(row["pixels"] for row in metrics["confusion"] if row["true"] == row["predicted"])
+    assert right / pixels == metrics["test_pixel_accuracy"]
+
+
+def test_points_have_no_classes():
+    metrics, trained, images = measure_dense("keypoints")
+    assert set(metrics) == COLUMNS - {"classes", "confusion"} | {"test_pixel_error"}
+    test = evaluate(trained.build(), images.test)
+    assert metrics["metric"] == "PCK"
+    assert (metrics["test_accuracy"], metrics["test_pixel_error"]) == (test["accuracy"], test["pixel_error"])

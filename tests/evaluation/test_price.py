@@ -5,7 +5,7 @@ import torch
 
 from lottery_pipeline.costs.memory import PeakMemory
 from lottery_pipeline.evaluation import price
-from lottery_pipeline.evaluation.price import price_ticket
+from lottery_pipeline.evaluation.price import Effort, price_ticket
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import CostOptions
 from lottery_pipeline.reproducibility.measured import flatten_record
@@ -15,7 +15,7 @@ from lottery_pipeline.training.dense import DenseRun
 from tests.tiny import RECIPE, draw_images, spec_for
 
 BLOCK = "network.layer1.1"
-WORK = [("search", "snip", 2.0, 7.0), ("training", "retraining", 3.0, 11.0)]
+WORK = [Effort("search", "snip", 2.0, 7.0), Effort("training", "retraining", 3.0, 11.0)]
 CPU = torch.device("cpu")
 
 
@@ -79,6 +79,16 @@ def test_search_and_training_are_counted_at_the_size_of_the_network_that_ran(ima
     assert [row["stage"] for row in whole["ledger"]] == ["search", "training"]
     assert [row["name"] for row in whole["ledger"]] == ["snip", "retraining"]
     assert whole["measured"]["ledger"] == [{"seconds": 7.0}, {"seconds": 11.0}]
+
+
+def test_a_search_in_a_larger_network_says_itself_what_it_took(images, dense):
+    work = [Effort("search", "joint search", 2.0, 7.0, macs=12_345), WORK[1]]
+    found = price_ticket(make(dense, gone=(BLOCK,)), dense, images, work, device=CPU)
+    assert found["search_macs"] == 12_345
+    assert (
+        found["train_macs"]
+        == price_ticket(make(dense, gone=(BLOCK,)), dense, images, WORK, device=CPU)["train_macs"]
+    )
 
 
 def test_latency_is_of_the_network_that_is_shipped(images, dense):

@@ -235,7 +235,8 @@ def test_what_is_locked_follows_from_the_nodes() -> None:
     assert names["data_preparation"] == {"data_preparation"}
     assert names["ltr"] == before | {"ltr"}
     assert names["layer_cts"] == before | {"layer", "layer_cts"}
-    assert names["sanity_checks"] == before | {"sanity_checks"}
+    for name in ("sanity_checks", "supertickets_study", "supertickets_transfer"):
+        assert names[name] == before | {name}
     assert names["sparse_retraining"] == {"sparse_retraining"}
     assert before | {"ltr", "cts", "reporting"} <= names["__default__"]
 

@@ -107,6 +107,26 @@ def test_a_bad_request_is_refused(path: str, value: Any, sentence: str, tmp_path
     assert "\n" not in message
 
 
+SEGMENTATION = {
+    "data": {"source": "canvases", "task": "segmentation"},
+    "model": {"name": "supernet:canvas32"},
+}
+
+
+def test_a_method_that_needs_classes_refuses_masks_and_names_those_that_do_not(tmp_path: Path) -> None:
+    message = refuse(tmp_path, "cts", **SEGMENTATION)
+    assert message == (
+        "Parameter cts: needs images with classes, but data.task is segmentation, which lth, ltr, synflow, "
+        "magnitude, random, supertickets can do."
+    )
+
+
+@pytest.mark.parametrize("pipeline", ["sanity_checks", "signature_embedding", "ownership_attacks"])
+def test_what_else_needs_classes_refuses_masks(pipeline: str, tmp_path: Path) -> None:
+    sentence = f"Parameter data.task is segmentation, but {pipeline} needs images with classes"
+    assert sentence in refuse(tmp_path, pipeline, **SEGMENTATION)
+
+
 def test_too_many_blocks_are_refused_with_the_most_that_can_go(tmp_path: Path) -> None:
     message = refuse(tmp_path, "layer", model={"name": "resnet56"}, layer={"extraction": {"removed": 22}})
     assert "removed is 22, but the network can lose at most 21 of its 24 candidate blocks" in message
@@ -186,9 +206,84 @@ def test_a_method_without_a_density_passes_and_one_out_of_reach_does_not(
     def faults(options: BaseModel) -> list[str]:
         monkeypatch.setitem(METHODS, "toy", replace(METHODS["snip"], name="toy", options=type(options)))
         group = SimpleNamespace(extraction=options)
-        parameters = {"model": ModelParameters(name="lenet_300_100"), "toy": group}
+        parameters = {
+            "model": ModelParameters(name="lenet_300_100"),
+            "data": DataParameters(),
+            "toy": group,
+        }
         return list(preflight._impossible({"model", "toy.extraction"}, parameters, Path()))
 
     assert faults(Options()) == []
     (fault,) = faults(StartOptions(density=1e-9))
     assert fault.startswith("Parameter toy: density 1e-09 keeps none of")
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "sentence"),
+    [
+        ("supernet:digits8", {}, None),
+        ("supernet:hrnas", {}, None),
+        ("supernet:canvas32", {"source": "canvases", "task": "segmentation"}, None),
+        ("supernet:absent.json", {}, "Parameter model: the architecture {folder}/absent.json cannot be read"),
+        (
+            "supernet:hrnas",
+            {"image_size": 8},
+            "Parameter model: this supernet needs images of at least 32x32",
+        ),
+        (
+            "resnet20",
+            {"source": "canvases", "task": "keypoints"},
+            "Parameter model: model 'resnet20' classifies images, but these are for keypoints; allowed are",
+        ),
+    ],
+)
+def test_a_supernet_must_be_there_and_fit_its_images(
+    tmp_path: Path, model: str, data: dict[str, Any], sentence: str | None
+) -> None:
+    parameters = {"model": ModelParameters(name=model), "data": DataParameters(**data)}
+    faults = list(preflight._impossible({"model"}, parameters, tmp_path))
+    assert len(faults) == (sentence is not None)
+    assert all(fault.startswith((sentence or "").format(folder=tmp_path)) for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "params", "sentence"),
+    [
+        (
+            "supertickets_transfer",
+            {},
+            "tasks has segmentation, but data.source digits has labels for classification only; canvases has",
+        ),
+        (
+            "supertickets_transfer",
+            {"data": {"source": "canvases"}, "pretraining": {"flip": True}},
+            "tasks has keypoints, which the recipe's flip does not fit; switch it off.",
+        ),
+        (
+            "supertickets_transfer",
+            {"data": {"source": "canvases"}, "retraining": {"label_smoothing": 0.1}},
+            "tasks has keypoints, which the recipe's label_smoothing does not fit; switch it off.",
+        ),
+        (
+            "supertickets_transfer",
+            {"data": {"source": "canvases"}, "supertickets": {"extraction": {"density_of": "model"}}},
+            "supertickets.extraction.density_of must be supernet, because the network of model.name differs",
+        ),
+        (
+            "supertickets_study",
+            {"supertickets": {"extraction": {"pruning": None}}},
+            "the arms of the study differ in search and pruning, but supertickets.extraction.pruning is null",
+        ),
+        (
+            "supertickets_study",
+            {"supertickets": {"extraction": {"pruning": {"every": 1.0}}}},
+            "pruned weights would never train again, because no search event",
+        ),
+    ],
+)
+def test_a_study_of_supertickets_that_cannot_work_is_refused(
+    pipeline: str, params: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
+    message = refuse(tmp_path, pipeline, **params)
+    assert message.startswith(f"Parameter {pipeline}: {sentence}")
+    assert "\n" not in message

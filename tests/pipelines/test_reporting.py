@@ -11,10 +11,22 @@ from lottery_pipeline.pipeline_registry import register_pipelines
 from lottery_pipeline.pipelines.reporting.nodes import (
     build_leaderboard,
     describe_run,
+    draw_figures,
+    draw_search,
     gather_results,
     select_part,
+    write_report,
 )
 from lottery_pipeline.pipelines.reporting.pipeline import create_pipeline
+from lottery_pipeline.reporting.report import ARCHITECTURE_FIGURES
+from tests.reporting.records import (
+    make_blocks,
+    make_dense_metrics,
+    make_history,
+    make_metrics,
+    make_superticket,
+    make_trace,
+)
 
 PIPELINES = register_pipelines()
 PARAMETERS: dict[str, Any] = {
@@ -82,6 +94,42 @@ def test_the_head_is_the_same_for_typed_parameters() -> None:
     context = describe_run(plain, {"test": 1})
     assert context["command"] == "kedro run"
     assert context["recipe"] == "custom: sgd, 10 epochs, batches of 64"
+
+
+SUPERTICKET = {"metrics": make_superticket(), "trace": make_trace(), "blocks": make_blocks()}
+
+
+def write(results: dict[str, Any]) -> str:
+    """Write the page of some results, without the other figures."""
+    dense = {"metrics": make_dense_metrics(), "history": make_history()}
+    parameters = PARAMETERS | {"work": PARAMETERS["work"] | {"models": "/home/ada/data/06_models/base/base"}}
+    return write_report(
+        build_leaderboard(results), None, {"summary": {"test": 360}}, dense, results, parameters
+    )
+
+
+def test_the_search_of_a_superticket_has_figures_and_a_section_of_their_own() -> None:
+    page = write({"supertickets": SUPERTICKET})
+    for name in ARCHITECTURE_FIGURES:
+        assert page.count(f'data-figure="{name}"') == 1
+    assert tuple(draw_search(SUPERTICKET)) == ARCHITECTURE_FIGURES
+    assert "model.name=supernet:data/06_models/base/base/supertickets/architecture.json" in page
+    assert "/home/ada" not in page
+
+
+def test_without_a_superticket_the_page_says_nothing_about_architectures() -> None:
+    page = write({"ltr": {"metrics": make_metrics()}})
+    assert "The architecture found" not in page
+    assert "data-figure" not in page
+
+
+def test_all_figures_name_the_metric_of_the_records() -> None:
+    dense = {"metrics": make_dense_metrics(), "history": make_history()}
+    results = {"ltr": {"metrics": make_metrics(metric="PCK"), "history": make_history()}}
+    density, cost, execution, curves, *_ = draw_figures(dense, results)
+    for figure in (density, cost, execution):
+        assert figure.layout.yaxis.title.text == "Test PCK"
+    assert curves.layout.yaxis.title.text == "PCK"
 
 
 def test_alone_it_reads_what_is_stored() -> None:

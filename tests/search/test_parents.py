@@ -7,6 +7,7 @@ import pytest
 from lottery_pipeline.search.parents import check_dense_run, check_spec, check_ticket
 from lottery_pipeline.tickets import TicketError
 from tests.tiny import draw_images, extract, pretrain_tiny, spec_for
+from tests.training.tiny import tiny_dense_images, tiny_dense_spec
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,14 @@ def test_a_model_for_images_of_another_kind_is_refused(images):
         TicketError, match="the model was made for images with num_classes 7, but these have 3"
     ):
         check_spec(spec, images, "the model")
+
+
+def test_a_model_for_another_task_is_refused(images):
+    masks = tiny_dense_images("segmentation")
+    check_spec(tiny_dense_spec(masks), masks, "the model")
+    with pytest.raises(
+        TicketError, match="the model was made for keypoints, but these images are for segmentation"
+    ):
+        check_spec(tiny_dense_spec(masks, task="keypoints"), masks, "the model")
+    with pytest.raises(TicketError, match="was made for classification, but these images are for segment"):
+        check_spec(spec_for(images), masks, "the model")

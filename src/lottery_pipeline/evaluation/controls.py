@@ -62,11 +62,11 @@ def train_controls(
             ``on_record("controls", row)`` with each finished control; after a resume these come again.
 
     Returns:
-        One row per control: ``control``, ``rung``, ``density``, ``kept``, ``prunable``, ``test_accuracy``,
-        ``validation_accuracy``, ``epochs``, ``seconds``, ``early_stop_step``, ``seed``, and ``changed``: how
-        many mask positions (``random_mask``) or kept weights (``reinitialise``) differ from the ticket's. A
-        layer of density 1 cannot be shuffled, so a control may be weaker than its name says; with 0 changes
-        it controls nothing.
+        One row per control: ``control``, ``rung``, ``density``, ``kept``, ``prunable`` (D of the dense run),
+        ``test_accuracy``, ``validation_accuracy``, ``epochs``, ``seconds``, ``early_stop_step``, ``seed``,
+        and ``changed``: how many mask positions (``random_mask``) or kept weights (``reinitialise``) differ
+        from the ticket's. A layer of density 1 cannot be shuffled, so a control may be weaker than its name
+        says; with 0 changes it controls nothing.
 
     Raises:
         TicketError: ladder, dense run and images do not belong together, or there is no such rung.
@@ -83,6 +83,9 @@ def train_controls(
     rows = []
     for rung, kind, masks in plan:
         row = _train_control(ladder, masks, images, recipe, rung, kind, seed, device, checkpoints, on_record)
+        # A ladder of a smaller network counts as its ticket does: against the dense network.
+        prunable = dense.metrics["prunable"]
+        row |= {"density": row["kept"] / prunable, "prunable": prunable}
         if on_record is not None:
             on_record("controls", row)
         rows.append(row)

@@ -9,7 +9,7 @@ and values computed from them, stand apart in ``measured``; everything else is t
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lottery_pipeline.costs.carbon import Carbon, estimate_carbon
 from lottery_pipeline.costs.energy_tracker import track_energy
 from lottery_pipeline.costs.latency import measure_latency
-from lottery_pipeline.costs.ledger import Ledger, Stage, add_trainings
+from lottery_pipeline.costs.ledger import Ledger, Stage, training_macs
 from lottery_pipeline.costs.memory import forward_memory
 from lottery_pipeline.costs.profile import profile_costs
 from lottery_pipeline.costs.training_flops import count_training_macs
@@ -31,7 +31,24 @@ from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.history import CLOCK_COLUMNS
 
-Work = Sequence[tuple[Stage, str, float, float]]
+
+class Effort(NamedTuple):
+    """Something that led to a ticket.
+
+    Attributes:
+        stage: of the ledger.
+        name: what was done.
+        epochs: epochs-equivalent.
+        seconds: time taken.
+        macs: multiply-accumulates, if they are not those of the ticket's own network.
+    """
+
+    stage: Stage
+    name: str
+    epochs: float
+    seconds: float
+    macs: int | None = None
+
 
 _WATCHED_SECONDS = 3.0
 
@@ -40,7 +57,7 @@ def price_ticket(
     trained: Ticket,
     dense: DenseRun,
     images: ImageSplits,
-    work: Work,
+    work: Sequence[Effort],
     options: CostOptions | None = None,
     *,
     device: torch.device,
@@ -51,8 +68,8 @@ def price_ticket(
         trained: compacted before it is counted and timed.
         dense: its dense parent, which it is compared with.
         images: gives the shape of an image and the number of training images.
-        work: stage, name, epochs-equivalent and seconds of each thing that led to it; counted at the size of
-            the ticket's own network: the dense one for masks, the smaller one within a layer ticket.
+        work: each thing that led to it; counted at the size of the ticket's own network, unless it says
+            otherwise: the dense one for masks, the smaller one within a layer ticket.
         options: what is measured and what carbon is computed from; None only counts.
         device: where forward passes are timed.
 
@@ -72,9 +89,12 @@ def price_ticket(
     executed = profile_costs(full, shipped, compacted.masks, shape)
     step = count_training_macs(own, shape)
     ledger = Ledger()
-    for stage, name, epochs, seconds in work:
-        ledger = add_trainings(
-            ledger, stage, [(name, epochs, seconds)], images=len(images.train), macs_per_image=step
+    for effort in work:
+        macs = effort.macs
+        if macs is None:
+            macs = training_macs(effort.epochs, len(images.train), step)
+        ledger = ledger.add(
+            effort.stage, effort.name, epochs=effort.epochs, seconds=effort.seconds, macs=macs
         )
     price: dict[str, Any] = {
         "macs_dense": profile["macs_dense"],

@@ -1,6 +1,6 @@
 """Sparse retraining: the same for every method, since all of them yield tickets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ def retrain_ticket(
     extra: ImageSet | None = None,
     extra_per_batch: int = 0,
     margin: Margin | None = None,
+    frozen_modules: Sequence[str] = (),
 ) -> Retraining:
     """Train a ticket from its start weights, its mask on, from its rewind step to the end of the recipe.
 
@@ -67,6 +68,7 @@ def retrain_ticket(
         extra: images that join every batch, for example a trigger set; see ``train``.
         extra_per_batch: how many of them join a batch.
         margin: keeps chosen weights from becoming small; see ``train``.
+        frozen_modules: names of modules that stay as they are; see ``train``.
 
     Raises:
         TicketError: the ticket is trained already, belongs to other images, or rewinds past the end of the
@@ -95,6 +97,7 @@ def retrain_ticket(
         extra=extra,
         extra_per_batch=extra_per_batch,
         margin=margin,
+        frozen_modules=frozen_modules,
     )
     last = training.history[-1]
     known = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")

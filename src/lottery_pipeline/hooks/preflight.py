@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.images.request import SOURCES
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.parameters import (
@@ -21,7 +22,6 @@ from lottery_pipeline.parameters import (
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
-    from torch import nn
 
     from lottery_pipeline.models.spec import ModelSpec
 
@@ -144,12 +144,22 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
     if "model" in wanted:
-        faults = list(_refusal("model", lambda: _check_model(parameters["model"])))
+        model, data = parameters["model"].resolve(project), parameters["data"]
+        faults = list(_refusal("model", lambda: _check_model(model, data)))
         yield from faults
         checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
         for name in (*METHODS, *COMPOSITIONS):
             if not faults and (f"{name}.extraction" in wanted or name in checked):
-                yield from _refusal(name, partial(_check_method, name, parameters["model"], parameters[name]))
+                yield from _refusal(name, partial(_check_method, name, model, data, parameters[name]))
+    for name in ("sanity_checks", "signature_embedding", "ownership_attacks"):
+        if name in wanted and parameters["data"].task != "classification":
+            yield (
+                f"Parameter data.task is {parameters['data'].task}, but {name} needs images with classes; "
+                "choose classification."
+            )
+    for name, check in (("supertickets_study", _check_arms), ("supertickets_transfer", _check_transfer)):
+        if name in wanted:
+            yield from _refusal(name, partial(check, parameters))
 
 
 def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
@@ -171,21 +181,26 @@ def _check_images(request: DataParameters) -> None:
     check_request(request)
 
 
-def _check_model(model: ModelParameters) -> None:
+def _check_model(model: ModelParameters, data: DataParameters) -> None:
+    from lottery_pipeline.models.choice import is_supernet
     from lottery_pipeline.models.registry import ensure_buildable
 
-    ensure_buildable(model.name)
-    _prunable_shapes(model)
+    if not is_supernet(model.name):
+        ensure_buildable(model.name)
+    _prunable_shapes(_stand_in_spec(model, data))
 
 
-def _check_method(name: str, model: ModelParameters, group: Any) -> None:
+def _check_method(name: str, model: ModelParameters, data: DataParameters, group: Any) -> None:
     """Ask the method itself whether its options can work on this network."""
     from lottery_pipeline.methods import CHECKS
     from lottery_pipeline.sparsity.allocation import kept_count
 
     method = COMPOSITIONS[name][1] if name in COMPOSITIONS else METHODS[name]
-    spec, options = _stand_in_spec(model), group.extraction
-    shapes = _prunable_shapes(model)
+    if data.task != "classification" and not method.any_task:
+        able = ", ".join(other.name for other in METHODS.values() if other.any_task)
+        raise ValueError(f"needs images with classes, but data.task is {data.task}, which {able} can do")
+    spec, options = _stand_in_spec(model, data), group.extraction
+    shapes = _prunable_shapes(spec)
     if method.has_density and options.density is not None and shapes is not None:
         kept_count(options.density, sum(math.prod(shape) for shape in shapes.values()))
     check = CHECKS.get(method.name)
@@ -199,42 +214,72 @@ def _check_method(name: str, model: ModelParameters, group: Any) -> None:
             )
 
 
-def _prunable_shapes(model: ModelParameters) -> dict[str, tuple[int, ...]] | None:
+def _check_arms(parameters: Mapping[str, Any]) -> None:
+    """Check that the intervals of every arm can work."""
+    from lottery_pipeline.methods.supertickets.schedule import plan_events
+    from lottery_pipeline.options.supertickets_study import ARMS
+
+    extraction = parameters["supertickets"].extraction
+    epochs = extraction.epochs or parameters["retraining"].recipe(parameters["pretraining"]).epochs
+    for name in parameters["supertickets_study"].arms:
+        options = ARMS[name].options(extraction)
+        if epochs is not None:
+            plan_events(options, epochs, 1 - options.density)
+
+
+def _check_transfer(parameters: Mapping[str, Any]) -> None:
+    """Check that there are labels for every task, and that one recipe and one density fit them all."""
+    source, tasks = parameters["data"].source, parameters["supertickets_transfer"].tasks
+    missing = [task for task in tasks if task not in SOURCES[source]]
+    if missing:
+        raise ValueError(
+            f"tasks has {missing[0]}, but data.source {source} has labels for {', '.join(SOURCES[source])} "
+            "only; canvases has labels for all three"
+        )
+    if parameters["supertickets"].extraction.density_of != "supernet":
+        raise ValueError(
+            "supertickets.extraction.density_of must be supernet, because the network of model.name differs "
+            "between tasks"
+        )
+    recipe = parameters["retraining"].recipe(parameters["pretraining"])
+    if "keypoints" in tasks and (recipe.flip or recipe.label_smoothing):
+        fault = "flip" if recipe.flip else "label_smoothing"
+        raise ValueError(f"tasks has keypoints, which the recipe's {fault} does not fit; switch it off")
+
+
+def _prunable_shapes(spec: "ModelSpec | None") -> dict[str, tuple[int, ...]] | None:
     """Return the shapes of the prunable weights of a built-in, without allocating it."""
     from lottery_pipeline.models.prunable import prunable_parameters
+    from lottery_pipeline.models.registry import build_model
 
-    network = _draw_network(model)
-    if network is None:
+    if spec is None:
         return None
-    weights = prunable_parameters(network, model.ignore_layers)
+    weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)
     return {name: tuple(weight.shape) for name, weight in weights.items()}
 
 
-def _draw_network(model: ModelParameters) -> "nn.Module | None":
-    """Build a built-in on the meta device; None for other networks."""
-    from lottery_pipeline.models.registry import build_model
-
-    spec = _stand_in_spec(model)
-    return None if spec is None else build_model(spec, seed=0, device="meta")
-
-
-def _stand_in_spec(model: ModelParameters) -> "ModelSpec | None":
+def _stand_in_spec(model: ModelParameters, data: DataParameters) -> "ModelSpec | None":
     """Specify a built-in before its images are known; None for other networks, whose images may have to fit.
 
-    Ten classes and 32 x 32 pixels stand in for the images: layer names do not depend on them, and the number
-    of weights hardly does.
+    Ten classes and, if the size is not given, 32 x 32 pixels stand in for the images: layer names do not
+    depend on them, and the number of weights hardly does.
     """
+    from lottery_pipeline.models.choice import is_supernet, specify_model
     from lottery_pipeline.models.names import BUILT_IN_MODELS
-    from lottery_pipeline.models.spec import ModelSpec
 
-    if model.name not in BUILT_IN_MODELS:
+    if model.name not in BUILT_IN_MODELS and not is_supernet(model.name):
         return None
-    return ModelSpec(
-        name=model.name,
+    spec = specify_model(
+        model.name,
         ignore_layers=model.ignore_layers,
         num_classes=10,
         channels=_STANDING_IN[0],
-        image_size=_STANDING_IN[1:],
+        image_size=_STANDING_IN[1:] if data.image_size is None else (data.image_size, data.image_size),
         mean=(0.5,) * 3,
         std=(0.25,) * 3,
+        task=data.task,
     )
+    if spec.supernet is None or data.image_size is not None:
+        return spec
+    side = max(*spec.image_size, spec.supernet.stride)
+    return spec.model_copy(update={"image_size": (side, side)})

@@ -48,9 +48,11 @@ class RequestHooks:
             raise RunRefusedError(str(error)) from error
         # Relative paths start at the project, whatever folder the command runs in.
         work = self._parameters["work"].resolve(context.project_path)
+        model = self._parameters["model"].resolve(context.project_path)
         verification = self._parameters["ownership_verification"].resolve(context.project_path)
         context.config_loader["parameters"] = {
             **raw,
+            "model": {**raw["model"], "name": model.name},
             "work": work.model_dump(mode="json"),
             "ownership_verification": verification.model_dump(mode="json"),
         }

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.options import METHODS
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.search.extraction import Extraction
 from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.sparsity.masks import count_kept, count_prunable
 from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.tickets.ladder import Ladder
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 from lottery_pipeline.training.dense import DenseRun, find_dense_run, pretrain
 from lottery_pipeline.training.loop import OnRecord
@@ -141,11 +143,35 @@ def adopt(
 def find_own_run(ticket: Ticket, dense: DenseRun, models: Path) -> DenseRun:
     """Return the dense run that a ticket was found in: that of its parent, if it is a ticket within a ticket.
 
+    A method with a network of its own leaves a ladder, whose rung 0 is the network found with all its
+    weights: that is the dense run of its ticket, with the ticket's start.
+
     Args:
         ticket: any.
         dense: the dense run of the full network.
         models: folder with a folder for each method.
+
+    Raises:
+        TicketError: the stored ladder is missing, or belongs to another ticket.
     """
+    method = METHODS.get(ticket.method)
+    if method is not None and method.own_network:
+        own = find_dense_run(models / ticket.method / "parent_run.safetensors")
+        ladder = Ladder.load(models / ticket.method / "ladder.safetensors")
+        if ladder.ticket(-1).fingerprint != ticket.fingerprint:
+            raise TicketError(
+                f"the stored ladder of {ticket.method} belongs to another ticket than this one "
+                f"({ticket.fingerprint[:12]}); `kedro run --pipelines {ticket.method}` makes both again"
+            )
+        state = ladder.state
+        return replace(
+            own or dense,
+            spec=ladder.header.spec,
+            initial=state,
+            rewind=state,
+            final=state,
+            rewind_step=ladder.header.rewind_step,
+        )
     parent = ticket.method.rpartition(">")[0]
     stored = find_dense_run(models / parent / "parent_run.safetensors") if parent else None
     return dense if stored is None else stored

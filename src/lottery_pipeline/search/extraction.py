@@ -152,7 +152,8 @@ class Extraction:
         ladder: all rungs, if the method is iterative.
         trace: rows written during the search, for IMP one per epoch with its ``round``.
         scores: what the mask was made from, higher = keep; None for IMP, which ranks again in every round.
-        parts: name, epochs and seconds of each part of the search, if there is more than one.
+        parts: name, epochs and seconds of each part of the search, if there is more than one; also its
+            ``macs`` if the search did not run at the size of the ticket's network.
     """
 
     ticket: Ticket

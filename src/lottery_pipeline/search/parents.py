@@ -5,6 +5,7 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.tasks import find_spec_task
 
 
 def check_dense_run(dense: DenseRun, images: ImageSplits) -> None:
@@ -54,8 +55,11 @@ def check_spec(spec: ModelSpec, images: ImageSplits, owner: str) -> None:
     """Refuse a model that was built for images of another kind.
 
     Raises:
-        TicketError: one of classes, channels, size and statistics differs.
+        TicketError: one of task, classes, channels, size and statistics differs.
     """
+    task = find_spec_task(spec)
+    if task != images.task:
+        raise TicketError(f"{owner} was made for {task}, but these images are for {images.task}")
     for name in ("num_classes", "channels", "image_size", "mean", "std"):
         has, wanted = getattr(spec, name), getattr(images, name)
         if has != wanted:

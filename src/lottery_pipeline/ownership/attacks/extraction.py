@@ -69,7 +69,7 @@ def _draw_queries(victim: Victim, queries: int) -> ImageSet:
 def _build_student(victim: Victim, architecture: str | None) -> Classifier:
     spec = victim.ticket.header.spec
     if architecture is not None:
-        spec = spec.restored().model_copy(update={"name": architecture, "ignore_layers": ()})
+        spec = spec.for_network(architecture)
     seed = derive_seed(victim.seed, "A22", "student")
     return build_model(spec, seed=seed, allow_factory=victim.ticket.allow_factory)
 

@@ -17,21 +17,22 @@ def pretrain_dense(
     work: WorkParameters,
 ) -> tuple[Any, dict[str, Any]]:
     """Train the full network, or return the stored dense run if it is the one asked for."""
-    from lottery_pipeline.models.spec import ModelSpec
+    from lottery_pipeline.models.choice import specify_model
     from lottery_pipeline.training.dense import find_dense_run, pretrain
     from lottery_pipeline.training.history import CLOCK_COLUMNS
 
     stored = find_dense_run(work.models / "dense_run.safetensors")
     run = pretrain(
         images,
-        ModelSpec(
-            name=model.name,
+        specify_model(
+            model.name,
             ignore_layers=model.ignore_layers,
             num_classes=images.num_classes,
             channels=images.channels,
             image_size=images.image_size,
             mean=images.mean,
             std=images.std,
+            task=images.task,
         ),
         pretraining.recipe(),
         rewind_epoch=pretraining.rewind_epoch,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from platform import python_version
 from typing import Any
 
@@ -14,7 +15,10 @@ LIBRARIES = ("lottery_pipeline", "kedro", "mlflow", "numpy", "torch", "torchvisi
 
 
 Results = dict[str, dict[str, Any]]  # records by block: methods, compositions, and those of OTHERS
-OTHERS = ("sanity_checks", "signature_embedding", "ownership_verification", "ownership_attacks")
+OTHERS = (
+    *("sanity_checks", "supertickets_study", "supertickets_transfer"),
+    *("signature_embedding", "ownership_verification", "ownership_attacks"),
+)
 
 
 def gather_results(stored_results: Mapping[str, Callable[[], Any]], **records: Any) -> Results:
@@ -44,17 +48,34 @@ def build_leaderboard(results: Results) -> Any:
 def draw_figures(dense_record: dict[str, Any], results: Results) -> tuple[Any, ...]:
     """Draw accuracy against density, cost and speed, the training curves, density and MACs of every layer."""
     from lottery_pipeline.reporting import figures
+    from lottery_pipeline.reporting.metric import name_metric
 
     dense, metrics = dense_record["metrics"], select_part(results, "metrics")
     ladders, controls = select_part(results, "ladder_table"), select_part(results, "controls")
+    metric = name_metric([*metrics.values(), dense])
     return (
         figures.draw_accuracy_against_density(dense, metrics, ladders, controls),
         figures.draw_accuracy_against_cost(dense, metrics),
         figures.draw_accuracy_against_execution(dense, metrics),
-        figures.draw_training_curves(dense_record["history"], select_part(results, "history")),
+        figures.draw_training_curves(dense_record["history"], select_part(results, "history"), metric),
         figures.draw_layer_densities(metrics),
         figures.draw_layer_macs(metrics),
     )
+
+
+def draw_search(record: dict[str, Any]) -> dict[str, Any]:
+    """Draw the architecture that a joint search has found, and the search."""
+    from lottery_pipeline.reporting import figures
+    from lottery_pipeline.reporting.metric import name_metric
+
+    blocks, metrics = record["blocks"], record["metrics"]
+    metric = name_metric([metrics])
+    return {
+        "architecture": figures.draw_architecture(blocks),
+        "block_widths": figures.draw_block_widths(blocks),
+        "search_path": figures.draw_search_path(record["trace"], metrics, metric),
+        "search_course": figures.draw_search_course(record["trace"], blocks, metric),
+    }
 
 
 def draw_images(data_overview: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -80,15 +101,36 @@ def write_report(
     **figures: Any,
 ) -> str:
     """Write the report as one self-contained page."""
+    from lottery_pipeline.evaluation.study_summaries import summarise_arms, summarise_transfer
     from lottery_pipeline.evaluation.verdicts import summarise_sanity
-    from lottery_pipeline.reporting.figures import draw_attacks, draw_sanity_checks
+    from lottery_pipeline.reporting.architecture_section import describe_architecture
+    from lottery_pipeline.reporting.figures import (
+        draw_arms,
+        draw_attacks,
+        draw_sanity_checks,
+        draw_transfers,
+    )
     from lottery_pipeline.reporting.ownership_section import describe_ownership
     from lottery_pipeline.reporting.report import render_report
+    from lottery_pipeline.reporting.supertickets_section import describe_arms, describe_transfers
 
     if rows := results.get("sanity_checks", {}).get("rows"):
         figures["sanity_checks"] = draw_sanity_checks(summarise_sanity(rows), rows)
     if rows := results.get("ownership_attacks", {}).get("rows"):
         figures["attacks"] = draw_attacks(rows)
+    arms = summarise_arms(results.get("supertickets_study", {}).get("rows", ()))
+    transfers = summarise_transfer(results.get("supertickets_transfer", {}).get("rows", ()))
+    if arms:
+        figures["supertickets_study"] = draw_arms(arms, results["supertickets_study"]["rows"])
+    if transfers:
+        figures["supertickets_transfer"] = draw_transfers(transfers)
+    architecture, plain = None, to_plain(parameters)
+    if (run := next(iter(select_part(results, "blocks")), None)) is not None:
+        record = results[run]
+        figures |= draw_search(record)
+        # Without the folders above the data, which may be nobody else's business.
+        folder = "/".join([*Path(plain["work"]["models"]).parts[-4:], run])
+        architecture = describe_architecture(record["metrics"], record["blocks"], folder=folder)
     return render_report(
         leaderboard=leaderboard,
         figures=figures,
@@ -97,7 +139,10 @@ def write_report(
         ladders=select_part(results, "ladder_table"),
         controls=select_part(results, "controls"),
         ownership=describe_ownership(results),
-        context=describe_run(to_plain(parameters), data_overview["summary"], tracked=current().page),
+        architecture=architecture,
+        arms=describe_arms(arms),
+        transfers=describe_transfers(transfers),
+        context=describe_run(plain, data_overview["summary"], tracked=current().page),
     )
 
 

@@ -1,12 +1,13 @@
 """Nodes of the methods, the same for all: extract, retrain, evaluate; and the nodes beside them."""
 
+import logging
 from collections.abc import Callable
 from functools import partial, wraps
 from inspect import signature
 from typing import Any
 
 from lottery_pipeline.evaluation.lineage import check_record, check_rows, mark_record, mark_rows, name_run
-from lottery_pipeline.options import METHODS, ControlOptions, CostOptions, Method
+from lottery_pipeline.options import METHODS, ControlOptions, CostOptions, Method, SuperticketOptions
 from lottery_pipeline.parameters import (
     ModelParameters,
     PretrainingParameters,
@@ -15,6 +16,8 @@ from lottery_pipeline.parameters import (
 )
 from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking import current
+
+logger = logging.getLogger(__name__)
 
 Rows = list[dict[str, Any]]
 
@@ -37,7 +40,8 @@ def extract_ticket(
 ) -> tuple[Any, ...]:
     """Find a ticket by a method: ticket, costs, trace, and the ladder if there is one.
 
-    ``match`` is a ticket whose size this one must have. With a ``parent`` the search is within that ticket.
+    ``match`` is a ticket whose size this one must have, or a dense run whose weights its density counts. With
+    a ``parent`` the search is within that ticket.
     """
     from lottery_pipeline.methods import METHODS
     from lottery_pipeline.search.composition import adopt
@@ -53,7 +57,7 @@ def extract_ticket(
         on_record=partial(current().log_row, method if parent is None else f"{parent.method}_{method}"),
         # The name this run was given, not the one in the file of the dense run: that could name any code.
         allow_factory=model.name,
-        match=None if match is None else match.header.spec,
+        match=None if match is None else match.spec,
     )
     found = METHODS[method](search, extraction)
     if parent is not None:
@@ -79,6 +83,64 @@ def bind_method(method: Method) -> Callable[..., Any]:
 EXTRACTIONS = {name: bind_method(method) for name, method in METHODS.items()}
 # The workers of a parallel runner find a function by its name in this module.
 globals().update({function.__name__: function for function in EXTRACTIONS.values()})
+
+
+def pretrain_supernet(
+    images: Any,
+    dense_run: Any,
+    extraction: SuperticketOptions,
+    pretraining: PretrainingParameters,
+    retraining: RetrainingParameters,
+    seed: int,
+    device: str,
+    work: WorkParameters,
+) -> Any:
+    """Train the whole supernet, which a SuperTicket is compared with, or return the stored run."""
+    from lottery_pipeline.methods.supertickets.supertickets import plan_search
+    from lottery_pipeline.models.supernet.choice import choose_supernet
+    from lottery_pipeline.training.dense import find_dense_run, pretrain
+
+    spec = dense_run.spec.restored()
+    if extraction.supernet is not None:
+        supernet = choose_supernet(extraction.supernet, task=images.task)
+        spec = spec.for_network("supernet", supernet=supernet, ignore_layers=extraction.ignore_layers)
+    recipe = retraining.recipe(pretraining)
+    # Refuses a plan that cannot work before the supernet is trained.
+    plan_search(
+        spec, images, recipe, extraction, seed=seed, match=dense_run.spec, allow_factory=dense_run.spec.name
+    )
+    file = work.models / "supertickets" / "parent_run.safetensors"
+    stored = [run for run in (dense_run, find_dense_run(file)) if run is not None and run.spec == spec]
+    run = pretrain(
+        images,
+        spec,
+        pretraining.recipe(),
+        rewind_epoch=pretraining.rewind_epoch,
+        seed=seed,
+        device=device,
+        checkpoints=work.open_checkpoints(),
+        on_record=partial(current().log_row, "supertickets", "supernet"),
+        stored=stored[0] if stored else None,
+        label="supernet",
+    )
+    if run in stored:
+        current().note_reuse("supertickets.parent_run", run.fingerprint)
+    return run
+
+
+def describe_architecture(ticket: Any) -> dict[str, Any]:
+    """Write down the architecture of a SuperTicket, so that ``model.name`` can take it up."""
+    from lottery_pipeline.evaluation import architecture
+
+    return architecture.describe_architecture(ticket)
+
+
+def tabulate_blocks(architecture: dict[str, Any], ticket: Any) -> Rows:
+    """Print the architecture as one table, block by block, and keep the table for the report."""
+    from lottery_pipeline.evaluation.architecture import print_blocks
+
+    logger.info("The architecture found:\n%s", print_blocks(architecture["blocks"]))
+    return mark_rows(architecture["blocks"], ticket.fingerprint)
 
 
 def retrain_ticket(

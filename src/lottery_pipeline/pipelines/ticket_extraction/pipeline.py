@@ -9,9 +9,12 @@ from lottery_pipeline.pipelines.blocks import make_block, make_record
 from lottery_pipeline.pipelines.ticket_extraction.nodes import (
     EXTRACTIONS,
     complete_ladder,
+    describe_architecture,
     evaluate_ticket,
     pretrain_parent,
+    pretrain_supernet,
     retrain_ticket,
+    tabulate_blocks,
     train_controls,
 )
 
@@ -37,6 +40,8 @@ def complete_method(name: str, blocks: Mapping[str, Pipeline]) -> Pipeline:
 
 def create_method(method: Method) -> Pipeline:
     """Instantiate the template for a method, with its name as namespace."""
+    if method.own_network:
+        return create_own_network(method)
     parts = [*PARTS, *(LADDER_PARTS if method.has_ladder else ())]
     steps = [
         create_extraction(method, ["match"] if method.match else [], ["ladder"] if method.has_ladder else []),
@@ -53,16 +58,44 @@ def create_method(method: Method) -> Pipeline:
                 name="complete_ladder",
                 tags="evaluation",
             ),
-            Node(
-                train_controls,
-                inputs=["ladder", "images", "dense_run", "params:controls", *TRAINING],
-                outputs="controls",
-                name="train_controls",
-                tags="controls",
-            ),
+            create_controls(),
         ]
     match = {"match": f"{method.match}.ticket"} if method.match else {}
     return make_block(method.name, steps, inputs=SHARED_INPUTS | match, parameters=SHARED_PARAMETERS)
+
+
+def create_own_network(method: Method) -> Pipeline:
+    """Instantiate the template for a method with a network of its own, which is trained whole first."""
+    pretraining = Node(
+        pretrain_supernet,
+        inputs=["images", "dense_run", "params:extraction", *TRAINING],
+        outputs="parent_run",
+        name="pretrain_supernet",
+        tags="ticket_extraction",
+    )
+    steps = [
+        pretraining,
+        create_extraction(method, ["match"], ["ladder"], dense="parent_run", match="dense_run"),
+        Node(
+            describe_architecture,
+            inputs="ticket",
+            outputs="architecture",
+            name="describe_architecture",
+            tags="ticket_extraction",
+        ),
+        Node(
+            tabulate_blocks,
+            inputs=["architecture", "ticket"],
+            outputs="blocks",
+            name="tabulate_blocks",
+            tags="evaluation",
+        ),
+        create_retraining(),
+        create_evaluation(dense="parent_run"),
+        create_controls(dense="parent_run"),
+        make_record([*PARTS, "controls", "blocks"]),
+    ]
+    return make_block(method.name, steps, inputs=SHARED_INPUTS, parameters=SHARED_PARAMETERS)
 
 
 def create_chain(name: str) -> Pipeline:
@@ -102,14 +135,33 @@ def create_composition(name: str) -> Pipeline:
 
 
 def create_extraction(
-    method: Method, inputs: list[str], outputs: list[str], *, tag: str = "ticket_extraction"
+    method: Method,
+    inputs: list[str],
+    outputs: list[str],
+    *,
+    tag: str = "ticket_extraction",
+    dense: str = "dense_run",
+    match: str = "match",
 ) -> Node:
-    """Make the node that finds a ticket; inputs and outputs are added to those that every method has."""
-    names = ["images", "dense_run", *inputs]
+    """Make the node that finds a ticket; inputs and outputs are added to those that every method has.
+
+    Args:
+        method: its row.
+        inputs: of these, ``match`` may have another name in the block.
+        outputs: such as ``ladder``.
+        tag: of the node.
+        dense: name of the dense run that is searched.
+        match: name of what sets the size of the ticket.
+    """
     parameters = ["extraction", "model", "pretraining", "retraining", "seed", "device", "work"]
+    names = {"images": "images", "dense_run": dense, **{name: name for name in inputs}}
     return Node(
         EXTRACTIONS[method.name],
-        inputs={**{name: name for name in names}, **{name: f"params:{name}" for name in parameters}},
+        inputs={
+            **names,
+            **({"match": match} if "match" in inputs else {}),
+            **{name: f"params:{name}" for name in parameters},
+        },
         outputs=["ticket", "search", "trace", *outputs],
         name="extract_ticket",
         tags=tag,
@@ -127,12 +179,23 @@ def create_retraining() -> Node:
     )
 
 
-def create_evaluation() -> Node:
-    """Make the node that measures a trained ticket."""
+def create_controls(dense: str = "dense_run") -> Node:
+    """Make the node that trains what a ticket must beat; ``dense`` is the dense run it was found in."""
+    return Node(
+        train_controls,
+        inputs=["ladder", "images", dense, "params:controls", *TRAINING],
+        outputs="controls",
+        name="train_controls",
+        tags="controls",
+    )
+
+
+def create_evaluation(dense: str = "dense_run") -> Node:
+    """Make the node that measures a trained ticket; ``dense`` is the dense run it is compared with."""
     return Node(
         evaluate_ticket,
         inputs=[
-            *["trained_ticket", "ticket", "images", "dense_run", "history", "search"],
+            *["trained_ticket", "ticket", "images", dense, "history", "search"],
             *["params:costs", "params:device"],
         ],
         outputs="metrics",

@@ -1,0 +1,92 @@
+"""The settings of the measurements of SuperTickets: images, supernet, recipe, search."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lottery_pipeline.images.preparation import prepare_images
+from lottery_pipeline.images.request import ImageRequest
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.models.choice import specify_model
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options import SuperticketOptions
+from lottery_pipeline.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What networks are found in and trained on.
+
+    Attributes:
+        images: request for the images.
+        supernet: preset.
+        recipe: of every training.
+        extraction: changes to the options of the search.
+        note: what there is to know about it.
+    """
+
+    images: dict[str, Any]
+    supernet: str
+    recipe: Recipe
+    extraction: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def options(self) -> SuperticketOptions:
+        """The options of the search; the density is that of the whole supernet."""
+        return SuperticketOptions.model_validate({"density_of": "supernet", **self.extraction})
+
+    def prepare(self, **changes: Any) -> ImageSplits:
+        """Prepare the images, which are the same for all seeds of a training."""
+        return prepare_images(ImageRequest.model_validate(self.images | changes), seed=0)
+
+    def specify(self, images: ImageSplits) -> ModelSpec:
+        """Return the specification of the whole supernet."""
+        return specify_model(
+            f"supernet:{self.supernet}",
+            ignore_layers=(),
+            num_classes=images.num_classes,
+            channels=images.channels,
+            image_size=images.image_size,
+            mean=images.mean,
+            std=images.std,
+            task=images.task,
+        )
+
+
+_DIGITS = Recipe(
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=5e-4,
+    schedule="cosine",
+    warmup_epochs=1,
+    epochs=13,
+    batch_size=64,
+    crop_padding=1,
+)
+_CANVASES = Recipe(
+    optimiser="adamw",
+    learning_rate=0.005,
+    momentum=0.9,
+    weight_decay=1e-4,
+    schedule="cosine",
+    warmup_epochs=1,
+    epochs=8,
+    batch_size=32,
+)
+SETTINGS = {
+    "digits": Setting(
+        images={"source": "digits"},
+        supernet="digits8",
+        recipe=_DIGITS,
+        extraction={"density": 0.1},
+        note="8x8 digits, 1,293 training images, the recipe of the default run.",
+    ),
+    "canvases": Setting(
+        images={"source": "canvases", "task": "segmentation", "train_limit": 1200},
+        supernet="canvas32",
+        recipe=_CANVASES,
+        extraction={"density": 0.15, "search": {"rho": 1e-4, "mac_budget": 0.6}},
+        note="Digits on 32x32 canvases, 1,200 training images, 8 epochs of AdamW. Every search leaves 60 % "
+        "of the multiply-accumulates.",
+    ),
+}
