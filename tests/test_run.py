@@ -46,7 +46,7 @@ def reporting(folder: Path, variant: str = "base") -> Path:
 
 
 MASKS = {"lth", "ltr", "cts", "snip", "grasp", "synflow"}
-DEFAULT = MASKS | {"layer", "filter"}
+DEFAULT = MASKS | {"layer", "filter", "supertickets"}
 
 
 def load(folder: Path, name: str, **params: Any) -> Any:

@@ -293,6 +293,7 @@ def test_a_broken_store_costs_one_warning_and_no_result(
 PIPELINES = register_pipelines()
 NOT_SENT = {
     "ladder": "may be large; its table is in the record",
+    "architecture": "its table is in the record",
     "search": "its costs are in the metrics",
     "trace": "of a search alone; else in the record",
     "results": "the records, once more",
@@ -336,7 +337,9 @@ def test_every_output_of_a_registered_pipeline_reaches_mlflow_once(
             leaderboard = pd.DataFrame({"run": [], "fingerprint": []})
             data = leaderboard if output == "leaderboard" else SimpleNamespace(fingerprint="a")
             hooks.after_dataset_saved(output, data, node)
-            if output.rpartition(".")[2] in NOT_SENT or output in recorded:
+            part = output.rpartition(".")[2]
+            # The record of a study reads its figure to hide it in the drawing, and does not hold it.
+            if part in NOT_SENT or (output in recorded and part != "figure"):
                 assert counter.sent == 0, f"{output} is sent, and in the record"
             else:
                 assert counter.sent == 1, output
