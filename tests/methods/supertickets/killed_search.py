@@ -10,14 +10,14 @@ from tests.supernets import RECIPE, ask, pretrain_supernet
 from tests.tiny import draw_images, search_for
 
 STRONG = {
-    "search": {"every": 1.0, "rho": 0.01, "rho_warmup": 0.0, "keep_rule": "ema", "gamma_threshold": 0.05}
+    "search": {"every": 1.0, "rho": 0.02, "rho_warmup": 0.0, "keep_rule": "ema", "gamma_threshold": 0.5}
 }
 
 if __name__ == "__main__":
     run_module._SEGMENT_SECONDS = 0.0
     images = draw_images(side=8, counts=(200, 20, 20))
     checkpoints = Checkpoints(sys.argv[1], interval_seconds=0.0)
-    recipe = RECIPE.replace(epochs=30)
+    recipe = RECIPE.replace(epochs=12)
     found = extract_supertickets(
         search_for(images, pretrain_supernet(images), recipe, checkpoints=checkpoints), ask(**STRONG)
     )

@@ -1,10 +1,12 @@
 """The whole search: one training of a supernet, from the first step to the ticket."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from lottery_pipeline.tickets import Ticket, TicketError
 from lottery_pipeline.training import run as run_module
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.events import EventError
+from tests.kedro_project import ROOT
 from tests.supernets import RECIPE, TINY, ask, pretrain_supernet
 from tests.tiny import draw_images, pretrain_tiny, search_for, spec_for, timeless, without_clock
 
@@ -177,22 +180,32 @@ def test_a_search_killed_around_a_shrink_resumes_bit_for_bit_and_repeats_no_step
         assert steps == list(range(12))  # each once, before the kill or after it
 
 
+def wait_for_saves(folder: Path, count: int, process: subprocess.Popen) -> bool:
+    """Wait until a checkpoint was saved so often; False if the process ended before."""
+    seen: set[int] = set()
+    while len(seen) <= count:
+        if process.poll() is not None:
+            return False
+        with contextlib.suppress(FileNotFoundError):  # it is being replaced
+            seen |= {path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+        time.sleep(0.005)
+    return True
+
+
 @pytest.mark.slow
 def test_a_search_killed_at_random_moments_resumes_bit_for_bit(tmp_path):
     code = Path(__file__).with_name("killed_search.py")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     wanted = tmp_path / "wanted.safetensors"
     subprocess.run([sys.executable, code, tmp_path / "calm", wanted], env=environment, check=True)
     kills, moment = 0, random.Random(0)
     result = tmp_path / "result.safetensors"
     while not result.exists():
         process = subprocess.Popen([sys.executable, code, tmp_path / "wild", result], env=environment)
-        try:
-            process.wait(4 + 4 * moment.random())
-        except subprocess.TimeoutExpired:
+        if wait_for_saves(tmp_path / "wild", moment.randint(10, 60), process):
             process.send_signal(signal.SIGKILL)
-            process.wait()
             kills += 1
+        process.wait()
     assert kills >= 2
     assert result.read_bytes() == wanted.read_bytes()
 
