@@ -1,7 +1,5 @@
 """What the joint search is for, on small problems with wide margins."""
 
-from statistics import fmean
-
 import pytest
 import torch
 
@@ -12,6 +10,7 @@ from lottery_pipeline.images.splits import ImageSet, ImageSplits, assemble_split
 from lottery_pipeline.methods.supertickets import extract_supertickets
 from lottery_pipeline.models.supernet.config import Attention, Head, Stage, Supernet
 from lottery_pipeline.models.supernet.presets import PRESETS
+from lottery_pipeline.models.supernet.units import describe_architecture
 from lottery_pipeline.options.supertickets_study import StudyOptions
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.extraction import Search
@@ -20,7 +19,7 @@ from lottery_pipeline.training.recipe import Recipe
 from tests.supernets import ask
 from tests.tiny import spec_for
 
-RECIPE = Recipe(learning_rate=0.1, momentum=0.9, epochs=8, batch_size=32, schedule="cosine")
+RECIPE = Recipe(learning_rate=0.1, momentum=0.9, epochs=12, batch_size=32, schedule="cosine")
 
 
 def draw_noise(side: int = 10, counts: tuple[int, int, int] = (256, 32, 32)) -> ImageSplits:
@@ -50,7 +49,7 @@ def count_left(images: ImageSplits, *, mac_weighted: bool) -> dict[int, int]:
     options = ask(density=1.0, density_of="supernet", pruning=None, search={"mac_weighted": mac_weighted})
     ticket = extract_supertickets(Search(images, dense, RECIPE, 0, device="cpu"), options).ticket
     left = {3: 0, 7: 0}
-    for block in ticket.header.spec.architecture:
+    for block in describe_architecture(ticket.build()):
         for kernel, width in block.hidden:
             left[kernel] += width
     return left
@@ -60,30 +59,29 @@ def count_left(images: ImageSplits, *, mac_weighted: bool) -> dict[int, int]:
 def test_where_wide_kernels_are_of_no_use_a_search_that_weighs_arithmetic_removes_more_of_them():
     images = draw_noise()
     weighted, alike = (count_left(images, mac_weighted=value) for value in (True, False))
-    assert weighted[7] < weighted[3]
-    assert weighted[7] / weighted[3] < alike[7] / max(1, alike[3])
+    assert weighted[7] < 0.8 * weighted[3]
+    assert alike[7] > 0.8 * alike[3]
 
 
 @pytest.fixture(scope="module")
-def digits() -> dict[str, list[float]]:
-    """Accuracies as found, by arm, of two seeds."""
-    images = prepare_images(ImageRequest(train_limit=600), seed=0)
+def digits() -> dict[str, float]:
+    """Accuracy as found, by arm; the benchmark beside has several seeds and the whole training."""
+    images = prepare_images(ImageRequest(train_limit=500), seed=0)
     spec = spec_for(images, "supernet", supernet=PRESETS["digits8"])
     arms = ("two_in_one", "random_masks", "search_then_prune")
     extraction = ask(density=0.1, density_of="supernet", calibration_batches=10)
     recipe = RECIPE.replace(epochs=10, weight_decay=5e-4, warmup_epochs=1)
     options = StudyOptions(arms=arms, retrain=False)
     study = ArmStudy(images, spec, recipe, extraction, options, extract_supertickets, device="cpu")
-    rows = [row for seed in (0, 1) for row in study_arms(study, seed=seed)]
-    return {arm: [row["found_accuracy"] for row in rows if row["arm"] == arm] for arm in arms}
+    return {row["arm"]: row["found_accuracy"] for row in study_arms(study, seed=0)}
 
 
 @pytest.mark.slow
 def test_a_tenth_of_the_weights_is_far_above_chance_and_above_random_masks(digits):
-    assert fmean(digits["two_in_one"]) > 0.5
-    assert fmean(digits["two_in_one"]) > fmean(digits["random_masks"]) + 0.2
+    assert digits["two_in_one"] > 0.5
+    assert digits["two_in_one"] > digits["random_masks"] + 0.2
 
 
 @pytest.mark.slow
 def test_pruning_step_by_step_leaves_a_better_network_than_all_at_once_at_the_end(digits):
-    assert fmean(digits["two_in_one"]) > fmean(digits["search_then_prune"]) + 0.1
+    assert digits["two_in_one"] > digits["search_then_prune"] + 0.1

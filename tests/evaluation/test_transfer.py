@@ -61,6 +61,15 @@ def test_a_step_on_the_target_runs_and_keeps_the_masks(source, target, images, t
     assert not same_bits(trained.state, moved.state)
 
 
+def test_a_moved_ticket_learns_the_target_with_its_architecture_and_masks_as_they_are(images, moved):
+    recipe = RECIPE.replace(epochs=6)
+    trained = retrain_ticket(moved, images["keypoints"], recipe, seed=0, device="cpu")
+    assert trained.history[-1]["train_loss"] < 0.5 * trained.history[0]["train_loss"]
+    assert trained.ticket.header.spec == moved.header.spec
+    assert same_bits(trained.ticket.masks, moved.masks)
+    assert trained.ticket.header.parents["source"] == moved.header.parents["source"]
+
+
 def test_the_backbone_is_as_small_as_the_search_left_it_and_the_head_is_whole(images, tickets, moved):
     spec = tickets["segmentation"].header.spec
     own, old, whole = (
