@@ -12,7 +12,15 @@ the second compute the same function: the units that go have scale 0 in the supe
 of their outputs is recorded. Engines are torch and onnxruntime, at batch 1 and 128; no other work should run
 meanwhile.
 
-This head measures nothing yet.
+Found: where blocks vanish (`cifar`, 9 of 24, MAC ratio 2.50) the shrunk network is 2.49 times as fast in
+torch at batch 128 (95 % interval 2.37 to 2.74), 3.02 times at batch 1 (1.91 to 4.61), and in onnxruntime 2.81
+(2.69 to 3.07) and 2.95 times (2.63 to 3.18). Where every block only gets narrower (`digits8`, MAC ratio 1.46)
+it is no faster: in torch 1.08 times (1.00 to 1.15) and 1.02, in onnxruntime 0.39 times (0.28 to 0.54) and
+0.79, slower than the supernet: widths that are no multiple of 16 leave its blocked layout. Rounded up to
+multiples of 16 (MAC ratio 1.08) it is 1.09 times as fast (0.79 to 1.39). Zeros save nothing: 0.98 to 1.11
+times. Outputs of supernet and shrunk network differ by 3e-7 at most, where zeros change them by 0.4.
+Machine: 2 cores of an AMD EPYC (AVX-512), shared with other work, one thread, torch 2.14.1.
+Runs: 30 timed turns of each network; one search, seed 0.
 """
 
 import argparse

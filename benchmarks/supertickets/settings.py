@@ -9,6 +9,7 @@ from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.choice import specify_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import SuperticketOptions
+from lottery_pipeline.options.supertickets_study import ARMS
 from lottery_pipeline.training.recipe import Recipe
 
 
@@ -22,6 +23,7 @@ class Setting:
         recipe: of every training.
         extraction: changes to the options of the search.
         note: what there is to know about it.
+        arms: of the study; all by default.
     """
 
     images: dict[str, Any]
@@ -29,6 +31,7 @@ class Setting:
     recipe: Recipe
     extraction: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    arms: tuple[str, ...] = tuple(ARMS)
 
     @property
     def options(self) -> SuperticketOptions:
@@ -73,6 +76,18 @@ _CANVASES = Recipe(
     epochs=8,
     batch_size=32,
 )
+_CIFAR = Recipe(
+    optimiser="nesterov",
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=5e-4,
+    schedule="cosine",
+    warmup_epochs=1,
+    epochs=8,
+    batch_size=64,
+    flip=True,
+    crop_padding=4,
+)
 SETTINGS = {
     "digits": Setting(
         images={"source": "digits"},
@@ -88,5 +103,14 @@ SETTINGS = {
         extraction={"density": 0.15, "search": {"rho": 1e-4, "mac_budget": 0.6}},
         note="Digits on 32x32 canvases, 1,200 training images, 8 epochs of AdamW. Every search leaves 60 % "
         "of the multiply-accumulates.",
+    ),
+    "cifar": Setting(
+        images={"source": "image_folder", "channels": 3, "train_limit": 2000},
+        supernet="cifar",
+        recipe=_CIFAR,
+        extraction={"density": 0.1},
+        note="CIFAR-10 as a folder of images (--root), 2,000 training images and 8 epochs: a schedule that "
+        "fits into hours of one CPU core, far from convergence.",
+        arms=("dense", "search_then_prune", "prune_then_search", "random_masks", "two_in_one"),
     ),
 }

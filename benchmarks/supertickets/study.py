@@ -1,6 +1,7 @@
 """The arms of the SuperTickets study: what each part of the joint search is worth, over seeds.
 
     python -m benchmarks.supertickets.study digits [--seeds 0 1 2]     # also: canvases
+    python -m benchmarks.supertickets.study cifar --root FOLDER --seeds 0     # a folder of CIFAR-10 images
 
 Thirteen ways to get from a supernet to a network (`options/supertickets_study.py` has the table): searching
 alone, pruning after or before the search, and the joint search with parts of it changed. Each is measured as
@@ -40,15 +41,15 @@ RESULTS = Path(__file__).parent / "results"
 SEEDS = (0, 1, 2)
 
 
-def measure(setting: Setting, seed: int, folder: Path) -> list[dict[str, object]]:
-    """Train all arms of one seed, or read what is finished."""
-    images = setting.prepare()
+def measure(setting: Setting, seed: int, folder: Path, root: str | None) -> list[dict[str, object]]:
+    """Train the arms of one seed, or read what is finished."""
+    images = setting.prepare(**({"root": root} if root else {}))
     study = ArmStudy(
         images,
         setting.specify(images),
         setting.recipe,
         setting.options,
-        StudyOptions(seeds=(seed,)),
+        StudyOptions(arms=setting.arms, seeds=(seed,)),
         extract_supertickets,
         device="cpu",
     )
@@ -61,6 +62,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("setting", choices=tuple(SETTINGS))
+    parser.add_argument("--root", help="folder of images, for setting cifar")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--work", type=Path, default=PROJECT / "data" / "work" / "supertickets")
     parser.add_argument("--output", type=Path)
@@ -68,7 +70,7 @@ def main() -> None:
     torch.set_num_threads(1)
     setting, rows = SETTINGS[given.setting], []
     for seed in given.seeds:
-        rows += measure(setting, seed, given.work / f"study_{given.setting}")
+        rows += measure(setting, seed, given.work / f"study_{given.setting}", given.root)
         result = {
             "setting": given.setting,
             "note": setting.note,
