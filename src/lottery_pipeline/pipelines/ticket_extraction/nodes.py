@@ -89,6 +89,7 @@ def pretrain_supernet(
     images: Any,
     dense_run: Any,
     extraction: SuperticketOptions,
+    model: ModelParameters,
     pretraining: PretrainingParameters,
     retraining: RetrainingParameters,
     seed: int,
@@ -96,18 +97,20 @@ def pretrain_supernet(
     work: WorkParameters,
 ) -> Any:
     """Train the whole supernet, which a SuperTicket is compared with, or return the stored run."""
+    from lottery_pipeline.methods.supertickets.network import specify_supernet
     from lottery_pipeline.methods.supertickets.supertickets import plan_search
-    from lottery_pipeline.models.supernet.choice import choose_supernet
     from lottery_pipeline.training.dense import find_dense_run, pretrain
 
-    spec = dense_run.spec.restored()
-    if extraction.supernet is not None:
-        supernet = choose_supernet(extraction.supernet, task=images.task)
-        spec = spec.for_network("supernet", supernet=supernet, ignore_layers=extraction.ignore_layers)
-    recipe = retraining.recipe(pretraining)
+    spec = specify_supernet(dense_run.spec, extraction, images.task)
     # Refuses a plan that cannot work before the supernet is trained.
     plan_search(
-        spec, images, recipe, extraction, seed=seed, match=dense_run.spec, allow_factory=dense_run.spec.name
+        spec,
+        images,
+        retraining.recipe(pretraining),
+        extraction,
+        seed=seed,
+        match=dense_run.spec,
+        allow_factory=model.name,
     )
     file = work.models / "supertickets" / "parent_run.safetensors"
     stored = [run for run in (dense_run, find_dense_run(file)) if run is not None and run.spec == spec]

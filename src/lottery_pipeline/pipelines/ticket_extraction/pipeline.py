@@ -68,7 +68,7 @@ def create_own_network(method: Method) -> Pipeline:
     """Instantiate the template for a method with a network of its own, which is trained whole first."""
     pretraining = Node(
         pretrain_supernet,
-        inputs=["images", "dense_run", "params:extraction", *TRAINING],
+        inputs=["images", "dense_run", "params:extraction", "params:model", *TRAINING],
         outputs="parent_run",
         name="pretrain_supernet",
         tags="ticket_extraction",
