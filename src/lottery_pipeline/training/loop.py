@@ -86,6 +86,7 @@ def train(
 
     Raises:
         DivergenceError: a loss or a weight is not finite.
+        EventError: the events cannot let the training continue.
         RecipeError: recipe, start step, snapshot steps or extra images do not fit the images or their task;
             or events and frozen modules are given together.
     """

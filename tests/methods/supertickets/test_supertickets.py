@@ -180,6 +180,22 @@ def test_a_search_killed_around_a_shrink_resumes_bit_for_bit_and_repeats_no_step
         assert steps == list(range(12))  # each once, before the kill or after it
 
 
+def test_rows_between_events_survive_a_kill_too(images, dense, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "_SEGMENT_SECONDS", 0.0)
+    recipe = RECIPE.replace(epochs=4, evaluation_interval=3)  # epochs end after 2, 4, 6 and 8 steps
+
+    def search(checkpoints):
+        given = search_for(images, dense, recipe, checkpoints=checkpoints)
+        return extract_supertickets(given, ask(**STRONG))
+
+    calm = search(None).trace
+    assert [row["step"] for row in calm] == [3, 6, 8]
+    assert calm[0]["event"] == "search"  # of step 2
+    with pytest.raises(Killed):
+        search(DeadlyCheckpoints(tmp_path, last=1))  # after step 2, before the row
+    assert timeless(search(Checkpoints(tmp_path)).trace) == timeless(calm)
+
+
 def wait_for_saves(folder: Path, count: int, process: subprocess.Popen) -> bool:
     """Wait until a checkpoint was saved so often; False if the process ended before."""
     seen: set[int] = set()

@@ -109,7 +109,7 @@ class JointSearch:
     def after_step(self) -> None:
         """Let the moving average follow the weights."""
         self._average.update(self._parameters)
-        self._measured = None
+        self._measured = self._masked_at_once = None
 
     @torch.no_grad()
     def end_epoch(self, step: int, moments: Mapping[str, Tensor]) -> Replacement | None:
@@ -277,10 +277,13 @@ class JointSearch:
         return join_groups({"mask": self.masks, "hidden": self._hidden, "average": self._average.values})
 
     def progress(self) -> dict[str, Any]:
-        """Return the architecture that the search has come to."""
+        """Return the architecture that the search has come to, and what no row of the history says yet."""
         return {
             "architecture": [block.model_dump(mode="json") for block in self.spec.architecture],
             "spent": self.spent,
+            "step": self._step,
+            "notes": list(self._notes),
+            "average_accuracy": self._average_accuracy,
         }
 
     def load(self, tensors: State, progress: Mapping[str, Any]) -> Replacement:
@@ -293,5 +296,6 @@ class JointSearch:
         self._hidden = {name: t.to(self._device) for name, t in take_group(tensors, "hidden").items()}
         average = {name: t.to(self._device) for name, t in take_group(tensors, "average").items()}
         self._average.values = average
-        self.spent = progress["spent"]
+        self.spent, self._step, self._notes = progress["spent"], progress["step"], list(progress["notes"])
+        self._average_accuracy = progress["average_accuracy"]
         return Replacement(model, masks, {})

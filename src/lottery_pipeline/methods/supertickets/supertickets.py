@@ -70,8 +70,7 @@ def extract_supertickets(search: Search, options: SuperticketOptions) -> Extract
         DivergenceError: a loss or a weight is not finite.
     """
     spec = _check_supernet(search, options)
-    model = build_model(spec, seed=derive_seed(search.seed, "supertickets"))
-    model.load_state_dict(search.dense.initial)
+    model = search.build(search.dense.initial)
     plan = plan_search(
         spec,
         search.images,
