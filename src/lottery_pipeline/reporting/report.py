@@ -12,10 +12,14 @@ from plotly.offline import get_plotlyjs
 
 from lottery_pipeline.options import METHODS, Method
 from lottery_pipeline.reporting import formatting as fmt
+from lottery_pipeline.reporting.dense_parents import (
+    find_dense_fingerprint,
+    find_stale,
+    list_own_parents,
+)
 from lottery_pipeline.reporting.findings import find
 from lottery_pipeline.reporting.leaderboard import list_rows
 from lottery_pipeline.reporting.metric import name_metric, put_metric
-from lottery_pipeline.reporting.networks import name_network
 from lottery_pipeline.reporting.report_tables import (
     describe_controls,
     describe_ladder,
@@ -195,12 +199,12 @@ def render_report(
         facts=_list_facts(context, dense_metrics, rows),
         findings=findings,
         dense=None if dense_metrics is None else flatten_record(dense_metrics),
-        dense_fingerprint=_find_dense_fingerprint(rows, dense_metrics),
+        dense_fingerprint=find_dense_fingerprint(rows, dense_metrics),
         rows=rows,
         dense_macs=next((row["macs_dense"] for row in rows if not row["is_own"]), None),
-        own_parents=_list_own_parents(rows),
+        own_parents=list_own_parents(rows),
         metric=metric,
-        stale=_find_stale(rows, dense_metrics),
+        stale=find_stale(rows, dense_metrics),
         ladders=[describe_ladder(run, table, rows) for run, table in ladders.items() if table],
         controls=describe_controls(controls, ladders, rows),
         ownership=ownership,
@@ -258,12 +262,6 @@ def _describe_figure(name: str, figure: go.Figure, metric: str) -> dict[str, Any
     }
 
 
-def _list_own_parents(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the dense parents of tickets with a network of their own, each once, with their name."""
-    parents = {str(row["dense_fingerprint"]): row for row in rows if row["is_own"]}
-    return [{**row, "name": name_network(row)} for row in parents.values()]
-
-
 def _list_facts(
     context: Mapping[str, Any], dense: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]]
 ) -> list[tuple[str, str]]:
@@ -279,27 +277,6 @@ def _list_facts(
         if key in context
     ]
     return facts
-
-
-def _find_stale(rows: Sequence[Mapping[str, Any]], dense: Mapping[str, Any] | None) -> list[str]:
-    """Name the runs whose dense parent is not the current dense run (it was trained again since).
-
-    Whether a method with a network of its own is up to date cannot be seen here.
-    """
-    if dense is None:
-        return []
-    # Dense runs of earlier versions do not say their fingerprint.
-    column, key = ("dense_accuracy", "test_accuracy")
-    if "fingerprint" in dense:
-        column, key = ("dense_fingerprint", "fingerprint")
-    return [row["label"] for row in rows if not row["is_own"] and row[column] != dense[key]]
-
-
-def _find_dense_fingerprint(rows: Sequence[Mapping[str, Any]], dense: Mapping[str, Any] | None) -> str | None:
-    shared = [row["dense_fingerprint"] for row in rows if not row["is_own"]]
-    known = {fingerprint for fingerprint in shared if isinstance(fingerprint, str)}
-    single = known.pop() if len(known) == 1 and not _find_stale(rows, dense) else None
-    return (dense or {}).get("fingerprint", single)
 
 
 def _list_methods(rows: Sequence[Mapping[str, Any]]) -> list[Method]:

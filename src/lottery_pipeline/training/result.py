@@ -41,3 +41,22 @@ class Training:
     seconds: float
     early_stop_step: int
     fingerprint: str
+
+
+def make_divergence(
+    label: str, step: int, total: int, steps_per_epoch: int, reason: str, kept: str
+) -> DivergenceError:
+    """Make the error of a training that has diverged.
+
+    Args:
+        label: of the training.
+        step: in which it diverged, from 0.
+        total: its number of steps.
+        steps_per_epoch: to count epochs.
+        reason: what is not finite.
+        kept: what is left of the training.
+    """
+    return DivergenceError(
+        f"{label} diverged in epoch {step // steps_per_epoch + 1} (step {step + 1} of {total}): {reason}; "
+        f"{kept}. A lower learning_rate, warmup_epochs or clip_norm may help."
+    )

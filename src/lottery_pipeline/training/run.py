@@ -24,14 +24,8 @@ from lottery_pipeline.training.margin import Margin, MarginTerm
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.progress import Progress, describe_row
 from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
-from lottery_pipeline.training.state import (
-    copy_to_cpu,
-    has_shapes,
-    join_groups,
-    take_group,
-    take_numbered_groups,
-)
+from lottery_pipeline.training.result import OnRecord, State, Training, make_divergence
+from lottery_pipeline.training.state import copy_to_cpu, has_shapes, take_group, take_numbered_groups
 from lottery_pipeline.training.tasks import TASKS
 
 logger = logging.getLogger(__name__)
@@ -264,8 +258,7 @@ class TrainingRun:
         if self.events is not None:  # the network may have changed since the start
             self._replace(self.events.load(take_group(tensors, "events"), record["events"]))
         moments = {} if record["finished"] else self.optimiser.tensors()
-        needed = join_groups({"state": self.model.state_dict(), "optimiser": moments})
-        if not has_shapes(tensors, needed):
+        if not has_shapes(tensors, {"state": self.model.state_dict(), "optimiser": moments}):
             logger.warning("The checkpoint of %s does not fit its network; starting over.", self.label)
             return False
         self.model.load_state_dict(take_group(tensors, "state"))
@@ -301,9 +294,4 @@ class TrainingRun:
 
     def _diverge(self, step: int, reason: str) -> NoReturn:
         """Raise DivergenceError for a 0-based step, with the last good state in a checkpoint."""
-        kept = self.good.save()
-        epoch = step // self.steps_per_epoch + 1
-        raise DivergenceError(
-            f"{self.label} diverged in epoch {epoch} (step {step + 1} of {self.total}): {reason}; {kept}. "
-            f"A lower learning_rate, warmup_epochs or clip_norm may help."
-        )
+        raise make_divergence(self.label, step, self.total, self.steps_per_epoch, reason, self.good.save())

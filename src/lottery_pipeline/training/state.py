@@ -34,6 +34,7 @@ def take_numbered_groups(tensors: Mapping[str, Tensor], kind: str) -> dict[int, 
     return {number: take_group(tensors, f"{kind}/{number}") for number in sorted(numbers)}
 
 
-def has_shapes(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> bool:
-    """Whether all wanted names are there, with their shapes."""
-    return all(name in tensors and tensors[name].shape == t.shape for name, t in wanted.items())
+def has_shapes(tensors: Mapping[str, Tensor], wanted: Mapping[str, Mapping[str, Tensor]]) -> bool:
+    """Whether all tensors of the wanted groups are there, with their shapes."""
+    joined = join_groups(wanted)
+    return all(name in tensors and tensors[name].shape == t.shape for name, t in joined.items())
