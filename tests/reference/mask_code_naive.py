@@ -40,6 +40,46 @@ def mark_naive(mask: Tensor, groups: Sequence[Sequence[int]], targets: Sequence[
     return torch.tensor(flat).reshape(mask.shape)
 
 
+def fewest_naive(mask: Tensor, groups: Sequence[Sequence[int]], targets: Sequence[int]) -> int:
+    """Return with how few weights a layer can keep the targets, no other carrier, and all its channels.
+
+    One weight for each channel without a target, less one for each pair of such channels that can share one;
+    the pairs are found with Kuhn's augmenting paths. More than there are, if a channel has only carriers.
+    """
+    live, kernel = live_naive(mask), mask[0, 0].numel()
+    carriers = {place for group in groups for place in group}
+    kept = [group[target] // kernel for group, target in zip(groups, targets, strict=True)]
+    columns = range(mask.shape[1])
+    open_rows = {row for row, pairs in enumerate(live) if any(pairs)} - {
+        pair // len(columns) for pair in kept
+    }
+    open_columns = {column for column in columns if any(pairs[column] for pairs in live)}
+    open_columns -= {pair % len(columns) for pair in kept}
+    partner: dict[int, int] = {}
+
+    def is_full(row: int, column: int) -> bool:
+        first = (row * len(columns) + column) * kernel
+        return not live[row][column] or carriers.issuperset(range(first, first + kernel))
+
+    if any(all(is_full(row, column) for column in columns) for row in open_rows):
+        return mask.numel() + 1
+    if any(all(is_full(row, column) for row in range(len(live))) for column in open_columns):
+        return mask.numel() + 1
+
+    def find_partner(row: int, seen: set[int]) -> bool:
+        for column in open_columns:
+            if column in seen or is_full(row, column):
+                continue
+            seen.add(column)
+            if column not in partner or find_partner(partner[column], seen):
+                partner[column] = row
+                return True
+        return False
+
+    shared = sum(find_partner(row, set()) for row in open_rows)
+    return len(groups) + len(open_rows) + len(open_columns) - shared
+
+
 def expect_edits(mask: Tensor, groups: Sequence[Sequence[int]]) -> tuple[float, float]:
     """Return mean and variance of how many carriers change, if targets are uniform and independent."""
     flat = mask.reshape(-1).tolist()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from lottery_pipeline.ownership.carriers import Groups, carrier_masks, list_live
@@ -39,7 +40,8 @@ def mark_masks(
 
     What a layer lacks is added where the loss pulls hardest (largest |g|); what it has too much goes where
     the loss would change least (smallest |g w|, first order). Both happen outside the carriers and between
-    live channels, and no channel loses its last weight.
+    live channels, and no channel loses its last weight. Where too many weights are the last of a channel, two
+    of them make room for one that serves both channels.
 
     Args:
         masks: of the unmarked ticket.
@@ -49,7 +51,7 @@ def mark_masks(
         weights: of the dense network at the same point.
 
     Raises:
-        NoRoomError: a layer cannot give its count back.
+        NoRoomError: no mask of a layer has these carriers, its count and its live channels.
     """
     live = list_live(masks)
     carriers = carrier_masks(groups, masks)
@@ -92,8 +94,7 @@ class _Layer:
 
     def restore(self, count: int) -> Tensor:
         """Revive channels that lost their last weight, then bring the number of kept weights to ``count``."""
-        for axis in (0, 1):
-            self._revive(axis)
+        self._revive(self.pull)
         missing = count - int(self.mask.sum())
         if missing > 0:
             self._add(missing)
@@ -101,17 +102,22 @@ class _Layer:
             self._remove(-missing)
         return self.mask.reshape(self.shape)
 
-    def _revive(self, axis: int) -> None:
+    def _find_dead(self, axis: int) -> list[int]:
         dead = self.live.any(1 - axis) & ~self.mask.any(2).any(1 - axis)
-        for channel in dead.nonzero().flatten().tolist():
-            free = self.free.select(axis, channel)
-            if not bool(free.any()):
-                raise NoRoomError(
-                    f"channel {channel} of {self.name!a} has only carriers; choose fewer groups"
-                )
-            pull = torch.where(free, self.pull.select(axis, channel), -1.0)
-            other, place = divmod(int(pull.argmax()), free.shape[1])
-            self.mask[(channel, other, place) if axis == 0 else (other, channel, place)] = True
+        return [int(channel) for channel in dead.nonzero()]
+
+    def _revive(self, score: Tensor) -> None:
+        for axis in (0, 1):
+            for channel in self._find_dead(axis):
+                free = self.free.select(axis, channel)
+                if not bool(free.any()):
+                    raise NoRoomError(
+                        f"channel {channel} of {self.name!a} has only carriers; choose another number of "
+                        "groups, which draws other carriers"
+                    )
+                best = torch.where(free, score.select(axis, channel), -torch.inf)
+                other, place = divmod(int(best.argmax()), free.shape[1])
+                self.mask[(channel, other, place) if axis == 0 else (other, channel, place)] = True
 
     def _add(self, count: int) -> None:
         open_places = self.free & ~self.mask
@@ -124,6 +130,7 @@ class _Layer:
         self.mask.view(-1)[pull.topk(count).indices] = True
 
     def _remove(self, count: int) -> None:
+        before = self.mask.clone()
         rows, columns = self.mask.sum((1, 2)), self.mask.sum((0, 2))
         removable = (self.mask & self.free).nonzero()
         order = self.damage[tuple(removable.T)].argsort(stable=True)
@@ -137,7 +144,51 @@ class _Layer:
                 columns[into] -= 1
                 removed += 1
         if removed < count:
+            self.mask = before
+            self._regroup(int(before.sum()) - count)
+
+    def _regroup(self, count: int) -> None:
+        """Keep ``count`` weights that reach every live channel, with the least damage: a cover by matching.
+
+        One weight for each channel that no kept carrier reaches would be too many, so some weights, old or
+        new, must serve two such channels. An assignment finds the best ones; none that exist are missed.
+        """
+        worth = torch.where(self.mask & self.free, self.damage.double(), -torch.inf)
+        self.mask = self.mask & ~self.free  # the kept carriers
+        rows, columns = self._find_dead(0), self._find_dead(1)
+        # What two channels lose by sharing: the best weight of each, less an old weight where they meet.
+        meeting = torch.where(self.free, worth.clamp(min=0.0), -torch.inf).amax(2)[rows][:, columns]
+        loss = worth[rows].amax((1, 2))[:, None] + worth[:, columns].amax((0, 2)) - meeting
+        pairs = _choose_pairs(loss, len(rows) + len(columns) + int(self.mask.sum()) - count)
+        if pairs is None:
             raise NoRoomError(
-                f"{self.name!a} cannot give back {count - removed} of {count} weights without losing a "
-                "channel; choose fewer groups"
+                f"{self.name!a} cannot keep {count} weights, its mark and all its channels; choose another "
+                "number of groups, which draws other carriers"
             )
+        pull = torch.where(self.free, self.pull, -1.0)
+        for row, column in pairs:
+            out, into = rows[row], columns[column]
+            best = worth[out, into] if bool(worth[out, into].isfinite().any()) else pull[out, into]
+            self.mask[out, into, int(best.argmax())] = True
+        self._revive(worth)
+        worth[self.mask] = -torch.inf
+        self.mask.view(-1)[worth.view(-1).topk(count - int(self.mask.sum())).indices] = True
+
+
+def _choose_pairs(loss: Tensor, count: int) -> list[tuple[int, int]] | None:
+    """Pair rows with columns, each once at most, so that least is lost; None if there are too few pairs.
+
+    Args:
+        loss: ``[rows, columns]``, infinite where a pair cannot be.
+        count: number of pairs.
+    """
+    possible = loss.isfinite().numpy()
+    if possible[linear_sum_assignment(possible, maximize=True)].sum() < count:
+        return None
+    rows, columns = loss.shape
+    # Whatever is assigned to the padding stays single, and the padding takes all but ``count`` pairs.
+    padded = np.full([rows + columns - count] * 2, np.inf)
+    padded[rows:, :columns] = padded[:rows, columns:] = 0.0
+    padded[:rows, :columns] = loss.numpy()
+    assigned = zip(*linear_sum_assignment(padded), strict=True)
+    return [(int(row), int(column)) for row, column in assigned if row < rows and column < columns]
