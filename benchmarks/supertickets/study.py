@@ -1,6 +1,7 @@
 """The arms of the SuperTickets study: what each part of the joint search is worth, over seeds.
 
-    python -m benchmarks.supertickets.study digits [--seeds 0 1 2]     # also: canvases
+    python -m benchmarks.supertickets.study digits [--seeds 0 1 2]
+    python -m benchmarks.supertickets.study canvases_keypoints     # or _classification, _segmentation
     python -m benchmarks.supertickets.study cifar --root FOLDER --seeds 0     # a folder of CIFAR-10 images
 
 Thirteen ways to get from a supernet to a network (`options/supertickets_study.py` has the table): searching

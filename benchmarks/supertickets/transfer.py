@@ -10,7 +10,14 @@ fresh weights and no mask, and the ticket that was found for the target itself.
 Every finished row is kept in data/work/supertickets/; a run that was stopped resumes. After each seed, rows
 and summary are written to the folder results beside this script.
 
-This head measures nothing yet.
+Found: weights carry over, masks hardly. Against fresh weights under the same masks the moved ticket is on
+average 2 to 16 points ahead in all six pairs, clearly (95 % t-interval without 0) in two: from segmentation
+to classification (15.7 +- 6.6) and to keypoints (9.8 +- 3.4). Against its own weights under shuffled masks it
+is clearly ahead in one, classification to segmentation (3.2 +- 2.3). The ticket of the target itself is ahead
+in all four pairs that end in segmentation or keypoints, by 6 to 15 points, clearly in one; it has been
+trained on the target twice.
+Machine: 2 cores of an AMD EPYC (AVX-512), shared with other work, one thread, torch 2.14.1.
+Runs: seeds 0, 1 and 2; a seed took about 40 minutes.
 """
 
 import argparse
@@ -27,7 +34,7 @@ from lottery_pipeline.options.supertickets_transfer import TransferOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 
 PROJECT = Path(__file__).parents[2]
-SETTING = SETTINGS["canvases"]
+SETTING = SETTINGS["canvases_segmentation"]
 RESULTS = Path(__file__).parent / "results"
 SEEDS = (0, 1, 2)
 
