@@ -8,6 +8,7 @@ from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.datasets.ownership import OwnerDataset
 from lottery_pipeline.datasets.raw_images import RawImagesDataset
 from lottery_pipeline.datasets.stored_results import StoredResultsDataset
+from lottery_pipeline.datasets.stored_tickets import StoredTicketsDataset
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.options import ControlOptions, CtsOptions, GraspOptions, ImpOptions, SanityOptions
 from lottery_pipeline.options.supertickets_study import StudyOptions
@@ -34,7 +35,7 @@ def catalog() -> Any:
 def test_every_input_is_an_entry_or_a_parameter(name: str, catalog: Any) -> None:
     for dataset in PIPELINES[name].inputs():
         assert dataset in catalog, dataset
-        known = (LocalFileDataset, OwnerDataset, RawImagesDataset, StoredResultsDataset)
+        known = (LocalFileDataset, OwnerDataset, RawImagesDataset, StoredResultsDataset, StoredTicketsDataset)
         assert dataset.startswith("param") or isinstance(catalog.get(dataset), known)
 
 

@@ -101,7 +101,8 @@ def test_the_default_is_readable_when_it_opens(viz: dict[str, Any]) -> None:
     chosen = {name for name, method in METHODS.items() if method.by_default}
     blocks = {name for name, kind in shown.items() if kind == "modularPipeline"}
     others = {"data_preparation", "dense_pretraining", "reporting"}
-    assert blocks == chosen | others | {"signature_embedding", "ownership_verification"}
+    others |= {"signature_embedding", "ownership_verification", "robustness_evaluation"}
+    assert blocks == chosen | others
     assert {name for name, kind in shown.items() if kind == "task"} == set()
     ranks = list(find_ranks(default).values())
     assert max(map(ranks.count, ranks)) <= 14

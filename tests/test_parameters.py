@@ -43,6 +43,7 @@ SOUND: dict[str, Any] = {
     "signature_embedding": {"owner": "somebody"},
     "ownership_verification": {},
     "ownership_attacks": {},
+    "robustness_evaluation": {},
     **{method: {"extraction": {"density": 0.5}} for method in (*MASK_OPTIONS, *COMPOSITIONS)},
     "layer": {"extraction": {"removed": 1}},
     "filter": {"extraction": {}},

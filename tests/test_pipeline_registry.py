@@ -19,13 +19,13 @@ def test_the_names_of_the_contract_are_registered() -> None:
     contract = {"__default__", "data_preparation", "dense_pretraining", "lth", "ltr", "cts", "saliency"}
     contract |= {"layer", "filter", "ticket_extraction", "sparse_retraining", "sanity_checks", "reporting"}
     contract |= {"signature_embedding", "ownership_verification", "ownership_attacks"}
-    contract |= {"supertickets", "supertickets_study", "supertickets_transfer"}
+    contract |= {"supertickets", "supertickets_study", "supertickets_transfer", "robustness_evaluation"}
     assert contract <= set(PIPELINES)
 
 
 def test_beside_them_there_is_a_pipeline_for_every_method_and_composition() -> None:
     stages = {"__default__", "data_preparation", "dense_pretraining", "saliency", "ticket_extraction"}
-    stages |= {"sparse_retraining", "sanity_checks", "reporting"}
+    stages |= {"sparse_retraining", "sanity_checks", "robustness_evaluation", "reporting"}
     stages |= {"supertickets_study", "supertickets_transfer"}
     stages |= {"signature_embedding", "ownership_verification", "ownership_attacks", "ownership_disclosure"}
     assert set(PIPELINES) == stages | METHODS.keys() | COMPOSITIONS.keys()
@@ -51,7 +51,7 @@ def test_a_method_begins_with_the_images_and_the_dense_run(method: str) -> None:
     }
 
 
-def test_the_default_is_a_choice_of_methods_a_signature_and_the_report() -> None:
+def test_the_default_is_a_choice_of_methods_a_signature_their_robustness_and_the_report() -> None:
     chosen = set().union(
         *(
             names(PIPELINES[name])
@@ -59,7 +59,30 @@ def test_the_default_is_a_choice_of_methods_a_signature_and_the_report() -> None
         )
     )
     chosen |= names(PIPELINES["signature_embedding"]) | names(PIPELINES["ownership_verification"])
+    chosen |= names(PIPELINES["robustness_evaluation"])
     assert names(PIPELINES["__default__"]) == chosen | names(PIPELINES["reporting"])
+
+
+def test_the_default_measures_the_robustness_of_every_ticket_that_it_trains() -> None:
+    default = PIPELINES["__default__"]
+    (node,) = [node for node in default.nodes if node.name == "robustness_evaluation.evaluate_robustness"]
+    trained = {name for name in default.all_outputs() if name.endswith(".trained_ticket")}
+    assert {"ltr.trained_ticket", "layer.trained_ticket", "signature_embedding.trained_ticket"} <= trained
+    assert {name.replace("trained_ticket", "record") for name in trained} <= set(node.inputs)
+    assert "ownership_verification.record" not in node.inputs
+
+
+def test_robustness_on_its_own_reads_what_is_stored_and_with_a_method_what_that_makes() -> None:
+    def inputs(pipeline: Pipeline) -> set[str]:
+        (node,) = [node for node in pipeline.nodes if node.name.endswith("evaluate_robustness")]
+        return {name for name in node.inputs if not name.startswith("params:")}
+
+    stored = {"images", "dense_run", "stored_tickets"}
+    assert inputs(PIPELINES["robustness_evaluation"]) == stored
+    both = PIPELINES["reporting"] + PIPELINES["snip"] + PIPELINES["robustness_evaluation"]
+    assert inputs(both) == stored | {"snip.record"}
+    (gather,) = [node for node in both.nodes if node.name == "reporting.gather_results"]
+    assert {"snip.record", "robustness_evaluation.record"} <= set(gather.inputs)
 
 
 def test_the_filter_baseline_comes_with_the_layer_ticket_that_it_matches() -> None:

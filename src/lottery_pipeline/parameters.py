@@ -32,6 +32,7 @@ from lottery_pipeline.options import (
 )
 from lottery_pipeline.options.faults import describe_faults, name_unknown_key
 from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions, VerificationOptions
+from lottery_pipeline.options.robustness import RobustnessOptions
 from lottery_pipeline.options.supertickets_study import StudyOptions
 from lottery_pipeline.options.supertickets_transfer import TransferOptions
 from lottery_pipeline.options.tracking import TrackingParameters
@@ -221,6 +222,7 @@ GROUPS: dict[str, Any] = {
     "signature_embedding": SignatureOptions,
     "ownership_verification": VerificationOptions,
     "ownership_attacks": AttackOptions,
+    "robustness_evaluation": RobustnessOptions,
     "costs": CostOptions,
     "work": WorkParameters,
     "tracking": TrackingParameters,

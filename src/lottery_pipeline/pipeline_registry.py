@@ -13,6 +13,7 @@ from lottery_pipeline.pipelines.ownership_verification.pipeline import (
     create_pipeline as create_verification,
 )
 from lottery_pipeline.pipelines.reporting.pipeline import create_pipeline as create_reporting
+from lottery_pipeline.pipelines.robustness_evaluation.pipeline import create_pipeline as create_robustness
 from lottery_pipeline.pipelines.sanity_checks.pipeline import create_pipeline as create_sanity_checks
 from lottery_pipeline.pipelines.signature_embedding.pipeline import create_pipeline as create_signature
 from lottery_pipeline.pipelines.sparse_retraining.pipeline import create_pipeline as create_sparse_retraining
@@ -29,16 +30,18 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Name the pipelines.
 
     A method's pipeline starts with the images and the dense run; stored ones are reused if they are those
-    asked for. The default is a choice of methods, a signature and its verification, and then the report.
+    asked for. The default is a choice of methods, a signature and its verification, the
+    robustness of all that, and then the report.
     """
-    images, dense, reporting = create_data_preparation(), create_dense_pretraining(), create_reporting()
+    images, dense = create_data_preparation(), create_dense_pretraining()
+    robustness, reporting = create_robustness(), create_reporting()
     blocks = create_methods()
     chosen = [blocks[name] for name, method in METHODS.items() if method.by_default]
     saliency = [blocks[name] for name, method in METHODS.items() if method.is_saliency]
     ownership = [create_signature("cts.ticket", if_possible=True), create_verification(of_this_run=True)]
     # Pipeline([...]), not sum(): sums of many parts are slow.
     return {
-        "__default__": Pipeline([images, dense, *chosen, *ownership]) + reporting,
+        "__default__": Pipeline([images, dense, *chosen, *ownership]) + robustness + reporting,
         "data_preparation": images,
         "dense_pretraining": Pipeline([images, dense]),
         **{name: Pipeline([images, dense, complete_method(name, blocks)]) for name in METHODS},
@@ -53,5 +56,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ownership_verification": create_verification(),
         "ownership_attacks": Pipeline([images, dense, create_attacks()]),
         "ownership_disclosure": create_disclosure(),
+        "robustness_evaluation": Pipeline([images, dense]) + robustness,
         "reporting": reporting,
     }

@@ -1,6 +1,7 @@
 """Before the first node: a run that cannot end well is refused in one sentence, and nothing is written."""
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,15 @@ from pydantic import BaseModel
 
 from lottery_pipeline.hooks import preflight
 from lottery_pipeline.hooks.requests import RunRefusedError
+from lottery_pipeline.models.supernet.presets import PRESETS
 from lottery_pipeline.options import METHOD_OPTIONS, METHODS, StartOptions
-from lottery_pipeline.parameters import DataParameters, ModelParameters
+from lottery_pipeline.parameters import (
+    METHOD_GROUPS,
+    DataParameters,
+    ModelParameters,
+    PretrainingParameters,
+    RetrainingParameters,
+)
 from tests.kedro_project import command, redirected, run
 
 
@@ -200,6 +208,8 @@ def test_the_command_line_shows_one_sentence_and_no_traceback(tmp_path: Path) ->
 def test_a_method_without_a_density_passes_and_one_out_of_reach_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    import_module("lottery_pipeline.methods")  # reads the table, which has no toy yet
+
     class Options(BaseModel):
         strength: float = 1.0
 
@@ -209,6 +219,8 @@ def test_a_method_without_a_density_passes_and_one_out_of_reach_does_not(
         parameters = {
             "model": ModelParameters(name="lenet_300_100"),
             "data": DataParameters(),
+            "pretraining": PretrainingParameters(epochs=3, rewind_epoch=1),
+            "retraining": RetrainingParameters(),
             "toy": group,
         }
         return list(preflight._impossible({"model", "toy.extraction"}, parameters, Path()))
@@ -222,7 +234,10 @@ def test_a_method_without_a_density_passes_and_one_out_of_reach_does_not(
     ("model", "data", "sentence"),
     [
         ("supernet:digits8", {}, None),
-        ("supernet:hrnas", {}, None),
+        ("supernet:hrnas", {}, "Parameter model: this supernet needs images of at least 32x32"),
+        ("supernet:hrnas", {"source": "torchvision:CIFAR10", "root": "data"}, None),
+        ("supernet:hrnas", {"source": "image_folder", "root": "photos"}, None),
+        ("vgg16", {}, "Parameter model: vgg16 needs images of at least 16x16 pixels, these are 8x8"),
         ("supernet:canvas32", {"source": "canvases", "task": "segmentation"}, None),
         ("supernet:absent.json", {}, "Parameter model: the architecture {folder}/absent.json cannot be read"),
         (
@@ -287,3 +302,139 @@ def test_a_study_of_supertickets_that_cannot_work_is_refused(
     message = refuse(tmp_path, pipeline, **params)
     assert message.startswith(f"Parameter {pipeline}: {sentence}")
     assert "\n" not in message
+
+
+BIG = {"source": "torchvision:CIFAR10", "root": "data"}
+WHOLE = PRESETS["digits8"].model_dump(mode="json")
+SUPERNET = "supertickets.extraction.supernet"
+
+
+def check_search(extraction: dict[str, Any], **groups: dict[str, Any]) -> list[str]:
+    """Return what is said of a search on digits, or on the images of ``groups``, before anything runs."""
+    recipe = {"epochs": 13, "rewind_epoch": 2, **groups.get("pretraining", {})}
+    options = {"density": 0.1, "supernet": "digits8", **extraction}
+    parameters = {
+        "model": ModelParameters(**groups.get("model", {"name": "lenet_300_100"})),
+        "data": DataParameters(**groups.get("data", {})),
+        "pretraining": PretrainingParameters(**recipe),
+        "retraining": RetrainingParameters(),
+        "supertickets": METHOD_GROUPS["supertickets"](extraction=options),
+    }
+    return list(preflight._impossible({"model", "supertickets.extraction"}, parameters, Path()))
+
+
+@pytest.mark.parametrize(
+    ("extraction", "groups", "sentence"),
+    [
+        (
+            {"supernet": "hrnas"},
+            {},
+            "supertickets: this supernet needs images of at least 32x32 pixels, these",
+        ),
+        (
+            {"supernet": "hrnas"},
+            {"data": {"image_size": 16}},
+            "supertickets: this supernet needs images of at least 32x32 pixels, these are 16x16; raise",
+        ),
+        (
+            {"supernet": WHOLE | {"attention": {"heads": 3}}},
+            {},
+            "supertickets: attention.heads is 3, which does",
+        ),
+        (
+            {"pruning": {"every": 1.0}},
+            {},
+            "supertickets: pruned weights would never train again, because no search event comes between two",
+        ),
+        (
+            {},
+            {"pretraining": {"optimiser": "adam"}},
+            "supertickets.extraction.search.rho is auto, which needs the optimiser sgd or nesterov, not adam",
+        ),
+        (
+            {"search": {"mac_budget": 0.01}},
+            {},
+            "supertickets.extraction.search.mac_budget is 0.01, but what cannot be removed takes 0.",
+        ),
+        (
+            {"ignore_layers": ["conv*"]},
+            {},
+            "supertickets: ignore_layers pattern 'conv*' matches no layer; layers",
+        ),
+        (
+            {"ignore_layers": ["*"]},
+            {},
+            "supertickets: nothing is left to prune: no convolution or linear layer",
+        ),
+        ({"density": 1e-9}, {}, "supertickets: density 1e-09 keeps none of 5"),
+        ({"density": 1e-9, "density_of": "model"}, {}, "supertickets: density 1e-09 keeps none of 50200"),
+        (
+            {"density": 0.5, "density_of": "model"},
+            {"model": {"name": "resnet20"}},
+            "supertickets: density 0.5 of resnet20 keeps 135",
+        ),
+        (
+            {"supernet": None},
+            {"model": {"name": "torchvision:resnet18"}},
+            "supertickets: extraction.supernet is null, which takes the network of model.name, but",
+        ),
+        (
+            {"supernet": None, "ignore_layers": ["network.head*"]},
+            {"model": {"name": "supernet:digits8"}},
+            "supertickets: extraction.ignore_layers is ['network.head*'], but model.ignore_layers is []",
+        ),
+        (
+            {"epochs": 3},
+            {"pretraining": {"schedule": "step", "milestones": (8,)}},
+            "supertickets: extraction.epochs is 3, but milestone 8 is not before the end of the training",
+        ),
+        (
+            {"supernet": {"stem_channels": 3}},
+            {},
+            f"{SUPERNET} lacks input_stride and stages: a configuration",
+        ),
+        ({"supernet": WHOLE | {"stem_chanels": 3}}, {}, f"{SUPERNET}.stem_chanels is unknown: allowed are"),
+    ],
+)
+def test_a_search_for_a_superticket_that_cannot_work_is_refused_before_anything_is_trained(
+    extraction: dict[str, Any], groups: dict[str, Any], sentence: str
+) -> None:
+    (fault,) = check_search(extraction, **groups)
+    assert fault.startswith(f"Parameter {sentence}")
+    assert "\n" not in fault
+    assert fault.endswith((".", "did you mean stem_channels?"))
+
+
+@pytest.mark.parametrize(
+    ("extraction", "groups"),
+    [
+        ({}, {}),
+        ({"density_of": "model"}, {}),
+        ({"search": {"mac_budget": 0.5}}, {}),
+        ({"search": {"rho": 0.01}}, {"pretraining": {"optimiser": "adam"}}),
+        ({"supernet": "hrnas"}, {"data": BIG}),
+        ({"supernet": "hrnas"}, {"data": {"source": "image_folder", "root": "photos"}}),
+        (
+            {"supernet": WHOLE | {"attention": {"heads": 7, "grid": 16}}},
+            {"data": {"source": "image_folder", "root": "photos"}},
+        ),
+        ({"pruning": {"every": 1.0}}, {"pretraining": {"epochs": None, "iterations": 500}}),
+        ({"pruning": None, "density": 1e-9}, {}),
+        ({"density_of": "model"}, {"model": {"name": "torchvision:resnet18"}, "data": BIG}),
+    ],
+)
+def test_a_search_that_can_work_or_of_which_too_little_is_known_is_not_refused(
+    extraction: dict[str, Any], groups: dict[str, Any]
+) -> None:
+    assert check_search(extraction, **groups) == []
+
+
+def test_a_minimum_of_each_layer_that_cannot_be_met_is_said_before_anything_is_trained(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert check_search({"pruning": {"min_keep_per_layer": 100_000}}) == []
+    assert "min_keep_per_layer is 100000, which takes 5" in caplog.text
+    assert "are kept, so some layers will have fewer" in caplog.text
+    caplog.clear()
+    assert check_search({"pruning": {"min_keep_per_layer": 2}}) == []
+    assert caplog.text == ""

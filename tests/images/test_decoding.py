@@ -1,5 +1,6 @@
 import io
 import logging
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -198,3 +199,9 @@ def test_decoding_reports_in_log_lines_where_there_is_no_terminal(tmp_path, monk
     with caplog.at_level(logging.INFO):
         decode_files(paths, image_size=None, channels=None)
     assert "decoding images: 64 of 100" in caplog.text
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match=r"pipe.png is not a readable JPEG or PNG image: .*not a regular"):
+        decode_file(str(tmp_path / "pipe.png"), None)

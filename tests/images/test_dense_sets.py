@@ -1,5 +1,6 @@
 """Sets with masks: tiny folders in the layout that torchvision expects, read by torchvision."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +249,13 @@ def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(tmp_p
     monkeypatch.setattr("lottery_pipeline.images.memory._physical_bytes", lambda: 1000)
     with pytest.raises(ImageError, match="6 images of 8x8 pixels would take"):
         prepare_images(request(name, tmp_path), seed=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pipe_among_the_files_is_refused_and_not_waited_for(tmp_path, name):
+    WRITERS[name](tmp_path)
+    one = next(path for path in sorted(tmp_path.rglob("*")) if path.suffix == ".png")
+    one.unlink()
+    os.mkfifo(one)
+    with pytest.raises(ImageError, match=f"cannot be listed: .*it is not a regular file: .*{one.name}"):
+        check_request(request(name, tmp_path))

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import safetensors
 import torch
@@ -82,3 +84,9 @@ def test_another_file_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"no images")
     with pytest.raises(ImageError, match="not a valid file of prepared images"):
         read_samples(tmp_path / "a", per_class=1, max_classes=1)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ImageError, match=r"is not a valid file of prepared images: .*not a regular file"):
+        read_samples(tmp_path / "pipe", per_class=1, max_classes=1)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import struct
 
 import pytest
@@ -212,3 +213,9 @@ def test_a_damaged_file_is_refused_or_harmless(tmp_path, position, bit, truncate
     # Only the name of the source, the request, and blanks may differ: no pixel, label, name or statistic.
     assert loaded.fingerprint == splits.fingerprint
     assert torch.equal(loaded.train.images, splits.train.images)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "images.safetensors")
+    with pytest.raises(ImageError, match=r"is not a valid file of prepared images: .*not a regular file"):
+        load_splits(tmp_path / "images.safetensors")

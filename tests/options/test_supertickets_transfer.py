@@ -5,12 +5,11 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from lottery_pipeline.images.request import TaskName
-from lottery_pipeline.options.supertickets_transfer import TransferOptions, TransferTask
+from lottery_pipeline.options.supertickets_transfer import TransferOptions
+from lottery_pipeline.options.task import TaskName
 
 
 def test_the_tasks_are_those_that_images_can_have():
-    assert get_args(TransferTask) == get_args(TaskName)
     assert TransferOptions().tasks == get_args(TaskName)
 
 

@@ -309,7 +309,7 @@ def render_superticket(**changes):
         {"ltr": make_metrics("ltr"), "supertickets": own},
         figures={"architecture": draw_architecture(make_blocks())},
         architecture=describe_architecture(
-            own, make_blocks(), folder="data/06_models/base/base/supertickets"
+            own, make_blocks(), folder="data/06_models/base/base/supertickets", experiment="base"
         ),
     )
 
@@ -319,7 +319,7 @@ def test_the_architecture_found_is_told_only_where_one_was_found():
     assert "The architecture found" not in plain
     assert "Search unit" not in plain
     text = Page(render_superticket()).text
-    assert "The architecture found The ticket keeps 6,700 of D = 20,000 weights." in text
+    assert "The architecture found The ticket keeps 6,700 of D = 20,000 weights of the supernet." in text
     assert "s1.branch1.block1 3×3 1 4 4 2 of 4 100 12% 1 10%" in text
     assert "s2.branch2.block1 gone – 4 4 0 of 4 0 0% 0 0%" in text
     assert "stem and classifier – – – – 900 100% 40 40%" in text
@@ -388,7 +388,7 @@ def test_hostile_names_of_blocks_and_networks_do_not_become_markup():
     blocks = make_blocks()
     blocks[0]["block"] = HOSTILE
     own = make_superticket(model=HOSTILE)
-    found = describe_architecture(own, blocks, folder=HOSTILE)
+    found = describe_architecture(own, blocks, folder=HOSTILE, experiment="base")
     page = Page(render({"supertickets": own}, architecture=found, figures={"x": draw_architecture(blocks)}))
     assert [tag for tag, _ in page.tags].count("img") == 0
     assert [tag for tag, _ in page.tags].count("script") == 3

@@ -188,3 +188,12 @@ def test_a_save_is_due_after_the_interval(tmp_path):
 def test_a_name_that_is_no_fingerprint_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="64 hexadecimal characters"):
         make(tmp_path).path(name)
+
+
+def test_a_pipe_is_reported_and_not_waited_for(tmp_path, caplog):
+    checkpoints = make(tmp_path)
+    path = checkpoints.path(A)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    assert checkpoints.load(A) is None
+    assert "it is not a regular file" in caplog.text

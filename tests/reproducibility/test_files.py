@@ -1,8 +1,10 @@
 import os
+import socket
+from pathlib import Path
 
 import pytest
 
-from lottery_pipeline.reproducibility.files import replace_atomically, write_atomically
+from lottery_pipeline.reproducibility.files import replace_atomically, stat_regular, write_atomically
 
 
 def test_a_file_is_written_whole_and_its_folder_made(tmp_path):
@@ -41,3 +43,28 @@ def test_permissions_follow_the_umask(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_regular_file_may_be_opened_and_so_may_a_link_to_one(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"123")
+    (tmp_path / "link").symlink_to("a.bin")
+    assert stat_regular(tmp_path / "a.bin").st_size == 3
+    assert stat_regular(str(tmp_path / "link")).st_size == 3
+
+
+def test_a_pipe_a_socket_a_folder_and_a_device_may_not_be_opened(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        for path in (tmp_path / "pipe", tmp_path / "link", tmp_path, Path("socket"), Path("/dev/null")):
+            with pytest.raises(OSError, match="it is not a regular file") as caught:
+                stat_regular(path)
+            assert caught.value.strerror == "it is not a regular file"
+            assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        stat_regular(tmp_path / "absent")

@@ -46,8 +46,9 @@ def test_every_method_is_a_row_in_which_it_can_be_sorted(table: Any) -> None:
     parent = table[table["tags.mlflow.parentRunId"].isna()].iloc[0]
     methods = table[table["tags.mlflow.parentRunId"] == parent["run_id"]]
     others = methods[methods["tags.method"].isna()]
-    assert set(others["tags.mlflow.runName"]) == {"signature_embedding", "ownership_verification"}
-    assert set(others["tags.verdict"]) == {"owned"}
+    ownership = {"signature_embedding", "ownership_verification"}
+    assert set(others["tags.mlflow.runName"]) == ownership | {"robustness_evaluation"}
+    assert set(others["tags.verdict"].dropna()) == {"owned"}
     methods = methods[methods["tags.method"].notna()]
     assert set(methods["tags.mlflow.runName"]) == set(methods["tags.method"]) == DEFAULT
     assert len(table) == 1 + len(DEFAULT) + len(others)
@@ -77,6 +78,14 @@ def test_a_method_has_its_own_parameters_and_those_of_all(table: Any) -> None:
     assert methods.loc["snip", "params.model.name"] == "lenet_300_100"
     assert methods["params.extraction.rate"].dropna().index.tolist() == ["ltr", "lth"]
     assert not [name for name in table.columns if name.startswith("params.work")]
+
+
+def test_the_robustness_of_every_method_is_in_a_run_of_its_own(folder: Path) -> None:
+    (found,) = [found for found in find_runs(folder) if found.info.run_name == "robustness_evaluation"]
+    for method in ("dense", *DEFAULT):
+        assert {f"robust_accuracy/{method}", f"corruption_accuracy/{method}"} <= found.data.metrics.keys()
+    artifacts = list_artifacts(folder, found)
+    assert {"tables/rows.json", "figures/robustness_evaluation.eps_curves.html"} <= artifacts
 
 
 def test_the_run_itself_has_the_leaderboard_the_report_and_the_figures(folder: Path) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import os
 import struct
 
 import pytest
@@ -386,3 +387,9 @@ def test_a_run_of_an_older_version_is_refused_but_not_reused(dense, tmp_path, ca
     assert find_dense_run(path) is None
     assert "computed again" in caplog.text
     assert find_dense_run(tmp_path / "none") is None
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "dense.safetensors")
+    with pytest.raises(DenseRunError, match=r"is not a valid dense run: .*it is not a regular file"):
+        load_dense_run(tmp_path / "dense.safetensors")

@@ -5,6 +5,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.training.recipe import NAMED_RECIPES, Recipe, RecipeError
 from tests.reference.training_naive import learning_rate_naively
 
@@ -177,6 +178,44 @@ def test_replacing_the_length_or_the_schedule_drops_what_no_longer_fits():
     assert recipe.replace(name="tlab") == Recipe(name="tlab")
     with pytest.raises(ValidationError, match="milestone 80 is not before the end"):
         recipe.replace(epochs=10)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "known"),
+    [
+        (Recipe(name="olth"), "d76a0c281f3c666be23acda295c9b41027a4646d9b20ae6efb42ea7dbce1ff84"),
+        (Recipe(name="tlab"), "51de83aa357b56514590404ad3c1767a7c68e1bbea99e62624c4eb170fa89f3d"),
+        (
+            Recipe(epochs=2, batch_size=8),
+            "5361c45953ba11b50f8e407fe50c787a191ab0f2130a52855c726178d48a152f",
+        ),
+    ],
+)
+def test_recipes_from_before_adversaries_keep_their_fingerprints(recipe, known):
+    assert fingerprint(recipe.record()) == known
+    assert not {"adversary", "augmix"} & recipe.model_dump().keys()
+
+
+def test_an_adversary_and_augmix_are_part_of_the_record():
+    recipe = Recipe(epochs=2, adversary={"kind": "pgd", "eps": "4/255"}, augmix=True)
+
+    again = Recipe(**json.loads(recipe.model_dump_json()))
+
+    assert again == recipe
+    assert recipe.record()["adversary"]["eps"] == 4 / 255
+    assert recipe.record()["augmix"] is True
+    records = [
+        Recipe(epochs=2, **part).record() for part in ({}, {"augmix": True}, {"adversary": {"kind": "pgd"}})
+    ]
+    assert len({fingerprint(record) for record in [*records, recipe.record()]}) == 4
+
+
+def test_an_adversary_is_replaced_as_a_whole_and_can_be_taken_away():
+    recipe = Recipe(epochs=2, adversary={"kind": "pgd", "eps": "4/255"}, augmix=True)
+
+    assert recipe.replace(learning_rate=0.5).adversary == recipe.adversary
+    assert recipe.replace(adversary={"kind": "fgsm_rs"}).adversary.eps == 8 / 255
+    assert recipe.replace(adversary=None, augmix=False).record() == Recipe(epochs=2).record()
 
 
 def test_importing_recipes_imports_no_torch():

@@ -21,9 +21,18 @@ class FinishedRows:
         checkpoints: where to save; None saves nothing.
         study: its name, with which the folder begins.
         identity: all that determines every row of the study, as plain JSON.
+        level: at which a finished row is logged.
     """
 
-    def __init__(self, checkpoints: Checkpoints | None, study: str, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        checkpoints: Checkpoints | None,
+        study: str,
+        identity: Mapping[str, Any],
+        *,
+        level: int = logging.INFO,
+    ) -> None:
+        self._level = level
         self._checkpoints, self._study = checkpoints, study
         self._own = fingerprint({"computation": study, "version": __version__, **identity})
         saved = None if checkpoints is None else checkpoints.load(self._own)
@@ -42,7 +51,7 @@ class FinishedRows:
             own = self.open(name[:16])
             self._rows[name] = make(own)
             words = ", ".join(str(value) for value in key.values() if isinstance(value, str))
-            logger.info("%s: %s is finished.", self._study, words)
+            logger.log(self._level, "%s: %s is finished.", self._study, words)
             if self._checkpoints is not None:
                 self._checkpoints.save(self._own, {}, {"rows": self._rows, "finished": True})
             if own is not None:

@@ -18,6 +18,7 @@ from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import Prediction, evaluate, predict, recompute_batchnorm_
 from lottery_pipeline.training.history import least_validation_loss
+from lottery_pipeline.training.robust_gap import measure_robust_gap
 from lottery_pipeline.training.tasks import TASKS
 
 
@@ -45,7 +46,7 @@ def evaluate_ticket(
         images: test and validation images are used.
         dense: the dense parent.
         history: that of the retraining; may come from a table.
-        train_epochs: epochs of the retraining; by default read from the trained ticket.
+        train_epochs: cost of the retraining in epochs; by default read from the trained ticket.
         train_seconds: seconds of the retraining; by default the sum over the history.
         search_epochs: epochs of the search.
         search_seconds: seconds of the search.
@@ -61,6 +62,7 @@ def evaluate_ticket(
         ``price_ticket``. ``metric`` says what the accuracies are (accuracy, mIoU or PCK). A dense task adds
         ``test_pixel_accuracy`` or ``test_pixel_error``. ``classes`` and ``confusion`` are those of
         ``tabulate_classes`` or ``tabulate_pixels``, of the test images; points have none.
+        A retraining with an adversary adds the numbers of ``measure_robust_gap``.
         Values from clocks and meters are in ``measured``; everything else is the same in every run.
 
     Raises:
@@ -109,6 +111,7 @@ def evaluate_ticket(
         "validation_accuracy": validation,
         "early_stop_step": int(results.get("early_stop_step", ticket.header.rewind_step)),
         "early_stop_validation_loss": least_validation_loss(history),
+        **measure_robust_gap(history),
         "search_epochs": search_epochs,
         "train_epochs": train_epochs,
         **price,

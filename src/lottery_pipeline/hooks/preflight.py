@@ -3,29 +3,21 @@
 Each is cheap; a run that would fail after an hour of training is refused in a second, in one sentence.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.images.request import SOURCES
+from lottery_pipeline.hooks.search_checks import check_arms, check_method, check_model, check_transfer
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.options.extras import check_extra
-from lottery_pipeline.parameters import (
-    DataParameters,
-    ModelParameters,
-    ParametersError,
-)
+from lottery_pipeline.options.methods import TICKET_BLOCKS
+from lottery_pipeline.parameters import DataParameters, ParametersError
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
-
-    from lottery_pipeline.models.spec import ModelSpec
-
-_STANDING_IN = (3, 32, 32)  # channels, height and width of images not read yet
 
 
 def check_run(
@@ -143,30 +135,41 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
         yield from _refusal("data", lambda: _check_images(parameters["data"].resolve(project)))
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
+    studies = {"supertickets_study": check_arms, "supertickets_transfer": check_transfer}
+    refused = [
+        fault
+        for name, check in studies.items()
+        if name in wanted
+        for fault in _refusal(name, partial(check, parameters))
+    ]
+    yield from refused
     if "model" in wanted:
-        model, data = parameters["model"].resolve(project), parameters["data"]
-        faults = list(_refusal("model", lambda: _check_model(model, data)))
+        faults = list(_refusal("model", partial(check_model, parameters, project)))
         yield from faults
         checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
         for name in (*METHODS, *COMPOSITIONS):
-            if not faults and (f"{name}.extraction" in wanted or name in checked):
-                yield from _refusal(name, partial(_check_method, name, model, data, parameters[name]))
-    for name in ("sanity_checks", "signature_embedding", "ownership_attacks"):
+            # What a study of a method refuses need not be said again.
+            if faults or (refused and name == "supertickets"):
+                continue
+            if f"{name}.extraction" in wanted or name in checked:
+                yield from _refusal(name, partial(check_method, name, parameters, project))
+    for name in ("sanity_checks", "signature_embedding", "ownership_attacks", "robustness_evaluation"):
         if name in wanted and parameters["data"].task != "classification":
             yield (
                 f"Parameter data.task is {parameters['data'].task}, but {name} needs images with classes; "
                 "choose classification."
             )
-    for name, check in (("supertickets_study", _check_arms), ("supertickets_transfer", _check_transfer)):
-        if name in wanted:
-            yield from _refusal(name, partial(check, parameters))
+    if "robustness_evaluation" in wanted:
+        yield from _refusal("robustness_evaluation", partial(_check_robustness, project, parameters))
 
 
 def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
     try:
         check()
     except ValueError as error:
-        yield f"Parameter {name}: {str(error).rstrip('.')}."
+        sentence = str(error).rstrip(".")
+        place = sentence if sentence.startswith(f"{name}.") else f"{name}: {sentence}"
+        yield f"Parameter {place}{'' if place.endswith('?') else '.'}"
 
 
 def _check_device(name: str) -> None:
@@ -181,105 +184,17 @@ def _check_images(request: DataParameters) -> None:
     check_request(request)
 
 
-def _check_model(model: ModelParameters, data: DataParameters) -> None:
-    from lottery_pipeline.models.choice import is_supernet
-    from lottery_pipeline.models.registry import ensure_buildable
+def _check_robustness(project: Path, parameters: Mapping[str, Any]) -> None:
+    """Check that the files and packages that the evaluation is told to use are there."""
+    from lottery_pipeline.robustness.corruptions.preparation import check_files
+    from lottery_pipeline.robustness.strangers import check_strangers
 
-    if not is_supernet(model.name):
-        ensure_buildable(model.name)
-    _prunable_shapes(_stand_in_spec(model, data))
-
-
-def _check_method(name: str, model: ModelParameters, data: DataParameters, group: Any) -> None:
-    """Ask the method itself whether its options can work on this network."""
-    from lottery_pipeline.methods import CHECKS
-    from lottery_pipeline.sparsity.allocation import kept_count
-
-    method = COMPOSITIONS[name][1] if name in COMPOSITIONS else METHODS[name]
-    if data.task != "classification" and not method.any_task:
-        able = ", ".join(other.name for other in METHODS.values() if other.any_task)
-        raise ValueError(f"needs images with classes, but data.task is {data.task}, which {able} can do")
-    spec, options = _stand_in_spec(model, data), group.extraction
-    shapes = _prunable_shapes(spec)
-    if method.has_density and options.density is not None and shapes is not None:
-        kept_count(options.density, sum(math.prod(shape) for shape in shapes.values()))
-    check = CHECKS.get(method.name)
-    last = None if check is None else check(spec, options)
-    if last is None or not hasattr(group, "controls"):
-        return
-    for rung in group.controls.rungs if group.controls.kinds else ():
-        if rung > last:
-            raise ValueError(
-                f"controls.rungs has {rung}, but this search has rungs 0 to {last} (-1 is the last)"
-            )
-
-
-def _check_arms(parameters: Mapping[str, Any]) -> None:
-    """Check that the intervals of every arm can work."""
-    from lottery_pipeline.methods.supertickets.schedule import plan_events
-    from lottery_pipeline.options.supertickets_study import ARMS
-
-    extraction = parameters["supertickets"].extraction
-    epochs = extraction.epochs or parameters["retraining"].recipe(parameters["pretraining"]).epochs
-    for name in parameters["supertickets_study"].arms:
-        options = ARMS[name].options(extraction)
-        if epochs is not None:
-            plan_events(options, epochs, 1 - options.density)
-
-
-def _check_transfer(parameters: Mapping[str, Any]) -> None:
-    """Check that there are labels for every task, and that one recipe and one density fit them all."""
-    source, tasks = parameters["data"].source, parameters["supertickets_transfer"].tasks
-    missing = [task for task in tasks if task not in SOURCES[source]]
-    if missing:
-        raise ValueError(
-            f"tasks has {missing[0]}, but data.source {source} has labels for {', '.join(SOURCES[source])} "
-            "only; canvases has labels for all three"
-        )
-    if parameters["supertickets"].extraction.density_of != "supernet":
-        raise ValueError(
-            "supertickets.extraction.density_of must be supernet, because the network of model.name differs "
-            "between tasks"
-        )
-    recipe = parameters["retraining"].recipe(parameters["pretraining"])
-    if "keypoints" in tasks and (recipe.flip or recipe.label_smoothing):
-        fault = "flip" if recipe.flip else "label_smoothing"
-        raise ValueError(f"tasks has keypoints, which the recipe's {fault} does not fit; switch it off")
-
-
-def _prunable_shapes(spec: "ModelSpec | None") -> dict[str, tuple[int, ...]] | None:
-    """Return the shapes of the prunable weights of a built-in, without allocating it."""
-    from lottery_pipeline.models.prunable import prunable_parameters
-    from lottery_pipeline.models.registry import build_model
-
-    if spec is None:
-        return None
-    weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)
-    return {name: tuple(weight.shape) for name, weight in weights.items()}
-
-
-def _stand_in_spec(model: ModelParameters, data: DataParameters) -> "ModelSpec | None":
-    """Specify a built-in before its images are known; None for other networks, whose images may have to fit.
-
-    Ten classes and, if the size is not given, 32 x 32 pixels stand in for the images: layer names do not
-    depend on them, and the number of weights hardly does.
-    """
-    from lottery_pipeline.models.choice import is_supernet, specify_model
-    from lottery_pipeline.models.names import BUILT_IN_MODELS
-
-    if model.name not in BUILT_IN_MODELS and not is_supernet(model.name):
-        return None
-    spec = specify_model(
-        model.name,
-        ignore_layers=model.ignore_layers,
-        num_classes=10,
-        channels=_STANDING_IN[0],
-        image_size=_STANDING_IN[1:] if data.image_size is None else (data.image_size, data.image_size),
-        mean=(0.5,) * 3,
-        std=(0.25,) * 3,
-        task=data.task,
-    )
-    if spec.supernet is None or data.image_size is not None:
-        return spec
-    side = max(*spec.image_size, spec.supernet.stride)
-    return spec.model_copy(update={"image_size": (side, side)})
+    options = parameters["robustness_evaluation"].resolve(project)
+    if options.adversarial is not None and "autoattack" in options.adversarial.attacks:
+        check_extra("pyautoattack", "robust")
+    if options.corruptions is not None:
+        check_files(options.corruptions)
+    if options.out_of_distribution is not None:
+        check_strangers(options.out_of_distribution, source=parameters["data"].source)
+    if unknown := [name for name in options.methods if name not in TICKET_BLOCKS]:
+        raise ValueError(f"methods has {unknown[0]!r}; allowed are {', '.join(TICKET_BLOCKS)}")

@@ -8,6 +8,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 
 from lottery_pipeline.datasets.ownership import ReleaseDataset
+from lottery_pipeline.datasets.stored_tickets import StoredTicketsDataset
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+
+
+BUILT_BY_A_FACTORY = (TicketDataset, LadderDataset, ReleaseDataset, StoredTicketsDataset)
 
 
 class RunRefusedError(click.ClickException):
@@ -50,11 +54,13 @@ class RequestHooks:
         work = self._parameters["work"].resolve(context.project_path)
         model = self._parameters["model"].resolve(context.project_path)
         verification = self._parameters["ownership_verification"].resolve(context.project_path)
+        robustness = self._parameters["robustness_evaluation"].resolve(context.project_path)
         context.config_loader["parameters"] = {
             **raw,
             "model": {**raw["model"], "name": model.name},
             "work": work.model_dump(mode="json"),
             "ownership_verification": verification.model_dump(mode="json"),
+            "robustness_evaluation": robustness.model_dump(mode="json"),
         }
         variant = self._parameters.get("variant")
         self._options = f" --env {context.env}" if context.env else ""
@@ -95,5 +101,5 @@ class RequestHooks:
 def _trust_own_factory(model: str, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
     """Let only the factory that this run itself names build the tickets of this run."""
     for dataset in map(catalog.get, pipeline.datasets()):
-        if isinstance(dataset, (TicketDataset, LadderDataset, ReleaseDataset)) and is_factory(model):
+        if isinstance(dataset, BUILT_BY_A_FACTORY) and is_factory(model):
             dataset.allow_factory = model

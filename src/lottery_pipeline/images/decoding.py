@@ -13,6 +13,7 @@ from torch import Tensor
 from lottery_pipeline.images.memory import check_memory
 from lottery_pipeline.images.progress import report_progress
 from lottery_pipeline.images.request import ImageError
+from lottery_pipeline.reproducibility.files import stat_regular
 
 FORMATS = ("JPEG", "PNG")
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -100,6 +101,7 @@ def decode_file(path: str, image_size: int | None) -> tuple[Image.Image, bool]:
         ImageError: the file cannot be decoded or holds too many pixels; it is named.
     """
     try:
+        stat_regular(path)
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(

@@ -14,6 +14,7 @@ from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.memory import check_memory
 from lottery_pipeline.images.progress import report_progress
 from lottery_pipeline.images.request import ImageError, ImageRequest
+from lottery_pipeline.reproducibility.files import stat_regular
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,7 @@ def _list_content(root: Path, folders: list[Path]) -> str:
         for place, _, files in os.walk(folder):
             for file in files:
                 path = f"{place}/{file}"
-                status = Path(path).stat()
+                status = stat_regular(path)
                 lines.append(f"{path[len(str(root)) :]}\0{status.st_size}\0{status.st_mtime_ns}\n")
     return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -7,8 +7,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lottery_pipeline.images.request import ImageError, TaskName
+from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.splits import ImageSet, ImageSplits, check_index, read_header
+from lottery_pipeline.options.task import TaskName
+from lottery_pipeline.reproducibility.files import stat_regular
 
 
 def pick_samples(labels: Tensor, label: int, count: int, task: TaskName = "classification") -> Tensor:
@@ -42,6 +44,7 @@ def read_samples(path: str | Path, *, per_class: int, max_classes: int) -> Image
         ImageError: the file does not hold prepared images.
     """
     try:
+        stat_regular(path)
         with safe_open(path, framework="pt") as file:
             header = read_header(file.metadata())
             check_index({name: file.get_slice(name) for name in file.keys()}, len(header.mean))  # noqa: SIM118

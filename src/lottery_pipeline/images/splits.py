@@ -11,10 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lottery_pipeline.images.request import ImageError, TaskName
+from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.statistics import measure_channels
 from lottery_pipeline.images.targets import find_fault, find_task
-from lottery_pipeline.reproducibility.files import replace_atomically
+from lottery_pipeline.options.task import TaskName
+from lottery_pipeline.reproducibility.files import replace_atomically, stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 
 FORMAT_VERSION = 1
@@ -221,6 +222,7 @@ def load_splits(path: str | Path) -> ImageSplits:
         ImageError: the file does not hold prepared images, or is damaged.
     """
     try:
+        stat_regular(path)
         with safe_open(path, framework="pt") as file:
             header = read_header(file.metadata())
             check_index({name: file.get_slice(name) for name in file.keys()}, len(header.mean))  # noqa: SIM118

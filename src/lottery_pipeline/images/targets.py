@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from lottery_pipeline.images.request import ImageError, TaskName
+from lottery_pipeline.images.request import ImageError
+from lottery_pipeline.options.task import TaskName
 
 IGNORED = 255  # a pixel that belongs to no class; neither loss nor metric counts it
 POINTS_PER_PIXEL = 16  # points are whole numbers of sixteenths of a pixel

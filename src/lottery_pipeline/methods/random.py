@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
-from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.saliency import Allocation, RandomOptions
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.extraction import Extraction, Search
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.sparsity.allocation import (
     allocate_erk,
@@ -79,8 +79,9 @@ def extract_random(search: Search, options: RandomOptions) -> Extraction:
     return extract_by_scores("random", draw, replace(search, device="cpu"), options)
 
 
-def check_random(spec: ModelSpec | None, options: RandomOptions) -> None:
+def check_random(outlook: Outlook, options: RandomOptions) -> None:
     """Refuse a density that the allocation cannot reach in this network; ``DensityError``."""
+    spec = outlook.network
     if spec is not None and options.allocation != "global":
         weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)
         kept = kept_count(options.density, sum(weight.numel() for weight in weights.values()))

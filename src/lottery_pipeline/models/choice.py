@@ -14,8 +14,9 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.architecture import BlockWidths
 from lottery_pipeline.models.supernet.architecture_file import read_architecture
 from lottery_pipeline.models.supernet.choice import choose_supernet
-from lottery_pipeline.models.supernet.config import Supernet, Task
+from lottery_pipeline.models.supernet.config import Supernet
 from lottery_pipeline.models.supernet.presets import PRESETS
+from lottery_pipeline.options.task import TaskName
 
 _ENDING = ".json"
 _PATH_LENGTH = 4096
@@ -65,7 +66,7 @@ def specify_model(
     image_size: tuple[int, int],
     mean: Sequence[float],
     std: Sequence[float],
-    task: Task = "classification",
+    task: TaskName = "classification",
 ) -> ModelSpec:
     """Return the specification that ``model.name`` stands for.
 
@@ -108,7 +109,7 @@ def specify_model(
         raise ModelError(f"model {name!r} cannot be specified: {place}: {fault['msg']}") from error
 
 
-def _choose(choice: str, task: Task) -> tuple[Supernet, tuple[BlockWidths, ...]]:
+def _choose(choice: str, task: TaskName) -> tuple[Supernet, tuple[BlockWidths, ...]]:
     if choice in PRESETS:
         return choose_supernet(choice, task=task), ()
     found = read_architecture(Path(choice))

@@ -246,3 +246,5 @@ METHOD_OPTIONS = {row.name: row.options for row in _ROWS}
 MASK_OPTIONS = {row.name: row.options for row in _ROWS if row.has_density}
 # Methods within the ticket of another one: layer_cts is CTS on what the layer ticket leaves.
 COMPOSITIONS = {f"layer_{row.name}": ("layer", row) for row in _ROWS if row.within_layer}
+# Blocks that leave a trained ticket.
+TICKET_BLOCKS = (*METHODS, *COMPOSITIONS, "sparse_retraining", "signature_embedding")

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.task import TaskName
 
-TransferTask = Literal["classification", "segmentation", "keypoints"]
 TransferHead = Literal["fresh", "carry"]
 TransferControl = Literal["reinitialised", "random_mask", "dense", "direct"]
 
@@ -28,9 +28,7 @@ class TransferOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tasks: Annotated[tuple[TransferTask, ...], Field(min_length=2), FROM_WORDS, DISTINCT] = get_args(
-        TransferTask
-    )
+    tasks: Annotated[tuple[TaskName, ...], Field(min_length=2), FROM_WORDS, DISTINCT] = get_args(TaskName)
     head: TransferHead = "fresh"
     freeze: bool = False
     controls: Annotated[tuple[TransferControl, ...], FROM_WORDS, DISTINCT] = get_args(TransferControl)

@@ -18,13 +18,16 @@ Row = Mapping[str, Any]
 FILE = "architecture.json"
 
 
-def describe_architecture(metrics: Row, blocks: Sequence[Row], *, folder: str) -> dict[str, Any]:
+def describe_architecture(
+    metrics: Row, blocks: Sequence[Row], *, folder: str, experiment: str
+) -> dict[str, Any]:
     """Collect what the report says about the architecture that a joint search has found.
 
     Args:
         metrics: of its ticket.
         blocks: as ``tabulate_blocks`` makes them.
         folder: of its file ``architecture.json``, as the command should name it.
+        experiment: of the run.
 
     Returns:
         For the template: ``sentence``, ``rows`` of the table, ``gone`` (names of blocks that have vanished)
@@ -34,7 +37,11 @@ def describe_architecture(metrics: Row, blocks: Sequence[Row], *, folder: str) -
         "sentence": _summarise(flatten_record(metrics)),
         "rows": [_describe_row(row) for row in blocks],
         "gone": [short_name(row) for row in blocks if row["supernet_kernels"] and is_gone(row)],
-        "command": f'kedro run --params "model.name=supernet:{folder}/{FILE}"',
+        # A method that any network can have, and a variant, so that this run's results stay.
+        "command": (
+            f"kedro run{'' if experiment == 'base' else f' --env {experiment}'} --pipelines snip,reporting "
+            f'--params "model.name=supernet:{folder}/{FILE},variant=found"'
+        ),
     }
 
 
@@ -50,8 +57,9 @@ def _summarise(record: Row) -> str:
             f"{fmt.percent(record['test_accuracy'])} retrained"
         )
     return put_metric(
-        f"The ticket keeps {weights}. It executes {executed} of the supernet's multiply-accumulates; "
-        f"{exact} would be enough if every masked weight could be skipped. On the test images {accuracy}; "
+        f"The ticket keeps {weights} of the supernet. With channels that its mask leaves empty taken out "
+        f"too, it executes {executed} of the supernet's multiply-accumulates; {exact} would be enough if "
+        f"every masked weight could be skipped. On the test images {accuracy}; "
         f"that of the whole supernet is {fmt.percent(record['dense_accuracy'])}.",
         name_metric([record]),
     )

@@ -42,7 +42,12 @@ class Findings:
 
 
 def find(
-    leaderboard: pd.DataFrame, ladders: Tables, controls: Tables, *, test_images: int | None
+    leaderboard: pd.DataFrame,
+    ladders: Tables,
+    controls: Tables,
+    *,
+    test_images: int | None,
+    others: Sequence[Finding] = (),
 ) -> Findings:
     """Say what the leaderboard, the ladders and the controls show.
 
@@ -55,9 +60,10 @@ def find(
         controls: control rows by run.
         test_images: size of the test part; None leaves out what the choice of test images alone explains, and
             so does a score that counts something else than images.
+        others: what further evaluations show; it stands before the caution.
     """
     if leaderboard.empty:
-        return Findings("No ticket has been found yet.", None, [])
+        return Findings("No ticket has been found yet.", None, list(others))
     rows = list_rows(leaderboard)
     metric = name_metric(rows)
     test_images = test_images if metric == ACCURACY else None
@@ -74,6 +80,7 @@ def find(
         *_name_dead_layers(rows),
         _state_cost(best),
         *_compare_own_networks(best, rows, test_images),
+        *others,
         _state_caution(rows),
     ]
     worded = [Finding(finding.tone, put_metric(finding.text, metric)) for finding in sentences]

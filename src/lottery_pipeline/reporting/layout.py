@@ -50,6 +50,14 @@ def start_figure(title: str, *, height: int) -> go.Figure:
     )
 
 
+def leave_empty(figure: go.Figure, text: str) -> go.Figure:
+    """Say in the middle of a figure why nothing is drawn in it."""
+    figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
 def axis(title: str, **options: Any) -> dict[str, Any]:
     """Describe an axis with the common grid; ``options`` are plotly's and take precedence."""
     return {

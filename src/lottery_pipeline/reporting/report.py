@@ -26,6 +26,7 @@ from lottery_pipeline.reporting.report_tables import (
     describe_profile,
     describe_row,
 )
+from lottery_pipeline.reporting.robustness_section import ROBUSTNESS_TEXTS
 from lottery_pipeline.reproducibility.measured import flatten_record
 
 Tables = Mapping[str, list[dict[str, Any]] | None]
@@ -126,12 +127,14 @@ FIGURE_TEXTS = {
             "colour and the second line of a cell say how far it is ahead of the control named at the scale."
         ),
     ),
+    **ROBUSTNESS_TEXTS,
     "data_samples": ("Sample images", "As the network sees them, before augmentation."),
     "data_class_counts": ("", ""),  # the figure says what is counted
 }
 COLOURWAY = ("#33658A", "#E0A030", "#7FB7D6", "#8A5A83", "#5E9C76")  # of figures that choose no colours
 DATA_FIGURES = ("data_samples", "data_class_counts")
 STUDY_FIGURES = ("supertickets_study", "supertickets_transfer")
+ROBUSTNESS_FIGURES = tuple(ROBUSTNESS_TEXTS)
 ARCHITECTURE_FIGURES = ("architecture", "block_widths", "search_path", "search_course")
 PRINTED = (  # filters of the template
     *(fmt.percent, fmt.density, fmt.points, fmt.whole, fmt.epochs, fmt.duration),
@@ -151,6 +154,7 @@ def render_report(
     architecture: Mapping[str, Any] | None,
     arms: Mapping[str, Any] | None = None,
     transfers: Mapping[str, Any] | None = None,
+    robustness: Mapping[str, Any] | None = None,
     context: Mapping[str, Any],
 ) -> str:
     """Write the report as one self-contained html page.
@@ -170,6 +174,7 @@ def render_report(
         architecture: as ``describe_architecture`` makes it; None leaves the section out.
         arms: as ``describe_arms`` makes it; None leaves the section out.
         transfers: as ``describe_transfers`` makes it; None leaves the section out.
+        robustness: as ``describe_robustness`` makes it; None leaves the section out.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
             ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
             of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
@@ -186,11 +191,12 @@ def render_report(
         lstrip_blocks=True,
     )
     environment.filters |= {function.__name__: function for function in PRINTED}
-    findings = find(leaderboard, ladders, controls, test_images=context.get("test_images"))
+    others = () if robustness is None else robustness["findings"]
+    findings = find(leaderboard, ladders, controls, test_images=context.get("test_images"), others=others)
     rows = [describe_row(row, dense_metrics) for row in list_rows(leaderboard)]
     metric = name_metric([*rows, dense_metrics])
     drawn = [_describe_figure(name, figure, metric) for name, figure in _order(figures)]
-    elsewhere = ("attacks", *ARCHITECTURE_FIGURES, *STUDY_FIGURES, *DATA_FIGURES)
+    elsewhere = ("attacks", *ROBUSTNESS_FIGURES, *ARCHITECTURE_FIGURES, *STUDY_FIGURES, *DATA_FIGURES)
     return environment.get_template("report.html.j2").render(
         title=" · ".join(str(context[key]) for key in ("data", "model") if context.get(key))
         or "Lottery tickets",
@@ -215,6 +221,8 @@ def render_report(
         transfers=transfers,
         transfer_figures=[figure for figure in drawn if figure["name"] == STUDY_FIGURES[1]],
         architecture_figures=[figure for figure in drawn if figure["name"] in ARCHITECTURE_FIGURES],
+        robustness=robustness,
+        robustness_figures=[figure for figure in drawn if figure["name"] in ROBUSTNESS_FIGURES],
         attack_figures=[figure for figure in drawn if figure["name"] == "attacks"],
         data_figures=[figure for figure in drawn if figure["name"] in DATA_FIGURES],
         glossary=_list_methods(rows),

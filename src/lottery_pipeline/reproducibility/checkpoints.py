@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lottery_pipeline.reproducibility.file_marks import FileMarks, is_used_elsewhere
-from lottery_pipeline.reproducibility.files import is_left_over, replace_atomically
+from lottery_pipeline.reproducibility.files import is_left_over, replace_atomically, stat_regular
 from lottery_pipeline.reproducibility.fingerprints import fingerprint as fingerprint_record
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 
@@ -72,6 +72,7 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
+            stat_regular(path)
             with safe_open(path, framework="pt", device="cpu") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)

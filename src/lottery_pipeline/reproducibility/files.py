@@ -1,8 +1,10 @@
-"""Atomic files: a reader sees the old content or the new, never a part."""
+"""Files: written so that a reader sees the old content or the new, and read only if they are regular."""
 
+import errno
 import os
 import re
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,3 +64,17 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     """Write ``content`` to ``path`` so that a crash at any moment leaves a whole file."""
     with replace_atomically(path) as temporary:
         temporary.write_bytes(content)
+
+
+def stat_regular(path: str | Path) -> os.stat_result:
+    """Return the status of a file that may be opened: opening a pipe would wait for its other end forever.
+
+    Call it before anything opens a path that a user gave or that lies in a folder of others.
+
+    Raises:
+        OSError: there is no such file, or it is a folder, a pipe, a socket or a device.
+    """
+    status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return status

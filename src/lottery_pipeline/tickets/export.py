@@ -8,7 +8,6 @@ SHA-256 of the weights file, so that a mixture of two exports is refused.
 import hashlib
 import json
 import math
-import stat
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,7 +16,7 @@ from torch import nn
 
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
-from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.reproducibility.files import stat_regular, write_atomically
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import Chain, Method, Sha256, Text, library_versions
@@ -163,8 +162,7 @@ def _shapes(spec: ModelSpec) -> tuple[int, int, int, int]:
 
 def _read_architecture(path: Path, allow_factory: str | None) -> tuple[Architecture, Blueprint]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
-            raise TicketError("it is not a regular file")
+        stat_regular(path)
         with path.open("rb") as stream:
             content = stream.read(MAX_TABLE_BYTES + 1)
         if len(content) > MAX_TABLE_BYTES:

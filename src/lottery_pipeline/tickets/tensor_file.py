@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from lottery_pipeline.reproducibility.files import stat_regular
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -162,8 +162,7 @@ def open_tensor_file(path: str | Path, *, key: str | None) -> Iterator[TensorFil
     """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait forever
-            raise TicketError("it is not a regular file")
+        stat_regular(path)
         with path.open("rb") as stream:
             yield _read_table(stream, os.fstat(stream.fileno()).st_size, key)
     except TicketError as error:

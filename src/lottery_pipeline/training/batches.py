@@ -8,17 +8,21 @@ from lottery_pipeline.images.targets import IGNORED
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import Crops, fill_floats_, move_points, pad_images
+from lottery_pipeline.training.augmix import Mixtures, draw_mixtures, mix_images
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 
 # Largest set, in bytes with padding, for which a mirrored copy is kept: a look-up is faster than a flip.
 _LARGEST_MIRRORED = 2**28
 
 
-def split_normalisation(model: nn.Module) -> tuple[nn.Module, Normalise | None]:
+def split_normalisation(model: nn.Module, recipe: Recipe | None = None) -> tuple[nn.Module, Normalise | None]:
     """Split a built model into its network and its normalisation, which the batches can apply.
 
-    A model that is not ours, or that has hooks, stays whole.
+    A model that is not ours, or that has hooks, stays whole. So does any model under a recipe with an
+    adversary, whose eps is one of plain pixels.
     """
+    if recipe is not None and recipe.adversary is not None:
+        return model, None
     if type(model) is not Classifier or type(model.normalise) is not Normalise:
         return model, None
     hooked = any(
@@ -32,9 +36,9 @@ def split_normalisation(model: nn.Module) -> tuple[nn.Module, Normalise | None]:
 class ExtraImages:
     """Images that join every batch beside the training images, for example those of a trigger set.
 
-    They are neither cropped nor flipped. Pass after pass over them, each in a new order, makes one endless
-    list. Batch b of epoch e takes its places from ``(e * steps + b) * per_batch`` on. So every image is seen
-    equally often, and the extra images of any batch are known without those of the batches before it.
+    They are neither cropped nor flipped nor mixed. Pass after pass over them, each in a new order, makes one
+    endless list. Batch b of epoch e takes its places from ``(e * steps + b) * per_batch`` on. So every image
+    is seen equally often, and the extra images of any batch are known without those of the batches before it.
 
     Args:
         image_set: at least one image.
@@ -96,7 +100,8 @@ class Batches:
         extra_per_batch: how many.
 
     Raises:
-        RecipeError: the images are too small for the recipe's crops, or it flips points.
+        RecipeError: the images are too small for the recipe's crops, or it moves images away from points or
+            masks.
     """
 
     def __init__(
@@ -118,6 +123,10 @@ class Batches:
         self._task, self._image_size = image_set.task, (height, width)
         if recipe.flip and self._task == "keypoints":
             raise RecipeError("flip is on, but points cannot be flipped: left and right would be mixed up")
+        if recipe.augmix and self._task != "classification":
+            raise RecipeError(
+                f"augmix is on, but it would move the images away from what {self._task} looks for in them"
+            )
         padding = recipe.crop_padding
         padded_size = self._count * (height + 2 * padding) * (width + 2 * padding) * channels
         self._mirrored = recipe.flip and padded_size <= _LARGEST_MIRRORED
@@ -145,6 +154,7 @@ class Batches:
         if extra is not None:
             steps = recipe.steps_per_epoch(self._count)
             self._extra = ExtraImages(extra, extra_per_batch, steps=steps, seed=seed, device=device)
+        self._mixtures: Mixtures | None = None
         self._epoch = -1
 
     def start_epoch(self, epoch: int) -> None:
@@ -172,6 +182,9 @@ class Batches:
             else:
                 self._flips = flips.tolist()
         self._first_pixels = self._crops.locate(order, tops, lefts).to(self._device)
+        if self._recipe.augmix:
+            generator = make_generator(self._seed, "epoch", epoch, "augmix")
+            self._mixtures = draw_mixtures(self._count, generator)
         if self._extra is not None:
             self._extra.start_epoch(epoch)
         self._epoch = epoch
@@ -187,6 +200,9 @@ class Batches:
         part = slice(index * size, (index + 1) * size)
         images = self._crops.take(self._first_pixels[part])
         floats = fill_floats_(self._buffer, images, self._flips[index])
+        if self._mixtures is not None:
+            mixed = mix_images(floats.permute(0, 3, 1, 2), self._mixtures.part(part))
+            floats.copy_(mixed.permute(0, 2, 3, 1))
         labels = self._epoch_labels[part] if self._masks is None else self._take_masks(index, part)
         if self._extra is not None:
             extra_images, extra_labels = self._extra.get(index)

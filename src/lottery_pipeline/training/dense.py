@@ -11,12 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lottery_pipeline import __version__
-from lottery_pipeline.images.request import TaskName
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.files import replace_atomically
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
@@ -39,6 +39,7 @@ from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import EVERY_TASK, evaluate
 from lottery_pipeline.training.loop import OnRecord, State, train
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.robust_gap import measure_robust_gap
 from lottery_pipeline.training.tasks import TASKS, find_spec_task
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class DenseRun:
         history: a row per epoch, as ``train`` returns it.
         metrics: test_accuracy, test_loss, validation_accuracy (None without validation images), seconds,
             epochs, early_stop_step, prunable (D). A dense task adds metric, the name of what the accuracies
-            are (mIoU or PCK), and test_pixel_accuracy or test_pixel_error.
+            are (mIoU or PCK), and test_pixel_accuracy or test_pixel_error. An adversary adds the numbers
+            of ``measure_robust_gap``.
         images_fingerprint: fingerprint of the images it was trained on.
         fingerprint: hash of images, specification, recipe, seed and rewind step.
     """
@@ -156,6 +158,7 @@ def pretrain(
         "early_stop_step": training.early_stop_step,
         "prunable": prunable,
         **_name_further(images.task, test),
+        **measure_robust_gap(training.history),
     }
     return DenseRun(
         spec=spec,

@@ -12,6 +12,7 @@ from torch import Tensor
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.reproducibility.files import stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import State
@@ -64,10 +65,11 @@ HEADER_FIELDS = tuple(name for name in Header.model_fields if name not in ("form
 
 
 def check_header_length(path: Path) -> None:
-    """Check the header length that the file states, before anything reads that much."""
+    """Check that it is a regular file, and the header length it states, before anything reads that much."""
+    size = stat_regular(path).st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-    if length > min(_LONGEST_HEADER, path.stat().st_size):
+    if length > min(_LONGEST_HEADER, size):
         raise DenseRunError("it is cut off, or it is not a safetensors file")
 
 

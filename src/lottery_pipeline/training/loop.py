@@ -73,8 +73,8 @@ def train(
         checkpoints: where to save; None saves nothing.
         on_record: called with every history row, including those from before an interruption.
         label: what is trained, for progress lines and errors.
-        extra: images that join every batch, never cropped or flipped, for example a trigger set. They are
-            part of the loss like any image of the batch; the history does not count them.
+        extra: images that join every batch, never cropped, flipped, mixed or attacked, for example a trigger
+            set. They are part of the loss like any image of the batch; the history does not count them.
         extra_per_batch: how many of them join a batch; every one is seen equally often.
         margin: keeps chosen weights from becoming small; they must be masked layers.
         events: what a search does between the steps; it may replace the network, which it then holds.
@@ -93,6 +93,8 @@ def train(
     chosen = pick_device(device)
     _check_steps(start_step, snapshot_steps, recipe.total_steps(len(images.train)))
     _check_extra(extra, extra_per_batch, images)
+    if recipe.adversary is not None and images.task != "classification":
+        raise RecipeError(f"an adversary needs images with one class each, but these are for {images.task}")
     if margin is not None and not margin.floors.keys() <= (masks or {}).keys():
         raise RecipeError("a margin needs masks for all the weights that it holds")
     if frozen_modules and events is not None:

@@ -1,9 +1,20 @@
 """Recipes: everything that defines a training, checked before it starts. Imports no torch."""
 
 import math
+from fractions import Fraction
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from lottery_pipeline.options.adversary import Adversary
 
 Optimiser = Literal["sgd", "nesterov", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
@@ -50,6 +61,11 @@ NAMED_RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+# Fields that came later. They are written only if they are used, so records and fingerprints of recipes
+# without them stay as they are.
+_LATER_FIELDS: dict[str, Any] = {"augmix": False, "adversary": None}
+
+
 class RecipeError(ValueError):
     """A recipe that does not fit the images or the request at hand."""
 
@@ -60,6 +76,9 @@ class Recipe(BaseModel):
     Exactly one of ``epochs`` and ``iterations`` sets the length. Milestones and warm-up are counted in epochs
     (fractions allowed) whichever of the two is used. Momentum is the first-moment decay: SGD's momentum, or
     Adam's beta_1. Weight decay acts on every trainable parameter, as in the published codes.
+
+    ``augmix`` mixes every image with changed copies of itself, after crop and flip. With an ``adversary`` the
+    network trains on images that an attack has changed, and the history tells its accuracy under attack.
 
     ``name`` itself changes nothing: two recipes with the same other values train alike.
     """
@@ -84,6 +103,8 @@ class Recipe(BaseModel):
     flip: bool = False
     crop_padding: int = Field(default=0, ge=0, le=1024)
     crop_mode: Literal["zero", "reflect"] = "zero"
+    augmix: bool = False
+    adversary: Adversary | None = None
     precision: Precision = "float32"
     evaluation_interval: int | None = Field(default=None, ge=1)
 
@@ -128,6 +149,15 @@ class Recipe(BaseModel):
             _check_length(self, self.epochs)
         return self
 
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {
+            name: value
+            for name, value in written.items()
+            if name not in _LATER_FIELDS or value != _LATER_FIELDS[name]
+        }
+
     def replace(self, **changes: Any) -> "Recipe":
         """Return a checked copy with changes; a new ``epochs`` replaces ``iterations``, and vice versa.
 
@@ -164,6 +194,13 @@ class Recipe(BaseModel):
             return self.iterations
         assert self.epochs is not None  # noqa: S101 (the validator has made sure of one of the two)
         return self.epochs * self.steps_per_epoch(images)
+
+    def passes_per_step(self) -> Fraction:
+        """What a step costs, in steps without an adversary: forward, gradient of images, gradient of weights.
+
+        A step of the attack has no gradient of weights, so it counts two thirds.
+        """
+        return 1 + Fraction(2, 3) * (0 if self.adversary is None else self.adversary.count_steps())
 
     def rewind_step(self, images: int, rewind_epoch: float) -> int:
         """Return the step of a rewind point: ``round(rewind_epoch * steps_per_epoch)``.

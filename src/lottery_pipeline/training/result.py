@@ -25,9 +25,11 @@ class Training:
         history: a row per epoch or evaluation interval. Accuracies are fractions; validation numbers are None
             if there are no validation images. ``seconds`` is the time since the last row and includes
             evaluation, ``images_per_second`` does not. Train loss and accuracy are running means in training
-            mode.
+            mode. With an adversary they are those of the attacked images, and with validation images there
+            is a ``robust_validation_accuracy`` too, see ``measure_robust_accuracy``.
         steps: number of the last step, counted from theta_0.
-        epochs: trained here, (steps - start step) / steps per epoch.
+        epochs: what this training has cost, in epochs without an adversary: (steps - start step) / steps per
+            epoch * ``Recipe.passes_per_step``, which is 1 without one.
         seconds: trained here, interruptions not counted.
         early_stop_step: step of the least validation loss, or of the last row.
         fingerprint: hash of everything that determines this training.

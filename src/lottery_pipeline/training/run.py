@@ -13,6 +13,7 @@ from lottery_pipeline.images.splits import ImageSet, ImageSplits
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.sparsity.masks import Masks
+from lottery_pipeline.training.adversarial_batches import choose_perturbation, robust_columns
 from lottery_pipeline.training.batches import Batches, split_normalisation
 from lottery_pipeline.training.device import generator_states, place_model_, seeded, set_generator_states
 from lottery_pipeline.training.evaluation import autocast, evaluate
@@ -62,15 +63,14 @@ class TrainingRun:
         frozen_modules: Sequence[str],
     ) -> None:
         self.model, self.recipe, self.seed, self.device = model, recipe, seed, device
-        self.on_record = on_record
-        self.good = GoodState(checkpoints, fingerprint)
+        self.on_record, self.good = on_record, GoodState(checkpoints, fingerprint)
         self.label, self.fingerprint = label, fingerprint
         self.rates = recipe.learning_rates(len(images.train))
         self.total = len(self.rates)
         self.steps_per_epoch = recipe.steps_per_epoch(len(images.train))
         self.start_step = self.step = start_step
         self.snapshot_steps = set(snapshot_steps)
-        self.network, normalise = split_normalisation(model)
+        self.network, normalise = split_normalisation(model, recipe)
         self.batches = Batches(
             images.train,
             recipe,
@@ -81,12 +81,12 @@ class TrainingRun:
             extra_per_batch=extra_per_batch,
         )
         self.extra_per_batch = extra_per_batch
+        self.perturb = choose_perturbation(recipe, extra=extra_per_batch)
         self.validation = images.validation.to(device)
         self.optimiser = MaskedOptimiser(model, recipe, masks)
         scale = recipe.batch_size if recipe.loss_reduction == "sum" else 1.0
         self.margin = None if margin is None else MarginTerm(margin, model, masks or {}, scale)
-        self.events = events
-        self.frozen_modules = frozen_modules
+        self.events, self.frozen_modules = events, frozen_modules
         self.task, self.image_size = TASKS[images.task], images.image_size
         self.interval = Interval(device, recipe.loss_reduction, self.task, self.image_size)
         self.history: list[dict[str, Any]] = []
@@ -160,7 +160,7 @@ class TrainingRun:
         self.model = change.model
         place_model_(self.model, self.device)
         self.model.train()
-        self.network, _ = split_normalisation(self.model)
+        self.network, _ = split_normalisation(self.model, self.recipe)
         self.optimiser = MaskedOptimiser(self.model, self.recipe, change.masks)
         if change.moments:
             self.optimiser.load(change.moments)
@@ -174,6 +174,8 @@ class TrainingRun:
         deadline = time.perf_counter() + _SEGMENT_SECONDS
         while self.step < stop:
             inputs, labels = batches.get(self.step % self.steps_per_epoch)
+            if self.perturb is not None:
+                inputs = self.perturb(network, inputs, labels)
             with autocast(self.device, recipe.precision):
                 logits = network(inputs)
             logits = logits.float()
@@ -198,18 +200,19 @@ class TrainingRun:
     def _record(self) -> None:
         """Close the interval with a history row."""
         began = time.perf_counter()
-        measured: dict[str, Any] = {"loss": None, "accuracy": None}
+        measured: dict[str, Any] = {"validation_loss": None, "validation_accuracy": None}
         if len(self.validation):
             model = self.model if self.events is None else self.events.measured()
-            precision = self.recipe.precision
-            measured |= evaluate(model, self.validation, device=self.device, precision=precision)
-            if not torch.tensor(measured["loss"]).isfinite():
+            found = evaluate(model, self.validation, device=self.device, precision=self.recipe.precision)
+            measured |= {f"validation_{name}": value for name, value in found.items() if name != "count"}
+            measured |= robust_columns(model, self.validation, self.recipe.adversary, seed=self.seed)
+            if not torch.tensor(found["loss"]).isfinite():
                 self._diverge(self.step - 1, "its validation loss is not finite")
         row = self.interval.close(
             step=self.step,
             steps_per_epoch=self.steps_per_epoch,
             rate=self.rates[self.step - 1],
-            measured={f"validation_{name}": value for name, value in measured.items() if name != "count"},
+            measured=measured,
             seconds=time.perf_counter() - began,
         )
         row |= {} if self.events is None else self.events.columns()
@@ -286,7 +289,7 @@ class TrainingRun:
             snapshots=self.snapshots,
             history=self.history,
             steps=self.total,
-            epochs=(self.total - self.start_step) / self.steps_per_epoch,
+            epochs=(self.total - self.start_step) / self.steps_per_epoch * self.recipe.passes_per_step(),
             seconds=record["seconds"],
             early_stop_step=early_stop_step(self.history),
             fingerprint=self.fingerprint,

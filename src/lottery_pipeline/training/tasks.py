@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lottery_pipeline.images.request import TaskName
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.training import keypoints, segmentation
 
 Size = tuple[int, int]

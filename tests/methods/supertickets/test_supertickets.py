@@ -17,6 +17,7 @@ from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.supernet.units import find_units
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.search.extraction import Search
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.tickets import Ticket, TicketError
 from lottery_pipeline.training import run as run_module
 from lottery_pipeline.training.evaluation import evaluate
@@ -273,11 +274,58 @@ def changed(**changes):
         ({"supernet": "digits9"}, r"unknown supernet 'digits9' \(did you mean 'digits8'\?\)"),
         (changed(stages=[{"blocks": [1], "channels": [4, 8]}]), "one entry for each branch"),
         (changed(kernel_sizes=[3, 4]), "odd"),
-        (changed(input_strides=1), "input_strides.*Extra inputs are not permitted"),
+        (changed(input_strides=1), "input_strides is unknown: .*did you mean input_stride"),
         ({}, "extraction.supernet is null.*resnet20 is not a supernet"),
         ({"epochs": 6, "search": {"every": 2.0}, "supernet": "cifar"}, "would never train again"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_runs(images, options, message):
     with pytest.raises((ModelError, ValueError), match=message):
-        check_supertickets(spec_for(images, "resnet20"), ask(**options))
+        check_supertickets(outlook(images), ask(**options))
+
+
+def outlook(images):
+    return Outlook(spec_for(images, "resnet20"), True, True, "classification", RECIPE)
+
+
+def test_a_search_that_removes_no_unit_says_so_and_one_that_does_is_silent(images, dense, caplog):
+    recipe = RECIPE.replace(epochs=2)
+    weak = extract_supertickets(search_for(images, dense, recipe), ask(search={"rho": 0.0}))
+    units = sum(group.size for group in find_units(weak.ticket.build()))
+    assert [row["removed"] for row in weak.trace] == [0, 0]
+    assert (
+        f"the search removed none of the {units} units: no scale stayed within the threshold" in caplog.text
+    )
+    assert "under rho = 0. " in caplog.text
+    assert "search.rho to auto, raise search.gamma_threshold, train longer, or give a search.mac_budget" in (
+        caplog.text
+    )
+    caplog.clear()
+    budget = ask(search={"rho": 0.0, "mac_budget": 0.7})
+    found = extract_supertickets(search_for(images, dense, recipe), budget)
+    left = sum(group.size for group in find_units(found.ticket.build()))
+    assert found.trace[-1]["removed"] == units - left > 0
+    assert "removed none" not in caplog.text
+
+
+def test_a_search_without_pruning_warns_of_no_weights_that_nobody_asked_to_keep(images, dense, caplog):
+    options = ask(pruning=None, search={"rho": 0.0, "mac_budget": 0.7})
+    found = extract_supertickets(search_for(images, dense, RECIPE.replace(epochs=1)), options)
+    assert found.ticket.prunable < dense.metrics["prunable"]
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_a_minimum_of_each_layer_that_cannot_be_met_is_said(images, dense, caplog):
+    options = ask(search=None, pruning={"min_keep_per_layer": 100_000})
+    found = extract_supertickets(search_for(images, dense, RECIPE.replace(epochs=1)), options)
+    assert (
+        "supertickets.extraction.pruning.min_keep_per_layer is 100000, which takes "
+        f"{dense.metrics['prunable']} weights of the {len(found.ticket.masks)} layers together, but only "
+        f"{found.ticket.kept} are kept, so some layers will have fewer."
+    ) in caplog.text
+
+
+def test_a_threshold_above_all_scales_is_named_as_what_to_lower(images, dense):
+    options = ask(search={"rho": 0.0, "gamma_threshold": 50.0})
+    with pytest.raises(EventError, match=r"threshold 50\); lower .*search.rho or search.gamma_threshold, or"):
+        extract_supertickets(search_for(images, dense, RECIPE.replace(epochs=1)), options)

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -7,15 +8,15 @@ from lottery_pipeline.models.supernet.architecture_file import MAX_BYTES, read_a
 from lottery_pipeline.models.supernet.layout import lay_out
 from tests.models.supernet.networks import TINY
 
+FULL = [block.widths().model_dump(mode="json") for block in lay_out(TINY, (8, 8)).values()]
 ROW = {"block": "a", "kernels": "3", "tokens": None, "macs": 12, "density": 0.5}
 
 
 def content(**changes):
-    widths = [block.widths().model_dump(mode="json") for block in lay_out(TINY, (8, 8)).values()]
     record = {
         "format_version": 1,
         "supernet": TINY.model_dump(mode="json"),
-        "architecture": widths,
+        "architecture": FULL,
         "blocks": [ROW],
     }
     return json.dumps(record | changes)
@@ -47,6 +48,15 @@ def test_a_file_holds_a_supernet_and_what_is_left_of_it(tmp_path):
         (content(blocks=[{"block": [1]}]), "blocks.0.block"),
         (content(blocks=[{"density": "x" * 1001}]), "blocks.0.density"),
         (content().replace("0.5", "NaN"), "blocks.0.density"),
+        (content(architecture=FULL[1:]), "must name every searchable block; network.*is missing .1 in all"),
+        (
+            content(architecture=[{**FULL[0], "block": "network.s9"}]),
+            "'network.s9' is not a searchable block",
+        ),
+        (
+            content(architecture=[{**FULL[0], "tokens": 99}, *FULL[1:]]),
+            "tokens in the supernet, so it cannot",
+        ),
         (" " * (MAX_BYTES + 1), f"more than the {MAX_BYTES} bytes"),
     ],
 )
@@ -59,8 +69,10 @@ def test_other_content_is_refused_in_one_sentence(tmp_path, text, message):
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path):
     with pytest.raises(ModelError, match="cannot be read: No such file"):
         read_architecture(tmp_path / "absent.json")
-    with pytest.raises(ModelError, match="cannot be read: Is a directory"):
-        read_architecture(tmp_path)
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path, tmp_path / "pipe.json"):
+        with pytest.raises(ModelError, match=f"{path} cannot be read: it is not a regular file"):
+            read_architecture(path)

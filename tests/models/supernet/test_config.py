@@ -1,8 +1,10 @@
 import json
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from lottery_pipeline.models.names import ModelError
@@ -15,6 +17,7 @@ from lottery_pipeline.models.supernet.config import (
     check_image_size,
 )
 from lottery_pipeline.models.supernet.presets import PRESETS
+from tests.kedro_project import ROOT
 
 SOUND = {"input_stride": 1, "stem_channels": 8, "stages": [{"blocks": [1], "channels": [8]}]}
 TWO = [*SOUND["stages"], {"blocks": [1, 1], "channels": [8, 16]}]
@@ -133,3 +136,34 @@ def test_configurations_and_choices_are_known_without_torch():
         "from lottery_pipeline.models.supernet import layout, presets; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def read_section() -> str:
+    page = (ROOT / "docs" / "supertickets.md").read_text()
+    return page.partition("## A supernet of your own")[2].partition("\n## ")[0]
+
+
+def list_defaults() -> dict[str, object]:
+    """Return the default of every key that a configuration may have."""
+    found: dict[str, object] = {}
+    parts = {"": Supernet, "stages.": Stage, "attention.": Attention, "head.": Head}
+    for prefix, part in parts.items():
+        for name, field in part.model_fields.items():
+            if f"{name}." not in parts or name == "stages":
+                found[prefix + name] = "required" if field.is_required() else field.default
+    return found
+
+
+def test_the_page_explains_every_key_of_a_configuration_with_its_default():
+    rows = re.findall(r"^\| `([\w.]+)` \| [^|]+ \| ([^|]*) \| [^|]+ \|$", read_section(), re.MULTILINE)
+    shown = {key: yaml.safe_load(default.strip("`")) for key, default in rows}
+    expected = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in list_defaults().items()
+    }
+    assert {key: float(value) if key == "bn_eps" else value for key, value in shown.items()} == expected
+
+
+def test_the_configuration_on_the_page_is_the_one_it_says():
+    example = yaml.safe_load(read_section().partition("```yaml")[2].partition("```")[0])
+    found = Supernet.model_validate(example["supertickets"]["extraction"]["supernet"])
+    assert found == PRESETS["digits8"].model_copy(update={"attention": Attention(enabled=False)})

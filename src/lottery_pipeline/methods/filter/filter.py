@@ -29,6 +29,7 @@ from lottery_pipeline.options.filter import FilterOptions, Scope
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.calibration import draw_calibration
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.surgery.channels import ChannelGroup, find_coupled_groups, find_inner_groups
 from lottery_pipeline.surgery.narrowing import narrow, narrow_spec
@@ -111,7 +112,7 @@ def extract_filter(search: Search, options: FilterOptions) -> Extraction:
     )
 
 
-def check_filter(spec: ModelSpec | None, options: FilterOptions) -> None:  # noqa: ARG001 (checks are called alike)
+def check_filter(outlook: Outlook, options: FilterOptions) -> None:  # noqa: ARG001 (checks are called alike)
     """Refuse, before anything runs, a scope whose package is not installed; ``ValueError``."""
     if options.scope == "all":
         check_extra("torch_pruning", "compact")

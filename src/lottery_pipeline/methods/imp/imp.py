@@ -19,9 +19,9 @@ from lottery_pipeline.methods.imp.round import describe_dense_run, label_round, 
 from lottery_pipeline.methods.imp.rungs import Count, plan_rungs, total
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
-from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import ImpOptions
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.sparsity.masks import Masks, count_kept
 from lottery_pipeline.sparsity.selection import keep_top_k
 from lottery_pipeline.tickets.errors import TicketError
@@ -61,12 +61,13 @@ def extract_ltr(search: Search, options: ImpOptions) -> Extraction:
     return _extract("ltr", search, options, search.start("rewind"))
 
 
-def check_imp(spec: ModelSpec | None, options: ImpOptions) -> int | None:
+def check_imp(outlook: Outlook, options: ImpOptions) -> int | None:
     """Return the number of the last rung before anything runs; None if the network is not known yet.
 
     Raises:
         ValueError: a pattern matches no layer, or the density is out of reach.
     """
+    spec = outlook.network
     if spec is None:
         return None
     weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)

@@ -50,7 +50,9 @@ def describe_dense_run(search: Search, start: StartPoint) -> dict[str, Any]:
         "validation_accuracy": dense.metrics["validation_accuracy"],
         "early_stop_step": dense.metrics["early_stop_step"],
         "early_stop_validation_loss": least_validation_loss(dense.history),
-        "epochs": (steps - start.step) / search.recipe.steps_per_epoch(images),
+        "epochs": (steps - start.step)
+        / search.recipe.steps_per_epoch(images)
+        * search.recipe.passes_per_step(),
         "seconds": share * dense.metrics["seconds"],
     }
 

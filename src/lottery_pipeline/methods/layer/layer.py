@@ -20,10 +20,10 @@ from lottery_pipeline.methods.layer.selection import plan_removal
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
-from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.layer import LayerOptions
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.sparsity.masks import full_masks
 
 
@@ -66,12 +66,13 @@ def extract_layer(search: Search, options: LayerOptions) -> Extraction:
     return Extraction(ticket, removal.epochs, removal.seconds, trace=removal.trace)
 
 
-def check_layer(spec: ModelSpec | None, options: LayerOptions) -> None:
+def check_layer(outlook: Outlook, options: LayerOptions) -> None:
     """Refuse, before anything runs, to remove more blocks than the network can spare.
 
     Raises:
         ValueError: the network can spare fewer, or it has no residual blocks.
     """
+    spec = outlook.network
     if spec is None:
         return
     try:

@@ -57,6 +57,7 @@ class JointSearch:
         model: that network.
         masks: of its prunable weights.
         spent: multiply-accumulates of all steps so far; the network shrinks meanwhile.
+        units: of the whole supernet, hidden channels and tokens together.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class JointSearch:
         self._measured: nn.Module | None = None
         self._masked_at_once: Masks | None = None
         self._adopt(model, spec, full_masks(prunable_parameters(model, spec.ignore_layers)))
+        self.units = sum(group.size for group in self._units)
         self._hidden = {name: torch.zeros_like(w) for name, w in self._prunable.items()}
         self._average = MovingAverage(dict(model.named_parameters()), plan.ema_decay)
 
@@ -128,12 +130,8 @@ class JointSearch:
         kept_moments = self._forget_masked(state)
         self._measured = self._twin.take(self.model.state_dict())
         pruning = self._options.pruning
-        if (
-            event.sparsity is not None
-            and not event.last
-            and pruning
-            and pruning.reactivation == "after_prune"
-        ):
+        back_at_once = pruning is not None and pruning.reactivation == "after_prune"
+        if back_at_once and event.sparsity is not None and not event.last:
             self._masked_at_once = {name: mask.clone() for name, mask in self.masks.items()}
             self._reactivate(self.masks)
         return Replacement(self.model, self.masks, kept_moments)
@@ -180,7 +178,8 @@ class JointSearch:
         if self._units and not any(bool(kept.any()) for kept in keep.values()):
             raise EventError(
                 f"the search would remove every unit of the supernet (rho {plan.rho:.3g}, threshold "
-                f"{search.gamma_threshold:g}); lower supertickets.extraction.search.rho, or train longer"
+                f"{search.gamma_threshold:g}); lower supertickets.extraction.search.rho or "
+                "search.gamma_threshold, or train longer"
             )
         return keep
 
@@ -194,11 +193,8 @@ class JointSearch:
         spec = keep_units(old, keep)
         model = build_model(spec, seed=0)
         model.load_state_dict(cut(self.model.state_dict()))
-        self._hidden, masks, self._average.values = (
-            cut(self._hidden),
-            cut(self.masks),
-            cut(self._average.values),
-        )
+        self._hidden, masks = cut(self._hidden), cut(self.masks)
+        self._average.values = cut(self._average.values)
         model.train()
         self._adopt(model, spec, masks)
         sliced: State = {}
@@ -256,6 +252,7 @@ class JointSearch:
         row = {
             "units": sum(group.size for group in self._units if group.kernel),
             "tokens": sum(group.size for group in self._units if not group.kernel),
+            "removed": self.units - sum(group.size for group in self._units),
             "macs": total_macs(macs),
             "macs_theoretical": theoretical_macs(macs, masks),
             "parameters": count_parameters(self.model),

@@ -2,11 +2,11 @@
 
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.choice import choose_supernet
-from lottery_pipeline.models.supernet.config import Task
 from lottery_pipeline.options.supertickets import SuperticketOptions
+from lottery_pipeline.options.task import TaskName
 
 
-def specify_supernet(spec: ModelSpec, options: SuperticketOptions, task: Task) -> ModelSpec:
+def specify_supernet(spec: ModelSpec, options: SuperticketOptions, task: TaskName) -> ModelSpec:
     """Return the specification of the whole supernet that is searched.
 
     Args:

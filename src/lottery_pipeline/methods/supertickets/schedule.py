@@ -102,11 +102,7 @@ def solve_rho(options: UnitSearchOptions, rates: list[float], *, optimiser: str,
     """
     if options.rho != "auto":
         return float(options.rho)
-    if optimiser not in ("sgd", "nesterov"):
-        raise TicketError(
-            f"supertickets.extraction.search.rho is auto, which needs the optimiser sgd or nesterov, not "
-            f"{optimiser}: Adam's steps hardly depend on the size of the pull; give rho as a number"
-        )
+    check_rho(options, optimiser)
     factors = rho_factors(options, len(rates))
     first = math.ceil(options.start * len(rates))
     end = first + max(1, round(AUTO_SHARE * (len(rates) - first)))
@@ -118,6 +114,15 @@ def solve_rho(options: UnitSearchOptions, rates: list[float], *, optimiser: str,
             "train longer, or lower rho_warmup or search.start"
         )
     return 1 / moved
+
+
+def check_rho(options: UnitSearchOptions, optimiser: str) -> None:
+    """Refuse ``auto`` with Adam, whose steps hardly depend on the size of a gradient; ``TicketError``."""
+    if options.rho == "auto" and optimiser not in ("sgd", "nesterov"):
+        raise TicketError(
+            f"supertickets.extraction.search.rho is auto, which needs the optimiser sgd or nesterov, not "
+            f"{optimiser}: Adam's steps hardly depend on the size of the pull; give rho as a number"
+        )
 
 
 def _check_reactivation(options: WeightPruningOptions, searches: set[int], prunings: list[int]) -> None:

@@ -20,23 +20,24 @@ from functools import partial
 
 import torch
 
-from lottery_pipeline.costs.macs import count_macs, total_macs
-from lottery_pipeline.costs.unit_macs import unit_macs
 from lottery_pipeline.images.splits import ImageSplits
-from lottery_pipeline.methods.supertickets.importance import mean_price, price_units
+from lottery_pipeline.methods.supertickets.counts import (
+    check_budget,
+    count_kept,
+    count_weights,
+    find_unmet_minimum,
+    price_supernet,
+)
+from lottery_pipeline.methods.supertickets.importance import mean_price
 from lottery_pipeline.methods.supertickets.joint_search import JointSearch
 from lottery_pipeline.methods.supertickets.plan import SearchPlan, decay_of_average
 from lottery_pipeline.methods.supertickets.schedule import plan_events, rho_factors, solve_rho
-from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
-from lottery_pipeline.models.supernet.choice import choose_supernet
-from lottery_pipeline.models.supernet.presets import PRESETS
 from lottery_pipeline.models.supernet.units import find_units
 from lottery_pipeline.options.supertickets import SuperticketOptions
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
-from lottery_pipeline.sparsity.allocation import kept_count
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ladder import Ladder, make_ladder
 from lottery_pipeline.training.loop import train
@@ -60,9 +61,10 @@ def extract_supertickets(search: Search, options: SuperticketOptions) -> Extract
     Returns:
         The ticket: the architecture found, its mask, and the weights of the search with batch-norm statistics
         of their own. Its ladder has two rungs: the architecture with all weights that it had before the last
-        pruning, and the ticket. The trace has a row per epoch: history, ``units``, ``tokens``, ``macs``,
-        ``macs_theoretical``, ``parameters``, ``kept``, ``density``, ``rho``, ``average_accuracy`` (validation
-        accuracy of the moving average, at search events) and ``event``.
+        pruning, and the ticket. The trace has a row per epoch: history, ``units``, ``tokens``,
+        ``removed`` (of both together, since the start), ``macs``, ``macs_theoretical``, ``parameters``,
+        ``kept``, ``density``, ``rho``, ``average_accuracy`` (validation accuracy of the moving average, at
+        search events) and ``event``.
 
     Raises:
         TicketError: the dense run is not that of a whole supernet, or the plan cannot work.
@@ -84,6 +86,10 @@ def extract_supertickets(search: Search, options: SuperticketOptions) -> Extract
         "supertickets: D = %d weights, k = %d, %d units, rho = %.4g.",
         *(plan.prunable, plan.keep, sum(group.size for group in find_units(model)), plan.rho),
     )
+    if options.pruning is not None:
+        unmet = find_unmet_minimum(options.pruning, count_weights(model, spec), plan.keep)
+        if unmet is not None:
+            logger.warning("%s.", unmet)
     events = JointSearch(model, spec, plan, search.images, search.place)
     training = train(
         model,
@@ -103,16 +109,12 @@ def extract_supertickets(search: Search, options: SuperticketOptions) -> Extract
         StartPoint(0, state),
         events.spec,
     )
-    if ticket.kept < plan.keep:
-        logger.warning(
-            "supertickets: the architecture found has %d weights, fewer than the %d to keep; all stay.",
-            *(ticket.kept, plan.keep),
-        )
+    _warn_of_what_did_not_happen(plan, events.units, training.history[-1]["removed"], ticket.kept)
     ladder = _make_ladder(search, events, state)
     # The last calibration makes the ticket's statistics; the others measure, which no method counts.
     calibrated = options.calibration_batches * min(plan.recipe.batch_size, len(search.images.train))
     epochs = training.epochs + calibrated / len(search.images.train) / 3
-    macs = events.spent + calibrated * training.history[-1]["macs"]
+    macs = round(events.spent * plan.recipe.passes_per_step()) + calibrated * training.history[-1]["macs"]
     part = {"name": "joint search", "epochs": epochs, "seconds": training.seconds, "macs": macs}
     return Extraction(ticket, epochs, training.seconds, ladder=ladder, trace=training.history, parts=[part])
 
@@ -143,26 +145,17 @@ def plan_search(
         DensityError: the density keeps no weight.
     """
     recipe = recipe if options.epochs is None else recipe.replace(epochs=options.epochs)
-    model = build_model(spec, seed=0)  # on meta, counting takes twenty times as long
-    shape = (spec.channels, *spec.image_size)
-    prunable = sum(weight.numel() for weight in prunable_parameters(model, spec.ignore_layers).values())
-    keep = _count_kept(options, prunable, match, allow_factory)
+    model = build_model(spec, seed=0)
+    sizes = count_weights(model, spec)
+    prunable, keep = sum(sizes.values()), count_kept(options, sizes, match, allow_factory)
     count = len(images.train)
     rates, per_epoch = recipe.learning_rates(count), recipe.steps_per_epoch(count)
-    macs, units = count_macs(model, shape), find_units(model)
-    products = {group.name: macs[key] for group in units if (key := f"{group.name}.products") in macs}
-    prices = price_units(units, unit_macs(model, shape), products)
+    price = price_supernet(model, (spec.channels, *spec.image_size))
     rho, factors = 0.0, [0.0] * len(rates)
     if options.search is not None:
         factors = rho_factors(options.search, len(rates))
         rho = solve_rho(options.search, rates, optimiser=recipe.optimiser, momentum=recipe.momentum)
-        floor = total_macs(macs) - sum(prices[group.name].total(group.size) for group in units)
-        budget = options.search.mac_budget
-        if budget is not None and budget * total_macs(macs) < floor:
-            raise TicketError(
-                f"supertickets.extraction.search.mac_budget is {budget:g}, but what cannot be removed takes "
-                f"{floor / total_macs(macs):.3g} of the supernet's multiply-accumulates"
-            )
+        check_budget(options.search, price)
     return SearchPlan(
         options=options,
         recipe=recipe.replace(weight_decay=0.0),
@@ -172,9 +165,9 @@ def plan_search(
         events=plan_events(options, math.ceil(len(rates) / per_epoch), 1 - keep / prunable),
         keep=keep,
         prunable=prunable,
-        prices=prices,
-        mean_price=mean_price(units, prices),
-        macs=total_macs(macs),
+        prices=price.units,
+        mean_price=mean_price(find_units(model), price.units),
+        macs=price.total,
         rho=rho,
         rho_factors=factors,
         ema_decay=decay_of_average(options.ema_share, len(rates)),
@@ -196,24 +189,22 @@ def _check_supernet(search: Search, options: SuperticketOptions) -> ModelSpec:
     return spec
 
 
-def _count_kept(
-    options: SuperticketOptions, prunable: int, match: ModelSpec | None, allow_factory: str | None
-) -> int:
-    if options.pruning is None:
-        return prunable
-    if options.density_of == "supernet":
-        return kept_count(options.density, prunable)
-    if match is None:
-        raise TicketError("density_of is model, but there is no other network whose weights could be counted")
-    other = build_model(match, seed=0, device="meta", allow_factory=allow_factory)
-    weights = prunable_parameters(other, match.ignore_layers).values()
-    keep = kept_count(options.density, sum(weight.numel() for weight in weights))
-    if keep > prunable:
-        raise TicketError(
-            f"density {options.density:g} of {match.name} keeps {keep} weights, but the supernet has "
-            f"{prunable}; set supertickets.extraction.density_of to supernet, or lower the density"
+def _warn_of_what_did_not_happen(plan: SearchPlan, units: int, removed: int, kept: int) -> None:
+    """Warn of a search that has removed no unit, and of one that has left fewer weights than were to stay."""
+    search = plan.options.search
+    if search is not None and not removed:
+        logger.warning(
+            "supertickets: the search removed none of the %d units: no scale stayed within the threshold %g "
+            "under rho = %.3g. Too small a rho leaves scales large, too large a one makes them jump past 0: "
+            "set supertickets.extraction.search.rho to auto, raise search.gamma_threshold, train longer, or "
+            "give a search.mac_budget.",
+            *(units, search.gamma_threshold, plan.rho),
         )
-    return keep
+    if plan.options.pruning is not None and kept < plan.keep:
+        logger.warning(
+            "supertickets: the architecture found has %d weights, fewer than the %d to keep; all stay.",
+            *(kept, plan.keep),
+        )
 
 
 def _make_ladder(search: Search, events: JointSearch, state: State) -> Ladder:
@@ -233,20 +224,3 @@ def _make_ladder(search: Search, events: JointSearch, state: State) -> Ladder:
         parents=search.parents,
         allow_factory=search.allow_factory,
     )
-
-
-def check_supertickets(spec: ModelSpec | None, options: SuperticketOptions) -> None:
-    """Refuse, before anything runs, a supernet that is not a valid one, or intervals that cannot work.
-
-    Raises:
-        ValueError: one sentence says which.
-    """
-    if options.supernet is not None:
-        choose_supernet(options.supernet)
-    elif spec is not None and spec.supernet is None:
-        raise ValueError(
-            f"extraction.supernet is null, which takes the network of model.name, but {spec.name} is not a "
-            f"supernet; give a preset ({', '.join(PRESETS)})"
-        )
-    if options.epochs is not None:
-        plan_events(options, options.epochs, 1 - options.density)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.supernet.architecture import BlockWidths
 from lottery_pipeline.models.supernet.config import Supernet
+from lottery_pipeline.models.supernet.layout import check_architecture
+from lottery_pipeline.reproducibility.files import stat_regular
 
 MAX_BYTES = 4 * 2**20
 
@@ -41,16 +43,22 @@ def read_architecture(path: Path) -> ArchitectureFile:
         ModelError: there is no such file, or it is not one of an architecture; one sentence.
     """
     try:
+        stat_regular(path)
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ModelError(f"the architecture {path} cannot be read: {error.strerror}") from error
+        raise ModelError(f"the architecture {path} cannot be read: {error.strerror or error}") from error
     if len(content) > MAX_BYTES:
         raise ModelError(f"the architecture {path} has more than the {MAX_BYTES} bytes that are allowed")
     try:
-        return ArchitectureFile.model_validate_json(content)
+        found = ArchitectureFile.model_validate_json(content)
+        if found.architecture:
+            check_architecture(found.supernet, found.architecture)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, fault["loc"])) or "content"
         message = fault["msg"].removeprefix("Value error, ")
         raise ModelError(f"{path} is not the file of an architecture: {place}: {message}") from error
+    except ModelError as error:
+        raise ModelError(f"{path} is not the file of an architecture: {error}") from error
+    return found

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.options.task import TaskName
 
-Task = Literal["classification", "segmentation", "keypoints"]
 Blocks = Annotated[int, Field(ge=1, le=16)]
 Channels = Annotated[int, Field(ge=1, le=2048)]
 Branch = Annotated[int, Field(ge=1, le=8)]
@@ -81,7 +81,7 @@ class Head(_Part):
         dropout: probability, before the last layer, in training; classification only.
     """
 
-    task: Task = "classification"
+    task: TaskName = "classification"
     channels: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=8)] | None = None
     width: Annotated[int, Field(ge=1, le=8192)] | None = None
     dropout: Probability = 0.0
@@ -179,7 +179,7 @@ class Supernet(_Part):
             return 4 * channels[-1]
         return max(1, round(sum(channels) / 3))
 
-    def for_task(self, task: Task) -> Self:
+    def for_task(self, task: TaskName) -> Self:
         """Return the same backbone with a head of default widths for a task, or this one if it fits."""
         return self if self.head.task == task else self.model_copy(update={"head": Head(task=task)})
 

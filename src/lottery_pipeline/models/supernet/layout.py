@@ -82,6 +82,21 @@ def lay_out(
     return _shrink(blocks, architecture) if architecture else blocks
 
 
+def check_architecture(config: Supernet, architecture: Sequence[BlockWidths]) -> None:
+    """Check that an architecture is one of a supernet, whatever the images.
+
+    Args:
+        config: of the supernet.
+        architecture: must name every searchable block.
+
+    Raises:
+        ModelError: it does not, or names one that is not there or is wider than the supernet's.
+    """
+    size = (config.stride, config.stride)  # the names and widths of blocks do not depend on it
+    blocks = {block.name: block for block in (*_backbone(config, size), *_head(config, size))}
+    _shrink(blocks, architecture)
+
+
 def check_parameters(config: Supernet, blocks: Iterable[BlockLayout], outputs: int) -> None:
     """Check that a network is not too large, before any of it is built.
 

@@ -17,7 +17,7 @@ LIBRARIES = ("lottery_pipeline", "kedro", "mlflow", "numpy", "torch", "torchvisi
 Results = dict[str, dict[str, Any]]  # records by block: methods, compositions, and those of OTHERS
 OTHERS = (
     *("sanity_checks", "supertickets_study", "supertickets_transfer"),
-    *("signature_embedding", "ownership_verification", "ownership_attacks"),
+    *("signature_embedding", "ownership_verification", "ownership_attacks", "robustness_evaluation"),
 )
 
 
@@ -78,6 +78,19 @@ def draw_search(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def draw_robustness(record: dict[str, Any]) -> dict[str, Any]:
+    """Draw what the robustness evaluation measured; a family that was left out has no figure."""
+    from lottery_pipeline.reporting import figures
+
+    drawn = {
+        "robustness_heatmap": figures.draw_robustness_heatmap(record),
+        "eps_curves": figures.draw_eps_curves(record),
+        "corruption_accuracy": figures.draw_corruptions(record),
+        "reliability": figures.draw_reliability(record),
+    }
+    return {name: figure for name, figure in drawn.items() if figure.data}
+
+
 def draw_images(data_overview: dict[str, Any]) -> tuple[Any, Any, Any]:
     """Tabulate the classes of the images, and draw some images and the class counts."""
     import pandas
@@ -112,6 +125,7 @@ def write_report(
     )
     from lottery_pipeline.reporting.ownership_section import describe_ownership
     from lottery_pipeline.reporting.report import render_report
+    from lottery_pipeline.reporting.robustness_section import describe_robustness
     from lottery_pipeline.reporting.supertickets_section import describe_arms, describe_transfers
 
     if rows := results.get("sanity_checks", {}).get("rows"):
@@ -125,12 +139,18 @@ def write_report(
     if transfers:
         figures["supertickets_transfer"] = draw_transfers(transfers)
     architecture, plain = None, to_plain(parameters)
+    measured = results.get("robustness_evaluation")
+    robustness = describe_robustness(measured, data=plain["data"]["source"], model=plain["model"]["name"])
+    if measured and robustness:
+        figures |= draw_robustness(measured)
     if (run := next(iter(select_part(results, "blocks")), None)) is not None:
         record = results[run]
         figures |= draw_search(record)
         # Without the folders above the data, which may be nobody else's business.
         folder = "/".join([*Path(plain["work"]["models"]).parts[-4:], run])
-        architecture = describe_architecture(record["metrics"], record["blocks"], folder=folder)
+        architecture = describe_architecture(
+            record["metrics"], record["blocks"], folder=folder, experiment=plain["work"]["experiment"]
+        )
     return render_report(
         leaderboard=leaderboard,
         figures=figures,
@@ -142,6 +162,7 @@ def write_report(
         architecture=architecture,
         arms=describe_arms(arms),
         transfers=describe_transfers(transfers),
+        robustness=robustness,
         context=describe_run(plain, data_overview["summary"], tracked=current().page),
     )
 

@@ -1,11 +1,11 @@
 """Wiring of reporting."""
 
 from collections.abc import Collection
-from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
 from lottery_pipeline.pipelines.blocks import make_block
+from lottery_pipeline.pipelines.gathering import Gatherer, GatheringPipeline
 from lottery_pipeline.pipelines.reporting.nodes import (
     build_leaderboard,
     draw_figures,
@@ -26,30 +26,9 @@ DATA = ["data_profile", "data_samples", "data_class_counts"]
 ALWAYS = ["data_overview", "dense_record", "stored_results"]
 
 
-class ReportingPipeline(Pipeline):
-    """Reporting that reads, of the pipelines it is added to, the records that they make.
-
-    ``kedro run --pipelines ltr,reporting`` adds pipelines up. Reporting on its own reads what is stored, so
-    it would not wait for ``ltr``.
-    """
-
-    def __add__(self, other: Any) -> Pipeline:
-        """Add pipelines before the report, in whatever order they come."""
-        if not isinstance(other, Pipeline):
-            return NotImplemented
-        others = {node for node in (*self.nodes, *other.nodes) if "reporting" not in node.tags}
-        records = {name for node in others for name in node.outputs if name.endswith(".record")}
-        return ReportingPipeline([*others, *create_nodes(records).nodes])
-
-    # Python asks a subclass on the right first, but only if it has a method of its own for that.
-    def __radd__(self, other: Any) -> Pipeline:
-        """Add pipelines before the report, in whatever order they come."""
-        return self if other == 0 else self.__add__(other)
-
-
 def create_pipeline() -> Pipeline:
     """Build the leaderboard, draw the figures and write the report, of all methods that have results."""
-    return ReportingPipeline(create_nodes(()))
+    return GatheringPipeline([], [Gatherer("reporting", ".record", order=2, create=create_nodes)])
 
 
 def create_nodes(records: Collection[str]) -> Pipeline:

@@ -1,0 +1,164 @@
+"""The checks of models and searches before the first node: each method is asked whether it can work."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lottery_pipeline.images.request import SOURCES
+from lottery_pipeline.options import COMPOSITIONS, METHODS
+
+if TYPE_CHECKING:
+    from lottery_pipeline.models.spec import ModelSpec
+    from lottery_pipeline.search.outlook import Outlook
+
+_STANDING_IN = 32  # height and width of images not read yet, pixels
+
+
+def check_model(parameters: Mapping[str, Any], project: Path) -> None:
+    """Refuse a network that does not exist or does not fit what is known of its images.
+
+    Args:
+        parameters: typed groups.
+        project: folder where relative paths start.
+
+    Raises:
+        ValueError: one sentence.
+    """
+    from lottery_pipeline.models.choice import is_supernet
+    from lottery_pipeline.models.registry import ensure_buildable
+
+    name = parameters["model"].name
+    if not is_supernet(name):
+        ensure_buildable(name)
+    spec = _stand_in_spec(parameters, project)
+    if _is_built_in(name):
+        _count_prunable(spec)
+
+
+def check_method(name: str, parameters: Mapping[str, Any], project: Path) -> None:
+    """Ask a method itself whether its options can work on this network.
+
+    Args:
+        name: of a method or a composition.
+        parameters: typed groups.
+        project: folder where relative paths start.
+
+    Raises:
+        ValueError: they cannot; one sentence.
+    """
+    from lottery_pipeline.methods import CHECKS
+    from lottery_pipeline.sparsity.allocation import kept_count
+
+    method = COMPOSITIONS[name][1] if name in COMPOSITIONS else METHODS[name]
+    group, task = parameters[name], parameters["data"].task
+    if task != "classification" and not method.any_task:
+        able = ", ".join(other.name for other in METHODS.values() if other.any_task)
+        raise ValueError(f"needs images with classes, but data.task is {task}, which {able} can do")
+    outlook, options = _look_ahead(parameters, project), group.extraction
+    counts_here = method.has_density and not method.own_network and options.density is not None
+    if counts_here and outlook.network is not None:
+        kept_count(options.density, _count_prunable(outlook.network))
+    check = CHECKS.get(method.name)
+    last = None if check is None else check(outlook, options)
+    if last is None or not hasattr(group, "controls"):
+        return
+    for rung in group.controls.rungs if group.controls.kinds else ():
+        if rung > last:
+            raise ValueError(
+                f"controls.rungs has {rung}, but this search has rungs 0 to {last} (-1 is the last)"
+            )
+
+
+def check_arms(parameters: Mapping[str, Any]) -> None:
+    """Check that the intervals of every arm of the SuperTickets study can work.
+
+    Raises:
+        ValueError: those of one cannot; one sentence.
+    """
+    from lottery_pipeline.methods.supertickets.schedule import plan_events
+    from lottery_pipeline.options.supertickets_study import ARMS
+
+    extraction = parameters["supertickets"].extraction
+    epochs = extraction.epochs or parameters["retraining"].recipe(parameters["pretraining"]).epochs
+    for name in parameters["supertickets_study"].arms:
+        options = ARMS[name].options(extraction)
+        if epochs is not None:
+            plan_events(options, epochs, 1 - options.density)
+
+
+def check_transfer(parameters: Mapping[str, Any]) -> None:
+    """Check that there are labels for every task, and that one recipe and one density fit them all.
+
+    Raises:
+        ValueError: they do not; one sentence.
+    """
+    source, tasks = parameters["data"].source, parameters["supertickets_transfer"].tasks
+    missing = [task for task in tasks if task not in SOURCES[source]]
+    if missing:
+        raise ValueError(
+            f"tasks has {missing[0]}, but data.source {source} has labels for {', '.join(SOURCES[source])} "
+            "only; canvases has labels for all three"
+        )
+    if parameters["supertickets"].extraction.density_of != "supernet":
+        raise ValueError(
+            "supertickets.extraction.density_of must be supernet, because the network of model.name differs "
+            "between tasks"
+        )
+    recipe = parameters["retraining"].recipe(parameters["pretraining"])
+    if "keypoints" in tasks and (recipe.flip or recipe.label_smoothing):
+        fault = "flip" if recipe.flip else "label_smoothing"
+        raise ValueError(f"tasks has keypoints, which the recipe's {fault} does not fit; switch it off")
+
+
+def _look_ahead(parameters: Mapping[str, Any], project: Path) -> "Outlook":
+    from lottery_pipeline.images.expected import expect_images
+    from lottery_pipeline.search.outlook import Outlook
+
+    return Outlook(
+        spec=_stand_in_spec(parameters, project),
+        is_built_in=_is_built_in(parameters["model"].name),
+        size_is_known=expect_images(parameters["data"]).image_size is not None,
+        task=parameters["data"].task,
+        recipe=parameters["retraining"].recipe(parameters["pretraining"]),
+    )
+
+
+def _is_built_in(name: str) -> bool:
+    """Whether a network can be built before its images are known; the images of others may have to fit."""
+    from lottery_pipeline.models.choice import is_supernet
+    from lottery_pipeline.models.names import BUILT_IN_MODELS
+
+    return name in BUILT_IN_MODELS or is_supernet(name)
+
+
+def _count_prunable(spec: "ModelSpec") -> int:
+    """Return the number of prunable weights of a built-in, without allocating it."""
+    from lottery_pipeline.models.prunable import prunable_parameters
+    from lottery_pipeline.models.registry import build_model
+
+    weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)
+    return sum(math.prod(weight.shape) for weight in weights.values())
+
+
+def _stand_in_spec(parameters: Mapping[str, Any], project: Path) -> "ModelSpec":
+    """Specify the network before its images are read; what nobody knows of them yet is stood in for."""
+    from lottery_pipeline.images.expected import expect_images
+    from lottery_pipeline.models.choice import specify_model
+
+    model, data = parameters["model"].resolve(project), parameters["data"]
+    expected = expect_images(data)
+    spec = specify_model(
+        model.name,
+        ignore_layers=model.ignore_layers,
+        num_classes=expected.num_classes,
+        channels=expected.channels,
+        image_size=expected.image_size or (_STANDING_IN, _STANDING_IN),
+        mean=(0.5,) * expected.channels,
+        std=(0.25,) * expected.channels,
+        task=data.task,
+    )
+    if spec.supernet is None or expected.image_size is not None:
+        return spec
+    side = max(_STANDING_IN, spec.supernet.stride)
+    return spec.model_copy(update={"image_size": (side, side)})

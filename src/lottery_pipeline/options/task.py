@@ -1,0 +1,5 @@
+"""What a network is trained for."""
+
+from typing import Literal
+
+TaskName = Literal["classification", "segmentation", "keypoints"]

@@ -1,0 +1,32 @@
+"""What is known of a search before anything runs: what the check of a method is given."""
+
+from dataclasses import dataclass
+
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.task import TaskName
+from lottery_pipeline.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A search before its images are read.
+
+    Attributes:
+        spec: of the network of ``model.name``. What nobody knows of the images yet is stood in for.
+        is_built_in: whether that network can be built before its images are known: not one of torchvision or
+            of the user's own, whose images may have to fit.
+        size_is_known: whether the images will have the size in ``spec``.
+        task: of the images.
+        recipe: of the search and the retraining.
+    """
+
+    spec: ModelSpec
+    is_built_in: bool
+    size_is_known: bool
+    task: TaskName
+    recipe: Recipe
+
+    @property
+    def network(self) -> ModelSpec | None:
+        """The specification of the network if it can be built now, else None."""
+        return self.spec if self.is_built_in else None
