@@ -18,13 +18,16 @@ from tests.kedro_project import ROOT, load_catalog, redirected, variables
 
 PARAMS = "model.name=resnet20,data.train_limit=640,pretraining.epochs=10,pretraining.evaluation_interval=7"
 PARAMS += ",cts.extraction.length=30"
+# Long enough to be killed in: many small batches, and attacks of many steps.
+ATTACKS = "robustness_evaluation.adversarial.images=null,robustness_evaluation.adversarial.batch_size=16"
+ATTACKS += ",robustness_evaluation.adversarial.steps=60,robustness_evaluation.adversarial.fmn_steps=60"
 KILLS = 10
 CLOCK = {MEASURED, *CLOCK_COLUMNS}
 
 
-def start(method: str, folder: Path) -> subprocess.Popen[bytes]:
+def start(pipeline: str, folder: Path, params: str = PARAMS) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "kedro", "run", "--env", "test", "--pipelines", method, "--params", PARAMS],
+        [sys.executable, "-m", "kedro", "run", "--env", "test", "--pipelines", pipeline, "--params", params],
         cwd=ROOT,
         env={**os.environ, **variables(folder)},
         stdout=subprocess.DEVNULL,
@@ -32,15 +35,15 @@ def start(method: str, folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(method: str, folder: Path) -> float:
+def finish(pipeline: str, folder: Path, params: str = PARAMS) -> float:
     began = time.monotonic()
-    assert start(method, folder).wait(timeout=300) == 0
+    assert start(pipeline, folder, params).wait(timeout=300) == 0
     return time.monotonic() - began
 
 
-def kill_at(moment: float, method: str, folder: Path) -> bool:
+def kill_at(moment: float, pipeline: str, folder: Path, params: str = PARAMS) -> bool:
     """Start a run and kill it; whether it was still running then."""
-    process = start(method, folder)
+    process = start(pipeline, folder, params)
     try:
         process.wait(timeout=moment)
     except subprocess.TimeoutExpired:
@@ -106,3 +109,24 @@ def test_ten_kills_change_no_bit(method: str, tmp_path: Path) -> None:
     assert whole == resumed
     # One may stay: of a dense run whose process was killed between storing it and clearing its checkpoint.
     assert len(list((tmp_path / "killed").glob("data/work/**/*.safetensors"))) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_an_evaluation_killed_at_random_moments_ends_in_the_same_table(tmp_path: Path) -> None:
+    for name in ("whole", "killed"):
+        finish("snip", tmp_path / name, ATTACKS)
+    duration = finish("robustness_evaluation", tmp_path / "whole", ATTACKS)
+    generator = random.Random(0)
+    kills = 0
+    # Every run gets further than the one before, so the kills end.
+    while kill_at(
+        generator.uniform(0.5, 0.95) * duration, "robustness_evaluation", tmp_path / "killed", ATTACKS
+    ):
+        kills += 1
+        assert kills < 50
+    tables = [
+        next((tmp_path / name).glob("data/08_reporting/**/robustness.csv")) for name in ("whole", "killed")
+    ]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    assert kills > 0
