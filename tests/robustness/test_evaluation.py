@@ -170,3 +170,13 @@ def test_no_test_images_are_refused(images, subjects) -> None:
     none = ImageSet(images.test.images[:0], images.test.labels[:0])
     with pytest.raises(ImageError, match="no test images"):
         evaluate(subjects, replace(images, test=none))
+
+
+def test_files_that_do_not_fit_are_refused_before_any_network_is_built(images, subjects, tmp_path) -> None:
+    def refuse() -> nn.Module:
+        raise AssertionError("a network was built first")
+
+    unbuilt = [replace(subject, build=refuse) for subject in subjects]
+    options = {**OPTIONS, "corruptions": {"published": str(tmp_path)}}
+    with pytest.raises(ImageError, match="are of 10 or 100 classes, but the network has 3"):
+        evaluate(unbuilt, images, options)

@@ -59,6 +59,13 @@ class Conditions:
         """Whether a family is measured; clean images always are."""
         return family == "clean" or getattr(self.options, family) is not None
 
+    def prepare(self) -> None:
+        """Check and read what files are named, so that a fault shows before the first network is attacked."""
+        if self.includes("corruptions"):
+            _ = self.corrupted
+        if self.includes("out_of_distribution"):
+            _ = self.strangers
+
     def place(self, model: nn.Module) -> nn.Module:
         """Put a network on the device, in evaluation mode."""
         place_model_(model, self.device)

@@ -62,6 +62,7 @@ def evaluate_networks(
             unfit.
     """
     conditions = Conditions(images, options, seed=seed, device=device)
+    conditions.prepare()
     identity = {
         "images": images.fingerprint,
         "options": options.model_dump(mode="json", exclude={"methods"}),
