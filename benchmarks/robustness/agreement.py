@@ -28,10 +28,11 @@ from torch import Tensor, nn
 
 from benchmarks.environment import describe_environment, write_report
 from benchmarks.robustness.digits import train_network
+from lottery_pipeline.images.balls import distance
 from lottery_pipeline.options.robustness import Norm
 from lottery_pipeline.robustness.fmn import fmn
 from lottery_pipeline.robustness.pgd import pgd
-from lottery_pipeline.robustness.threat import Threat, distance
+from lottery_pipeline.robustness.threat import Threat
 from lottery_pipeline.statistics.intervals import t_interval
 
 PROJECT = Path(__file__).parents[2]

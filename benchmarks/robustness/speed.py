@@ -28,11 +28,12 @@ from torch import Tensor, nn
 
 from benchmarks.environment import describe_environment, write_report
 from benchmarks.robustness.digits import train_network
+from lottery_pipeline.images.balls import project, steepest
 from lottery_pipeline.options.robustness import AutoAttackOptions
 from lottery_pipeline.robustness.autoattack import autoattack
 from lottery_pipeline.robustness.gradients import cross_entropy, differentiate, gradients_counted
 from lottery_pipeline.robustness.pgd import pgd
-from lottery_pipeline.robustness.threat import Threat, project, steepest
+from lottery_pipeline.robustness.threat import Threat
 
 PROJECT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results" / "speed.json"
@@ -48,7 +49,9 @@ def attack_whole(model: nn.Module, images: Tensor, labels: Tensor) -> None:
         for _ in range(STEPS):
             _, _, gradient = differentiate(model, adversarial, labels, cross_entropy)
             step = 2.5 * threat.eps / STEPS
-            adversarial = project(adversarial + step * steepest(gradient, "Linf"), images, threat)
+            adversarial = project(
+                adversarial + step * steepest(gradient, "Linf"), images, threat.norm, threat.eps
+            )
 
 
 def attack_in_cascade(model: nn.Module, images: Tensor, labels: Tensor) -> list[int]:

@@ -48,7 +48,9 @@ RESULTS = Path(__file__).parent / "results"
 SEEDS = (0, 1, 2)
 
 
-def measure(setting: Setting, seed: int, folder: Path, root: str | None) -> list[dict[str, object]]:
+def measure(
+    setting: Setting, seed: int, device: str, folder: Path, root: str | None
+) -> list[dict[str, object]]:
     """Train the arms of one seed, or read what is finished."""
     images = setting.prepare(**({"root": root} if root else {}))
     study = ArmStudy(
@@ -58,7 +60,7 @@ def measure(setting: Setting, seed: int, folder: Path, root: str | None) -> list
         setting.options,
         StudyOptions(arms=setting.arms, seeds=(seed,)),
         extract_supertickets,
-        device="cpu",
+        device=device,
     )
     return study_arms(study, seed=seed, checkpoints=Checkpoints(folder / f"seed_{seed}"))
 
@@ -71,13 +73,14 @@ def main() -> None:
     parser.add_argument("setting", choices=tuple(SETTINGS))
     parser.add_argument("--root", help="folder of images, for setting cifar")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--work", type=Path, default=PROJECT / "data" / "work" / "supertickets")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
     setting, rows = SETTINGS[given.setting], []
     for seed in given.seeds:
-        rows += measure(setting, seed, given.work / f"study_{given.setting}", given.root)
+        rows += measure(setting, seed, given.device, given.work / f"study_{given.setting}", given.root)
         result = {
             "setting": given.setting,
             "note": setting.note,

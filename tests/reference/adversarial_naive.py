@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.images.balls import project, steepest
 from lottery_pipeline.options.robustness import AdversarialOptions
 from lottery_pipeline.robustness.fgsm import fgsm
 from lottery_pipeline.robustness.fmn import fmn
 from lottery_pipeline.robustness.noise import draw_noise
-from lottery_pipeline.robustness.threat import Threat, project, steepest
+from lottery_pipeline.robustness.threat import Threat
 
 
 def find_first_steps(
@@ -29,7 +30,7 @@ def find_first_steps(
     for image, label, index in zip(images, labels, indices, strict=True):
         clean = image[None]
         noise = draw_noise(index[None], image.shape, threat.norm, seed=seed, restart=0)
-        current = project(clean + threat.eps * noise, clean, threat)
+        current = project(clean + threat.eps * noise, clean, threat.norm, threat.eps)
         first = None
         for step in range(steps + 1):
             pixels = current.clone().requires_grad_()
@@ -37,7 +38,9 @@ def find_first_steps(
             if first is None and int(logits.argmax()) != int(label):
                 first = step
             (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(logits, label[None]), pixels)
-            current = project(current + size * steepest(gradient, threat.norm), clean, threat)
+            current = project(
+                current + size * steepest(gradient, threat.norm), clean, threat.norm, threat.eps
+            )
         found.append(first)
     return found
 

@@ -3,6 +3,7 @@ import typing
 import pytest
 import torch
 
+from lottery_pipeline.images.balls import distance
 from lottery_pipeline.options.robustness import (
     AdversarialOptions,
     AttackName,
@@ -10,7 +11,7 @@ from lottery_pipeline.options.robustness import (
     AutoAttackPart,
 )
 from lottery_pipeline.robustness.attacks import ATTACKS, Target, list_attacks
-from lottery_pipeline.robustness.threat import Threat, distance, is_within
+from lottery_pipeline.robustness.threat import Threat, is_within
 from tests.robustness.linear_models import BentNet, draw_pixels, predict
 
 OPTIONS = AdversarialOptions(steps=5, fmn_steps=10, autoattack=AutoAttackOptions(iterations=5, queries=20))

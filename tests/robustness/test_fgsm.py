@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from lottery_pipeline.images.balls import distance
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.robustness.fgsm import fgsm
-from lottery_pipeline.robustness.threat import Threat, distance
+from lottery_pipeline.robustness.threat import Threat
 from tests.robustness.linear_models import LinearNet, draw_pixels, middle_eps, predict, split_by_radius
 
 

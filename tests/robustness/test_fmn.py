@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from lottery_pipeline.images.balls import distance
 from lottery_pipeline.robustness.fmn import fmn
 from lottery_pipeline.robustness.gradients import gradients_counted, weights_frozen
-from lottery_pipeline.robustness.threat import distance
 from tests.robustness.linear_models import BentNet, LinearNet, draw_pixels, find_radii, predict
 
 

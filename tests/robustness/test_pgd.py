@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.images.balls import project, steepest
 from lottery_pipeline.robustness.gradients import cross_entropy, gradients_counted, weights_frozen
 from lottery_pipeline.robustness.pgd import pgd
-from lottery_pipeline.robustness.threat import Threat, is_within, project, steepest
+from lottery_pipeline.robustness.threat import Threat, is_within
 from tests.reference.adversarial_naive import count_gradients_naively, find_first_steps
 from tests.robustness.linear_models import (
     BentNet,
@@ -50,7 +51,9 @@ def test_towards_each_class_in_turn_it_is_exact_on_many_linear_classes(norm):
         current = images
         for _ in range(20):
             direction = (model.weight[target] - model.weight[labels]).detach().view_as(images)
-            current = project(current + threat.eps / 4 * steepest(direction, norm), images, threat)
+            current = project(
+                current + threat.eps / 4 * steepest(direction, norm), images, threat.norm, threat.eps
+            )
         wrong |= predict(model, current) != labels
     untargeted = predict(model, attack(model, images, labels, threat)) != labels
 

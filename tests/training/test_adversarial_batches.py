@@ -11,7 +11,6 @@ from lottery_pipeline.training.adversarial_batches import (
     draw_start,
     measure_robust_accuracy,
     perturb_batch,
-    project,
 )
 from tests.training.tiny import TinyNet
 
@@ -110,15 +109,6 @@ def test_images_stay_in_the_ball_and_in_the_box(kind):
         assert 0 <= float(found.min()) <= float(found.max()) <= 1
 
 
-def test_projecting_twice_is_projecting_once():
-    images = draw_images(16)
-    outside = images + 3 * (draw_images(16) - 0.5).flip(0)
-
-    for norm, eps in (("Linf", 0.2), ("L2", 0.7)):
-        once = project(outside, images, norm, eps)
-        torch.testing.assert_close(project(once, images, norm, eps), once, rtol=0, atol=1e-6)
-
-
 def test_the_start_is_uniform_in_the_ball():
     images = torch.full((4000, 1, 1, 2), 0.5)
 
@@ -214,3 +204,20 @@ def test_robust_accuracy_depends_on_the_seed_alone():
     assert first == again
     torch.set_rng_state(state)
     assert model.training
+
+
+def test_of_many_images_sorted_by_class_1000_are_measured_evenly_spread():
+    looked_at = []
+
+    class Constant(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            looked_at.append(len(images))
+            return torch.tensor([1.0, 0.0]).expand(len(images), 2) + 0 * images.flatten(1)[:, :2]
+
+    labels = (torch.arange(2500) >= 1000).long()
+    image_set = ImageSet(torch.zeros(2500, 1, 2, 2, dtype=torch.uint8), labels)
+
+    found = measure_robust_accuracy(Constant(), image_set, KINDS["fgsm_rs"], seed=0)
+
+    assert found == 0.4
+    assert sum(looked_at) == 11 * 1000  # ten steps, and the answer

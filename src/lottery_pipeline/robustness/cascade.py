@@ -12,13 +12,14 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.images.balls import distance
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.options.robustness import AdversarialOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.robustness.attacks import ATTACKS, AttackName, Target
 from lottery_pipeline.robustness.gradients import gradients_counted
-from lottery_pipeline.robustness.threat import Threat, distance, is_within
+from lottery_pipeline.robustness.threat import Threat, is_within
 from lottery_pipeline.training.augmentation import to_pixels
 from lottery_pipeline.training.device import seeded
 

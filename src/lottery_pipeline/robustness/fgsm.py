@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from lottery_pipeline.images.balls import project, steepest
 from lottery_pipeline.robustness.gradients import cross_entropy, differentiate
-from lottery_pipeline.robustness.threat import Threat, project, steepest
+from lottery_pipeline.robustness.threat import Threat
 
 
 def fgsm(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat) -> Tensor:
@@ -21,4 +22,4 @@ def fgsm(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat) -> Te
         Adversarial images, within the threat.
     """
     _, _, gradient = differentiate(model, images, labels, cross_entropy)
-    return project(images + threat.eps * steepest(gradient, threat.norm), images, threat)
+    return project(images + threat.eps * steepest(gradient, threat.norm), images, threat.norm, threat.eps)

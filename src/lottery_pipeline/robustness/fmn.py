@@ -19,9 +19,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.images.balls import distance, shorten, steepest
 from lottery_pipeline.options.robustness import Norm
 from lottery_pipeline.robustness.gradients import differentiate
-from lottery_pipeline.robustness.threat import distance, shorten, steepest
 
 # First and last step as a share of the radius; a cosine in between.
 _STEP = (1.0, 0.01)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lottery_pipeline.images.balls import draw_unit_ball
 from lottery_pipeline.options.robustness import Norm
 from lottery_pipeline.reproducibility.seeds import make_generator
 
@@ -26,12 +27,7 @@ def draw_noise(indices: Tensor, shape: Sequence[int], norm: Norm, *, seed: int, 
         float32 ``[N, C, H, W]`` on the CPU.
     """
     points = torch.empty(len(indices), *shape)
-    for point, index in zip(points, indices.tolist(), strict=True):
+    for number, index in enumerate(indices.tolist()):
         generator = make_generator(seed, "start", restart, index)
-        if norm == "Linf":
-            point.uniform_(-1, 1, generator=generator)
-        else:  # a uniform direction, and a radius whose power of the dimension is uniform
-            point.normal_(generator=generator)
-            radius = torch.rand((), generator=generator) ** (1 / point.numel())
-            point.mul_(radius / torch.linalg.vector_norm(point).clamp_min(1e-12))
+        points[number] = draw_unit_ball(points[number : number + 1], norm, generator)[0]
     return points

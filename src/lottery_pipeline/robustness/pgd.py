@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.images.balls import project, steepest
 from lottery_pipeline.robustness.gradients import cross_entropy, differentiate
 from lottery_pipeline.robustness.noise import draw_noise
-from lottery_pipeline.robustness.threat import Threat, project, steepest
+from lottery_pipeline.robustness.threat import Threat
 
 
 def pgd(
@@ -53,7 +54,7 @@ def pgd(
             indices[left.to(indices.device)], images.shape[1:], threat.norm, seed=seed, restart=restart
         )
         centres, targets = images[left], labels[left]
-        current = project(centres + threat.eps * noise.to(images), centres, threat)
+        current = project(centres + threat.eps * noise.to(images), centres, threat.norm, threat.eps)
         for step in range(steps + 1):
             if step < steps:
                 logits, losses, gradient = differentiate(model, current, targets, cross_entropy)
@@ -68,7 +69,9 @@ def pgd(
             count = int(standing.sum())
             if step == steps or not count:
                 break
-            current = project(current + step_size * steepest(gradient, threat.norm), centres, threat)
+            current = project(
+                current + step_size * steepest(gradient, threat.norm), centres, threat.norm, threat.eps
+            )
             if 2 * count <= len(left):
                 left, centres, targets = left[standing], centres[standing], targets[standing]
                 current = current[standing]

@@ -1,16 +1,15 @@
-"""The threat: how far an adversarial image may lie from its clean one, and how to stay within that."""
+"""The threat: how far an adversarial image may lie from its clean one."""
 
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from lottery_pipeline.images.balls import distance
 from lottery_pipeline.options.robustness import Norm
 
 # Rounding of float32 pixels; in L2 that of all pixels of an image adds up.
 _TOLERANCE: dict[Norm, float] = {"Linf": 1e-6, "L2": 1e-5}
-_PIXEL_DIMENSIONS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -40,54 +39,7 @@ def describe(threat: Threat) -> str:
     return f"{threat.norm} eps {threat.eps:.6g}"
 
 
-def project(adversarial: Tensor, images: Tensor, threat: Threat) -> Tensor:
-    """Return the nearest images within the ball, cut to the box.
-
-    The cut moves every pixel towards the clean image, so the result lies in the ball as well.
-
-    Args:
-        adversarial: ``[N, C, H, W]``.
-        images: the centres, in [0, 1], same shape.
-        threat: the ball.
-    """
-    radius = adversarial.new_full((1,), threat.eps)
-    return shorten(adversarial - images, threat.norm, radius).add_(images).clamp_(0, 1)
-
-
-def shorten(change: Tensor, norm: Norm, radius: Tensor) -> Tensor:
-    """Return the nearest changes that are no longer than a radius.
-
-    Args:
-        change: ``[N, C, H, W]``.
-        norm: of the length.
-        radius: of all changes, ``[1]``, or of each, ``[N, 1, 1, 1]``.
-    """
-    if norm == "Linf":
-        return change.maximum(-radius).minimum(radius)
-    length = torch.linalg.vector_norm(change, dim=_PIXEL_DIMENSIONS, keepdim=True)
-    return change * (radius / length.clamp_min(1e-12)).clamp_max(1)
-
-
-def distance(adversarial: Tensor, images: Tensor, norm: Norm) -> Tensor:
-    """Return how far each image has moved, ``[N]``."""
-    order = math.inf if norm == "Linf" else 2
-    return torch.linalg.vector_norm(adversarial - images, ord=order, dim=_PIXEL_DIMENSIONS)
-
-
 def is_within(adversarial: Tensor, images: Tensor, threat: Threat) -> Tensor:
     """Return for each image, bool ``[N]``, whether it lies in the ball and in the box; NaN does not."""
     near = distance(adversarial, images, threat.norm) <= threat.eps + _TOLERANCE[threat.norm]
     return near & ((adversarial >= 0) & (adversarial <= 1)).flatten(1).all(1)
-
-
-def steepest(gradient: Tensor, norm: Norm) -> Tensor:
-    """Return the direction of length 1 in which a linear function with this gradient grows most.
-
-    Args:
-        gradient: ``[N, C, H, W]``.
-        norm: of the length; the direction is the sign in Linf and the scaled gradient in L2.
-    """
-    if norm == "Linf":
-        return gradient.sign()
-    length = torch.linalg.vector_norm(gradient, dim=_PIXEL_DIMENSIONS, keepdim=True)
-    return gradient / length.clamp_min(1e-12)

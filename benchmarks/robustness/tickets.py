@@ -1,0 +1,302 @@
+"""Are tickets more robust than dense networks? Methods beside their dense parent, over seeds.
+
+    python -m benchmarks.robustness.tickets digits [--seeds 0 1 2]
+    python -m benchmarks.robustness.tickets fashion --root FOLDER --jobs 2    # with FashionMNIST/raw in it
+    python -m benchmarks.robustness.tickets cifar --root FOLDER --device cuda --jobs 6    # a folder of images
+
+Every seed trains a dense ResNet-20, finds tickets in it (LTR, CTS, SNIP, an ERK random mask, layer), trains
+them from the same start point, theta_k, with the same recipe, and measures all of them on the same images.
+Beside them stand the largest weights of the trained network, fine-tuned at a tenth of the rate: what CARDs
+(arXiv 2106.09129) says loses robustness under corruption where lottery tickets keep it. Everything is done
+twice: with a plain recipe, and with an adversary (FGSM-RS), so that there is something to compare at 8/255.
+
+Every finished network is kept in data/work/robustness/; a run that was stopped resumes. As seeds are
+finished, rows and summary are written to results/tickets_digits.json, or to that of the setting.
+
+This head measures nothing yet.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.environment import describe_environment, write_report
+from lottery_pipeline.evaluation.retraining import retrain_ticket
+from lottery_pipeline.images.preparation import prepare_images
+from lottery_pipeline.images.request import ImageRequest
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.methods import METHODS
+from lottery_pipeline.models.choice import specify_model
+from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.options import METHOD_OPTIONS
+from lottery_pipeline.options.robustness import RobustnessOptions
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.robustness.evaluation import evaluate_networks
+from lottery_pipeline.robustness.seeds import summarise_seeds
+from lottery_pipeline.robustness.subjects import collect_subjects
+from lottery_pipeline.search.extraction import Search, StartPoint
+from lottery_pipeline.sparsity.allocation import kept_count
+from lottery_pipeline.sparsity.selection import keep_top_k
+from lottery_pipeline.tickets.ticket import Ticket
+from lottery_pipeline.training.dense import DenseRun, find_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.recipe import Recipe
+
+PROJECT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
+FINE_TUNED = "fine_tuned"
+FINE_TUNING_RATE = 0.1  # of the rate of the recipe
+ADVERSARIES: dict[str, dict[str, Any]] = {
+    "standard": {},
+    "adversarial": {"adversary": {"kind": "fgsm_rs", "eps": 8 / 255}},
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Images, recipe, methods and budget."""
+
+    images: dict[str, Any]
+    recipe: Recipe
+    rewind_epoch: float
+    methods: dict[str, dict[str, Any]]
+    density: float
+    robustness: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+_METHODS: dict[str, dict[str, Any]] = {
+    "ltr": {"rate": 0.6},
+    "cts": {},
+    "snip": {"start": "rewind"},
+    "random": {"allocation": "erk", "start": "rewind"},
+    "layer": {"removed": 2, "start": "rewind"},
+}
+SETTINGS = {
+    "digits": Setting(
+        images={"source": "digits"},
+        recipe=Recipe(
+            learning_rate=0.1,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup_epochs=1,
+            epochs=13,
+            batch_size=64,
+            crop_padding=1,
+        ),
+        rewind_epoch=2,
+        methods=_METHODS,
+        density=0.05,
+        note="8x8 digits, 1,293 training images, the recipe of the default run.",
+    ),
+    "fashion": Setting(
+        images={
+            "source": "torchvision:FashionMNIST",
+            "image_size": 14,
+            "train_limit": 5000,
+            "validation_fraction": 0.005,  # 300 of 60,000: attacked after every epoch
+        },
+        recipe=Recipe(
+            learning_rate=0.1,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup_epochs=1,
+            epochs=12,
+            batch_size=64,
+            crop_padding=1,
+        ),
+        rewind_epoch=1,
+        methods=_METHODS,
+        density=0.1,
+        robustness={
+            "adversarial": {"images": 400, "batch_size": 400, "eps_limit": "16/255"},
+            "corruptions": {"images": 400},
+            "out_of_distribution": {"images": 2000},
+        },
+        note="Fashion-MNIST at 14x14 pixels, 5,000 training images and 12 epochs: a schedule that fits into "
+        "an hour of two CPU cores, short of convergence.",
+    ),
+    "cifar": Setting(
+        images={
+            "source": "image_folder",
+            "channels": 3,
+            "train_limit": 20_000,
+            "validation_fraction": 0.02,
+        },
+        recipe=Recipe(
+            optimiser="nesterov",
+            learning_rate=0.1,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup_epochs=1,
+            epochs=16,
+            batch_size=128,
+            flip=True,
+            crop_padding=4,
+        ),
+        rewind_epoch=2,
+        methods=_METHODS,
+        density=0.1,
+        robustness={
+            "adversarial": {
+                "eps": "0.25/255 0.5/255 1/255 2/255 4/255 8/255",
+                "eps_limit": None,
+                "images": 1000,
+                "batch_size": 500,
+            },
+            "corruptions": {"images": 1000},
+            "out_of_distribution": {"images": 2000},
+        },
+        note="CIFAR-10 as a folder of images (--root), 20,000 training images and 16 epochs: a schedule that "
+        "fits into minutes of a card, short of convergence.",
+    ),
+}
+
+
+def find_tickets(setting: Setting, search: Search) -> dict[str, tuple[Ticket, Recipe]]:
+    """Find a ticket by every method; return each with the recipe it is trained with."""
+    found: dict[str, tuple[Ticket, Recipe]] = {}
+    for name, changes in setting.methods.items():
+        density = {} if name == "layer" else {"density": setting.density}
+        options = METHOD_OPTIONS[name].model_validate({**density, **changes})
+        found[name] = (METHODS[name](search, options).ticket, search.recipe)
+    final = search.build(search.dense.final)
+    scores = {name: weight.detach().abs() for name, weight in prunable_parameters(final, ()).items()}
+    kept = kept_count(setting.density, sum(score.numel() for score in scores.values()))
+    masks = keep_top_k(scores, kept)
+    ticket = search.make_ticket(FINE_TUNED, masks, StartPoint(0, search.dense.final))
+    rate = FINE_TUNING_RATE * search.recipe.learning_rate
+    found[FINE_TUNED] = (ticket, search.recipe.replace(learning_rate=rate))
+    return found
+
+
+def train_networks(
+    setting: Setting, images: ImageSplits, kind: str, seed: int, device: str, folder: Path
+) -> tuple[DenseRun, dict[str, Callable[[], Ticket]]]:
+    """Train the dense network and the tickets found in it, or read what is finished."""
+    recipe = setting.recipe.replace(**ADVERSARIES[kind])
+    checkpoints = Checkpoints(folder / "checkpoints")
+    spec = specify_model(
+        "resnet20",
+        ignore_layers=(),
+        num_classes=images.num_classes,
+        channels=images.channels,
+        image_size=images.image_size,
+        mean=images.mean,
+        std=images.std,
+        task=images.task,
+    )
+    dense = pretrain(
+        images,
+        spec,
+        recipe,
+        rewind_epoch=setting.rewind_epoch,
+        seed=seed,
+        device=device,
+        checkpoints=checkpoints,
+        stored=find_dense_run(folder / "dense.safetensors"),
+    )
+    save_dense_run(dense, folder / "dense.safetensors")
+    paths = {name: folder / f"{name}.safetensors" for name in (*setting.methods, FINE_TUNED)}
+    if not all(path.exists() for path in paths.values()):
+        search = Search(images, dense, recipe, seed, device=device, checkpoints=checkpoints)
+        for name, (ticket, own) in find_tickets(setting, search).items():
+            if not paths[name].exists():
+                retrained = retrain_ticket(
+                    ticket, images, own, seed=seed, device=device, checkpoints=checkpoints
+                )
+                retrained.ticket.save(paths[name])
+    return dense, {name: partial(Ticket.load, path) for name, path in paths.items()}
+
+
+def measure(name: str, kind: str, seed: int, device: str, work: Path, root: str | None) -> dict[str, Any]:
+    """Measure the networks of one seed and one kind of training, or read what was measured."""
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {kind} {seed} %(message)s")
+    setting = SETTINGS[name]
+    folder = work / name / kind / f"seed_{seed}"
+    finished = folder / "evaluation.json"
+    if finished.exists():
+        return dict(json.loads(finished.read_text()))
+    changes = {"root": root} if root else {}
+    images = prepare_images(ImageRequest.model_validate(setting.images | changes), seed=0)
+    dense, tickets = train_networks(setting, images, kind, seed, device, folder)
+    subjects = collect_subjects(dense, tickets, images, models=folder)
+    options = RobustnessOptions.model_validate(setting.robustness)
+    checkpoints = Checkpoints(folder / "evaluation")
+    found = evaluate_networks(subjects, images, options, seed=0, device=device, checkpoints=checkpoints)
+    found["environment"] = describe_environment()
+    write_atomically(finished, json.dumps(found).encode())
+    return found
+
+
+def summarise(name: str, found: dict[tuple[int, str], dict[str, Any]]) -> dict[str, Any]:
+    """Put what was measured into one record, in the order of seeds."""
+    setting = SETTINGS[name]
+    rows, summary, checks = [], [], []
+    for kind in ADVERSARIES:
+        own = {seed: one for (seed, other), one in sorted(found.items()) if other == kind}
+        references = {
+            network["method"]: network["reference"] for one in own.values() for network in one["networks"]
+        }
+        kept = [row for one in own.values() for row in one["rows"]]
+        rows += [{"training": kind, **row} for row in kept]
+        summary += [{"training": kind, **line} for line in summarise_seeds(kept, references)]
+        checks += [{"training": kind, "seed": seed, **c} for seed, one in own.items() for c in one["checks"]]
+    return {
+        "setting": name,
+        "note": setting.note,
+        "recipe": setting.recipe.record(),
+        "adversary": ADVERSARIES["adversarial"],
+        "density": setting.density,
+        "methods": setting.methods,
+        "options": RobustnessOptions.model_validate(setting.robustness).model_dump(mode="json"),
+        "summary": summary,
+        "checks": [check for check in checks if not check.get("passed", True)],
+        "rows": rows,
+        "environment": next(iter(found.values()))["environment"],
+    }
+
+
+def main() -> None:
+    """Train what is not finished, measure, and report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("setting", choices=tuple(SETTINGS))
+    parser.add_argument("--root", help="folder of images, for setting cifar")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once")
+    parser.add_argument("--work", type=Path, default=PROJECT / "data" / "work" / "robustness")
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            pool.submit(measure, given.setting, kind, seed, given.device, given.work, given.root): (
+                seed,
+                kind,
+            )
+            for seed in given.seeds
+            for kind in ADVERSARIES
+        }
+        for job in as_completed(jobs):
+            found[jobs[job]] = job.result()
+            result = summarise(given.setting, found)
+            write_report(given.output or RESULTS / f"tickets_{given.setting}.json", result)
+    for line in result["summary"]:
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
