@@ -180,6 +180,23 @@ def test_each_control_stands_beside_the_ticket_of_its_rung():
     assert "LTR new initial weights 4 10% 92.7% 97.5% +4.8" in page.text
 
 
+def test_robust_overfitting_is_told_of_what_was_trained_with_an_adversary():
+    def robust(last: float, gap: float, lost: float) -> dict[str, float]:
+        return {
+            "robust_validation_accuracy": last,
+            "robust_generalisation_gap": gap,
+            "robust_best_minus_last": lost,
+        }
+
+    metrics = {"lth": make_metrics("lth"), "ltr": make_metrics("ltr", **robust(0.512, 0.104, 0.02))}
+    dense = make_dense_metrics(**robust(0.531, -0.004, 0.0))
+
+    text = Page(render(metrics, dense_metrics=dense)).text
+
+    assert "Best minus last epoch Dense network 53.1% −0.4 ±0.0 LTR 51.2% +10.4 +2.0 In percentage" in text
+    assert "Adversarial training" not in Page(render()).text
+
+
 def test_a_result_of_an_earlier_dense_run_is_pointed_out():
     assert "Not up to date" not in render()
     text = Page(render(dense_metrics=make_dense_metrics(fingerprint="e" * 64))).text

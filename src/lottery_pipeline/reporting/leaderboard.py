@@ -48,6 +48,9 @@ FURTHER_COLUMNS = (
     "co2_grams",
     "found_accuracy",
     "metric",
+    "robust_validation_accuracy",
+    "robust_generalisation_gap",
+    "robust_best_minus_last",
 )
 COLUMNS = (*CONTRACT_COLUMNS, *FURTHER_COLUMNS, "network", "dead_layers", "run", "note")
 

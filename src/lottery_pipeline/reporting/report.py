@@ -21,6 +21,7 @@ from lottery_pipeline.reporting.findings import find
 from lottery_pipeline.reporting.leaderboard import list_rows
 from lottery_pipeline.reporting.metric import name_metric, put_metric
 from lottery_pipeline.reporting.report_tables import (
+    describe_adversarial_training,
     describe_controls,
     describe_ladder,
     describe_profile,
@@ -213,6 +214,7 @@ def render_report(
         stale=find_stale(rows, dense_metrics),
         ladders=[describe_ladder(run, table, rows) for run, table in ladders.items() if table],
         controls=describe_controls(controls, ladders, rows),
+        adversarial=describe_adversarial_training(rows, dense_metrics),
         ownership=ownership,
         architecture=architecture,
         figures=[figure for figure in drawn if figure["name"] not in elsewhere],

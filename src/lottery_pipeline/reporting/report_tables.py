@@ -63,6 +63,25 @@ def describe_controls(controls: Tables, ladders: Tables, rows: Sequence[Row]) ->
     return described
 
 
+def describe_adversarial_training(rows: Sequence[Row], dense: Row | None) -> list[dict[str, Any]]:
+    """List what was trained with an adversary: validation accuracy under attack, and what it lost on the way.
+
+    Args:
+        rows: as ``describe_row`` makes them.
+        dense: metrics of the dense run; None if there is none.
+
+    Returns:
+        ``label``, ``colour`` and the numbers of ``measure_robust_gap``, for each training that has them.
+    """
+    parent = {} if dense is None else {"label": "Dense network", "colour": look_of("dense").colour, **dense}
+    names = ("robust_validation_accuracy", "robust_generalisation_gap", "robust_best_minus_last")
+    return [
+        {name: row[name] for name in ("label", "colour", *names)}
+        for row in (parent, *rows)
+        if not any(fmt.is_missing(row.get(name)) for name in names)
+    ]
+
+
 def describe_profile(profile: pd.DataFrame) -> dict[str, Any]:
     """Print any table about the images: the names of its columns, and its cells."""
     named = profile if isinstance(profile.index, pd.RangeIndex) else profile.reset_index()
