@@ -18,7 +18,6 @@ Runs: four starts of PGD, one network of seed 0; FMN starts at the image and dra
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -27,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.environment import describe_environment, write_report
-from benchmarks.robustness.digits import train_network
+from benchmarks.robustness.networks import train_network
 from lottery_pipeline.images.balls import distance
 from lottery_pipeline.options.robustness import Norm
 from lottery_pipeline.robustness.fmn import fmn
@@ -36,13 +35,14 @@ from lottery_pipeline.robustness.threat import Threat
 from lottery_pipeline.statistics.intervals import t_interval
 
 PROJECT = Path(__file__).parents[2]
-RESULTS = Path(__file__).parent / "results" / "agreement.json"
+RESULTS = Path(__file__).parent / "results"
 PGD_EPS, STEP, STEPS = (8, 16, 24), 2 / 255, 20
 FMN_EPS: dict[Norm, tuple[float, ...]] = {
     "Linf": tuple(value / 255 for value in (1, 2, 4, 8, 16, 24, 32)),
-    "L2": (0.125, 0.25, 0.5, 0.75, 1.0, 1.5),
+    "L2": (0.05, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5),
 }
-FMN_STEPS = 30
+FMN_STEPS = (30, 100)
+DDN_STEPS = 400
 POINTS = 0.005  # the two may differ by half a point
 
 
@@ -97,36 +97,41 @@ def compare_pgd(model: nn.Module, images: Tensor, labels: Tensor, starts: int) -
 
 
 def compare_fmn(model: nn.Module, images: Tensor, labels: Tensor) -> list[dict[str, Any]]:
-    """Measure which share of images stands at each eps, and the median distance, for both."""
+    """Measure which share of images stands at each eps, and the median distance, for each attack."""
+    from adv_lib.attacks import ddn
     from adv_lib.attacks.fast_minimum_norm import fmn as their_fmn
 
-    attacks: dict[str, Callable[[Norm], Tensor]] = {
-        "ours": lambda norm: fmn(model, images, labels, norm, steps=FMN_STEPS)[0],
-        "adv-lib": lambda norm: their_fmn(
-            model, images, labels, float("inf") if norm == "Linf" else 2, steps=FMN_STEPS
-        ),
-    }
+    def attack(name: str, norm: Norm, steps: int) -> Tensor:
+        if name == "ours":
+            return fmn(model, images, labels, norm, steps=steps)[0]
+        if name == "adv-lib":
+            return their_fmn(model, images, labels, float("inf") if norm == "Linf" else 2, steps=steps)
+        return ddn(model, images, labels, steps=steps)
+
+    plan: list[tuple[str, Norm, int]] = [
+        (name, norm, steps) for norm in FMN_EPS for steps in FMN_STEPS for name in ("ours", "adv-lib")
+    ]
     rows = []
-    for norm, grid in FMN_EPS.items():
-        for name, attack in attacks.items():
-            adversarial = attack(norm)
-            reached = distance(adversarial, images, norm)
-            reached[~find_wrong(model, adversarial, labels)] = torch.inf
-            rows.append(
-                {
-                    "attack": f"FMN-{FMN_STEPS}",
-                    "norm": norm,
-                    "implementation": name,
-                    "standing": {
-                        f"{eps * 255:g}/255" if norm == "Linf" else f"{eps:g}": float(
-                            (reached > eps).double().mean()
-                        )
-                        for eps in grid
-                    },
-                    "median": float(reached.median()),
-                    "never_fooled": int(reached.isinf().sum()),
-                }
-            )
+    for name, norm, steps in [*plan, ("adv-lib's DDN", "L2", DDN_STEPS)]:
+        adversarial = attack(name, norm, steps)
+        reached = distance(adversarial, images, norm)
+        reached[~find_wrong(model, adversarial, labels)] = torch.inf
+        rows.append(
+            {
+                "attack": "DDN" if "DDN" in name else "FMN",
+                "steps": steps,
+                "norm": norm,
+                "implementation": name,
+                "standing": {
+                    f"{eps * 255:g}/255" if norm == "Linf" else f"{eps:g}": float(
+                        (reached > eps).double().mean()
+                    )
+                    for eps in FMN_EPS[norm]
+                },
+                "median": float(reached.median()),
+                "never_fooled": int(reached.isinf().sum()),
+            }
+        )
     return rows
 
 
@@ -135,17 +140,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("setting", choices=("digits", "fashion"))
+    parser.add_argument("--root", help="folder with FashionMNIST/raw, for setting fashion")
+    parser.add_argument("--images", type=int, default=1000, help="test images, at most")
     parser.add_argument("--starts", type=int, default=4)
     parser.add_argument("--work", type=Path, default=PROJECT / "data" / "work" / "robustness")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model, images, labels = train_network(given.work)
+    model, images, labels = train_network(given.setting, given.work, root=given.root, count=given.images)
     rows = compare_pgd(model, images, labels, given.starts) + compare_fmn(model, images, labels)
     for row in rows:
         print({name: value for name, value in row.items() if name != "values"})
     result = {"clean": 1 - float(find_wrong(model, images, labels).double().mean()), "rows": rows}
-    write_report(given.output, {**result, "environment": describe_environment()})
+    output = given.output or RESULTS / f"agreement_{given.setting}.json"
+    write_report(output, {**result, "environment": describe_environment()})
 
 
 if __name__ == "__main__":

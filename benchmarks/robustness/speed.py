@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.environment import describe_environment, write_report
-from benchmarks.robustness.digits import train_network
+from benchmarks.robustness.networks import train_network
 from lottery_pipeline.images.balls import project, steepest
 from lottery_pipeline.options.robustness import AutoAttackOptions
 from lottery_pipeline.robustness.autoattack import autoattack
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model, images, labels = train_network(given.work)
+    model, images, labels = train_network("digits", given.work)
     gradients = {}
     for name in ("whole", "cascade"):
         with gradients_counted(model) as counter:

@@ -21,7 +21,6 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,15 +29,12 @@ from typing import Any
 import torch
 
 from benchmarks.environment import describe_environment, write_report
+from benchmarks.robustness.settings import SETTINGS, Setting
 from lottery_pipeline.evaluation.retraining import retrain_ticket
-from lottery_pipeline.images.preparation import prepare_images
-from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.methods import METHODS
-from lottery_pipeline.models.choice import specify_model
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.options import METHOD_OPTIONS
-from lottery_pipeline.options.robustness import RobustnessOptions
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.files import write_atomically
 from lottery_pipeline.robustness.evaluation import evaluate_networks
@@ -58,107 +54,6 @@ FINE_TUNING_RATE = 0.1  # of the rate of the recipe
 ADVERSARIES: dict[str, dict[str, Any]] = {
     "standard": {},
     "adversarial": {"adversary": {"kind": "fgsm_rs", "eps": 8 / 255}},
-}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Images, recipe, methods and budget."""
-
-    images: dict[str, Any]
-    recipe: Recipe
-    rewind_epoch: float
-    methods: dict[str, dict[str, Any]]
-    density: float
-    robustness: dict[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-
-_METHODS: dict[str, dict[str, Any]] = {
-    "ltr": {"rate": 0.6},
-    "cts": {},
-    "snip": {"start": "rewind"},
-    "random": {"allocation": "erk", "start": "rewind"},
-    "layer": {"removed": 2, "start": "rewind"},
-}
-SETTINGS = {
-    "digits": Setting(
-        images={"source": "digits"},
-        recipe=Recipe(
-            learning_rate=0.1,
-            weight_decay=5e-4,
-            schedule="cosine",
-            warmup_epochs=1,
-            epochs=13,
-            batch_size=64,
-            crop_padding=1,
-        ),
-        rewind_epoch=2,
-        methods=_METHODS,
-        density=0.05,
-        note="8x8 digits, 1,293 training images, the recipe of the default run.",
-    ),
-    "fashion": Setting(
-        images={
-            "source": "torchvision:FashionMNIST",
-            "image_size": 14,
-            "train_limit": 5000,
-            "validation_fraction": 0.005,  # 300 of 60,000: attacked after every epoch
-        },
-        recipe=Recipe(
-            learning_rate=0.1,
-            weight_decay=5e-4,
-            schedule="cosine",
-            warmup_epochs=1,
-            epochs=12,
-            batch_size=64,
-            crop_padding=1,
-        ),
-        rewind_epoch=1,
-        methods=_METHODS,
-        density=0.1,
-        robustness={
-            "adversarial": {"images": 400, "batch_size": 400, "eps_limit": "16/255"},
-            "corruptions": {"images": 400},
-            "out_of_distribution": {"images": 2000},
-        },
-        note="Fashion-MNIST at 14x14 pixels, 5,000 training images and 12 epochs: a schedule that fits into "
-        "an hour of two CPU cores, short of convergence.",
-    ),
-    "cifar": Setting(
-        images={
-            "source": "image_folder",
-            "channels": 3,
-            "train_limit": 20_000,
-            "validation_fraction": 0.02,
-        },
-        recipe=Recipe(
-            optimiser="nesterov",
-            learning_rate=0.1,
-            weight_decay=5e-4,
-            schedule="cosine",
-            warmup_epochs=1,
-            epochs=16,
-            batch_size=128,
-            flip=True,
-            crop_padding=4,
-        ),
-        rewind_epoch=2,
-        methods=_METHODS,
-        density=0.1,
-        robustness={
-            "adversarial": {
-                "eps": "0.25/255 0.5/255 1/255 2/255 4/255 8/255",
-                "eps_limit": None,
-                "images": 1000,
-                "batch_size": 500,
-            },
-            "corruptions": {"images": 1000},
-            "out_of_distribution": {"images": 2000},
-        },
-        note="CIFAR-10 as a folder of images (--root), 20,000 training images and 16 epochs: a schedule that "
-        "fits into minutes of a card, short of convergence.",
-    ),
 }
 
 
@@ -185,19 +80,9 @@ def train_networks(
     """Train the dense network and the tickets found in it, or read what is finished."""
     recipe = setting.recipe.replace(**ADVERSARIES[kind])
     checkpoints = Checkpoints(folder / "checkpoints")
-    spec = specify_model(
-        "resnet20",
-        ignore_layers=(),
-        num_classes=images.num_classes,
-        channels=images.channels,
-        image_size=images.image_size,
-        mean=images.mean,
-        std=images.std,
-        task=images.task,
-    )
     dense = pretrain(
         images,
-        spec,
+        setting.specify(images),
         recipe,
         rewind_epoch=setting.rewind_epoch,
         seed=seed,
@@ -227,13 +112,13 @@ def measure(name: str, kind: str, seed: int, device: str, work: Path, root: str 
     finished = folder / "evaluation.json"
     if finished.exists():
         return dict(json.loads(finished.read_text()))
-    changes = {"root": root} if root else {}
-    images = prepare_images(ImageRequest.model_validate(setting.images | changes), seed=0)
+    images = setting.prepare(root)
     dense, tickets = train_networks(setting, images, kind, seed, device, folder)
     subjects = collect_subjects(dense, tickets, images, models=folder)
-    options = RobustnessOptions.model_validate(setting.robustness)
     checkpoints = Checkpoints(folder / "evaluation")
-    found = evaluate_networks(subjects, images, options, seed=0, device=device, checkpoints=checkpoints)
+    found = evaluate_networks(
+        subjects, images, setting.options, seed=0, device=device, checkpoints=checkpoints
+    )
     found["environment"] = describe_environment()
     write_atomically(finished, json.dumps(found).encode())
     return found
@@ -259,7 +144,7 @@ def summarise(name: str, found: dict[tuple[int, str], dict[str, Any]]) -> dict[s
         "adversary": ADVERSARIES["adversarial"],
         "density": setting.density,
         "methods": setting.methods,
-        "options": RobustnessOptions.model_validate(setting.robustness).model_dump(mode="json"),
+        "options": setting.options.model_dump(mode="json"),
         "summary": summary,
         "checks": [check for check in checks if not check.get("passed", True)],
         "rows": rows,
