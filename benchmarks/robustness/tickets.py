@@ -11,9 +11,20 @@ Beside them stand the largest weights of the trained network, fine-tuned at a te
 twice: with a plain recipe, and with an adversary (FGSM-RS), so that there is something to compare at 8/255.
 
 Every finished network is kept in data/work/robustness/; a run that was stopped resumes. As seeds are
-finished, rows and summary are written to results/tickets_digits.json, or to that of the setting.
+finished, rows and summary are written to results/tickets_fashion.json, or to that of the setting.
 
-This head measures nothing yet.
+Found, in setting `fashion` (differences to the dense network of the same seed, in points, with 95 %
+t-intervals): no ticket is clearly more robust to attacks than its dense network. Trained on clean images, at
+4/255: LTR -6.5 +- 9.4, CTS -0.2 +- 6.5, SNIP +0.5 +- 6.3, random +5.7 +- 15.3, layer +0.6 +- 13.1,
+fine-tuned -5.0 +- 4.9. Trained against the adversary, at 8/255: LTR +2.2 +- 2.4, the others within 1 point.
+Under corruptions LTR is ahead of dense by 0.7 +- 0.4 and 1.1 +- 0.9, fine-tuned is not clearly behind (-0.8
++- 1.8, -0.2 +- 1.6); LTR is ahead of fine-tuned by 1.5 +- 1.7 and 1.2 +- 0.9, and on clean images by 1.9 +-
+0.8 and 3.0 +- 1.6. Of 60 such differences 8 are clear, where chance alone gives 3.
+Machine: 2 cores of an AMD EPYC (AVX-512), shared with other work, one thread for each of two processes, torch
+2.14.1.
+Runs: seeds 0, 1 and 2; 400 attacked and 400 corrupted test images, 10,000 clean ones. 83 minutes in all. Two
+of 42 networks failed one check of the evaluation (PGD with more steps fooled fewer images). Setting `cifar`
+is sized for a card and has not been run.
 """
 
 import argparse
@@ -43,6 +54,7 @@ from lottery_pipeline.robustness.subjects import collect_subjects
 from lottery_pipeline.search.extraction import Search, StartPoint
 from lottery_pipeline.sparsity.allocation import kept_count
 from lottery_pipeline.sparsity.selection import keep_top_k
+from lottery_pipeline.statistics.intervals import t_interval
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun, find_dense_run, pretrain, save_dense_run
 from lottery_pipeline.training.recipe import Recipe
@@ -51,6 +63,11 @@ PROJECT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
 FINE_TUNED = "fine_tuned"
 FINE_TUNING_RATE = 0.1  # of the rate of the recipe
+METRICS = (
+    *("accuracy", "robust_accuracy", "median_eps", "mean_corruption_error"),
+    *("ece", "nll", "auroc", "fpr95_ood_positive"),
+)
+ROW_NAMES = ("method", "seed", "density", "family", "setting", "metric")
 ADVERSARIES: dict[str, dict[str, Any]] = {
     "standard": {},
     "adversarial": {"adversary": {"kind": "fgsm_rs", "eps": 8 / 255}},
@@ -133,8 +150,11 @@ def summarise(name: str, found: dict[tuple[int, str], dict[str, Any]]) -> dict[s
         references = {
             network["method"]: network["reference"] for one in own.values() for network in one["networks"]
         }
-        kept = [row for one in own.values() for row in one["rows"]]
-        rows += [{"training": kind, **row} for row in kept]
+        kept = [row for one in own.values() for row in one["rows"] if _is_kept(row)]
+        rows += [
+            {"training": kind, **{name: row[name] for name in ROW_NAMES}, "value": row["value"]}
+            for row in kept
+        ]
         summary += [{"training": kind, **line} for line in summarise_seeds(kept, references)]
         checks += [{"training": kind, "seed": seed, **c} for seed, one in own.items() for c in one["checks"]]
     return {
@@ -146,10 +166,45 @@ def summarise(name: str, found: dict[tuple[int, str], dict[str, Any]]) -> dict[s
         "methods": setting.methods,
         "options": setting.options.model_dump(mode="json"),
         "summary": summary,
+        "lottery_against_fine_tuning": compare_with_fine_tuned(rows),
         "checks": [check for check in checks if not check.get("passed", True)],
         "rows": rows,
         "environment": next(iter(found.values()))["environment"],
     }
+
+
+def _is_kept(row: dict[str, Any]) -> bool:
+    """Leave out single severities, other scores of strangers and further metrics: they are megabytes."""
+    if row["family"] == "out_of_distribution" and not row["setting"].endswith("energy"):
+        return False
+    is_cell = row["family"] == "corruption" and row["setting"][-1].isdecimal()
+    return row["metric"] in METRICS and not is_cell
+
+
+def compare_with_fine_tuned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Compare the rewound ticket with the fine-tuned network of the same seed: what CARDs is about.
+
+    Returns:
+        For each training, family, setting and metric the mean difference with its 95 % t-interval.
+    """
+    values: dict[tuple[str, ...], dict[int, float]] = {}
+    for row in rows:
+        if (
+            row["method"] in ("ltr", FINE_TUNED)
+            and row["value"] is not None
+            and row["family"] != "comparison"
+        ):
+            key = tuple(row[name] for name in ("method", "training", "family", "setting", "metric"))
+            values.setdefault(key, {})[row["seed"]] = row["value"]
+    lines = []
+    for (method, *place), theirs in values.items():
+        ours = values.get(("ltr", *place), {})
+        paired = [ours[seed] - value for seed, value in theirs.items() if seed in ours]
+        if method == FINE_TUNED and paired:
+            found = t_interval(paired)
+            names = dict(zip(("training", "family", "setting", "metric"), place, strict=True))
+            lines.append({**names, "ltr_minus_fine_tuned": found.mean, "low": found.low, "high": found.high})
+    return lines
 
 
 def main() -> None:
