@@ -72,6 +72,32 @@ def test_a_failed_run_is_shown_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_data_folder_that_cannot_be_made_is_said_before_the_first_node(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    done = command(tmp_path, "run", "--env", "test", "--pipelines", "dense_pretraining")
+    assert done.returncode == 1
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith(f"Error: {tmp_path / 'data'}")
+    assert "cannot be written: one of its parent folders is a file; move that away, or choose" in message
+    assert "Traceback" not in done.stderr
+
+
+def test_damaged_images_and_dense_run_are_set_aside_and_made_anew(tmp_path: Path) -> None:
+    places = (
+        "data/03_primary/test/base/images.safetensors",
+        "data/06_models/test/base/dense_run.safetensors",
+    )
+    with redirected(tmp_path):
+        run("dense_pretraining")
+        sound = [(tmp_path / place).read_bytes() for place in places]
+        for place, content in zip(places, sound, strict=True):
+            (tmp_path / place).write_bytes(content[:-1] + bytes([content[-1] ^ 0x80]))
+        run("snip")
+    assert (tmp_path / places[0]).read_bytes() == sound[0]
+    for place in places:
+        assert (tmp_path / f"{place}.damaged").exists()
+
+
 def test_a_broken_tracking_server_costs_one_warning_and_no_result(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

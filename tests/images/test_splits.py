@@ -15,6 +15,7 @@ from lottery_pipeline.images.splits import (
     ImageSet,
     ImageSplits,
     assemble_splits,
+    find_splits,
     load_splits,
     save_splits,
 )
@@ -219,3 +220,16 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "images.safetensors")
     with pytest.raises(ImageError, match=r"is not a valid file of prepared images: .*not a regular file"):
         load_splits(tmp_path / "images.safetensors")
+
+
+def test_a_damaged_file_is_set_aside_and_does_not_block_the_next_run(tmp_path, caplog):
+    path = tmp_path / "images.safetensors"
+    save_splits(make_splits(), path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 0x80]))
+
+    assert find_splits(path) is None
+
+    assert f"{path} is damaged" in caplog.text
+    assert (tmp_path / "images.safetensors.damaged").exists()
+    assert find_splits(path) is None

@@ -70,8 +70,10 @@ def test_an_unusable_file_is_reported_and_passed_over(tmp_path, damage, caplog):
     with caplog.at_level(logging.WARNING):
         assert checkpoints.load(B if damage == "foreign" else A) is None
 
-    assert "cannot be used" in caplog.text
-    assert "starting over" in caplog.text
+    assert "is damaged" in caplog.text
+    kept = path.with_name(f"{checkpoints.path(B if damage == 'foreign' else A).name}.damaged")
+    assert kept.exists()
+    assert not kept.with_name(kept.name.removesuffix(".damaged")).exists()
 
 
 def test_what_a_killed_writer_left_is_removed_when_its_computation_returns(tmp_path):

@@ -362,6 +362,20 @@ def test_flipped_sign_bits_are_refused_and_the_sentence_says_what_to_do(dense, t
     assert "\n" not in str(error.value)
 
 
+def test_a_damaged_dense_run_is_set_aside_and_does_not_block_the_next(dense, tmp_path, caplog):
+    path = tmp_path / "dense.safetensors"
+    save_dense_run(dense, path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 0x80]))
+
+    assert find_dense_run(path) is None
+
+    assert "does not agree with its SHA-256 sum" in caplog.text
+    assert (tmp_path / "dense.safetensors.damaged").exists()
+    save_dense_run(dense, path)
+    assert find_dense_run(path).fingerprint == dense.fingerprint
+
+
 def test_a_changed_header_is_refused(dense, tmp_path):
     path = tmp_path / "dense.safetensors"
     save_dense_run(dense, path)

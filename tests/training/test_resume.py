@@ -147,7 +147,7 @@ def test_a_damaged_checkpoint_means_a_new_start_not_a_wrong_result(keep, tmp_pat
 
     result = run("epochs", Checkpoints(tmp_path))
 
-    assert "starting over" in caplog.text
+    assert "is damaged" in caplog.text
     assert_same(result, run("epochs", None))
 
 

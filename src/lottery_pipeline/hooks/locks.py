@@ -25,6 +25,7 @@ from lottery_pipeline.hooks.claims import (
 from lottery_pipeline.hooks.requests import RunRefusedError
 from lottery_pipeline.parameters import to_plain
 from lottery_pipeline.reproducibility.locks import HeldError, Locks, NoLocksError, Wanted
+from lottery_pipeline.reproducibility.storage import StorageError
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -83,6 +84,9 @@ class LockHooks:
             raise RunRefusedError(describe_refusal(error)) from error
         except NoLocksError as error:
             self._carry_on_without(error)
+        except StorageError as error:
+            self._locks = None
+            raise RunRefusedError(str(error)) from error
 
     @hook_impl
     def before_node_run(self, node: "Node") -> None:

@@ -13,6 +13,7 @@ from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.parameters import ParametersError, check_parameters
+from lottery_pipeline.reproducibility.storage import StorageError
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -90,9 +91,14 @@ class RequestHooks:
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:
-        """Say in one sentence what this package itself has refused; other errors keep their traceback."""
+        """Say in one sentence what this package itself has refused, or could not write.
+
+        Other errors keep their traceback.
+        """
         cause: BaseException | None = error
         while cause is not None:
+            if isinstance(cause, StorageError):
+                raise RunFailedError(str(cause)) from error
             if isinstance(cause, ValueError) and type(cause).__module__.startswith("lottery_pipeline."):
                 raise RunFailedError(f"{type(cause).__name__}: {cause}") from error
             cause = cause.__cause__

@@ -17,6 +17,7 @@ from lottery_pipeline.images.targets import find_fault, find_task
 from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.reproducibility.files import replace_atomically, stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
+from lottery_pipeline.reproducibility.storage import set_aside
 
 FORMAT_VERSION = 1
 PARTS = ("train", "validation", "test")
@@ -238,12 +239,20 @@ def load_splits(path: str | Path) -> ImageSplits:
 
 
 def find_splits(path: str | Path) -> ImageSplits | None:
-    """Read what ``save_splits`` wrote; None if there is no file.
+    """Read what ``save_splits`` wrote; None if there is no file, or a damaged one, which is set aside.
 
     Raises:
-        ImageError: the file does not hold prepared images, or is damaged.
+        ImageError: the file may not be read.
     """
-    return load_splits(path) if Path(path).exists() else None
+    if not Path(path).exists():
+        return None
+    try:
+        return load_splits(path)
+    except ImageError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
+        set_aside(path, error.__cause__ or error)
+        return None
 
 
 def read_header(metadata: dict[str, str] | None) -> Header:

@@ -21,6 +21,7 @@ from lottery_pipeline.ownership.foreign_files import read_file
 from lottery_pipeline.ownership.records import Record, Sha256, parse_record
 from lottery_pipeline.reproducibility.files import write_atomically
 from lottery_pipeline.reproducibility.lock_files import NoLocksError, opened, try_lock
+from lottery_pipeline.reproducibility.storage import StorageError
 
 MAX_ENTRIES = 10_000
 MAX_LINE = 512  # bytes; an entry has some 310
@@ -92,6 +93,8 @@ def append(path: str | Path, digest: bytes, now: datetime) -> LogEntry:
                 return known
             entry = _make_entry(entries, digest.hex(), now)
             write_atomically(path, log_bytes([*entries, entry]))
+    except StorageError as error:
+        raise OwnershipError(str(error)) from error
     except OSError as error:
         raise OwnershipError(f"{path} cannot be written: {error.strerror or error}") from error
     return entry

@@ -17,6 +17,7 @@ from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.ownership.foreign_files import hash_file, read_file
 from lottery_pipeline.ownership.statements import TICKET_NAME
 from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.reproducibility.storage import StorageError
 
 CREDENTIAL_NAME = "credential.json"
 LOG_NAME = "chain.jsonl"
@@ -47,6 +48,8 @@ def write_release(folder: str | Path, ticket_bytes: bytes, bundle: Bundle) -> No
             write_atomically(folder / name, content)
         for name in set(RELEASE_FILES) - set(files):
             (folder / name).unlink(missing_ok=True)
+    except StorageError as error:
+        raise OwnershipError(str(error)) from error
     except OSError as error:
         raise OwnershipError(f"{folder} cannot be written: {error.strerror or error}") from error
 

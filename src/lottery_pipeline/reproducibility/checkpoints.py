@@ -17,6 +17,7 @@ from lottery_pipeline.reproducibility.file_marks import FileMarks, is_used_elsew
 from lottery_pipeline.reproducibility.files import is_left_over, replace_atomically, stat_regular
 from lottery_pipeline.reproducibility.fingerprints import fingerprint as fingerprint_record
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
+from lottery_pipeline.reproducibility.storage import set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ class Checkpoints:
         """Read the checkpoint of a computation.
 
         Returns:
-            Tensors on the CPU and the record, as they were saved; None if there is no usable file. A broken
-            or foreign file gives a warning, and the computation starts over.
+            Tensors on the CPU and the record, as they were saved; None if there is no usable file. A damaged
+            or foreign file is set aside with a warning, and the computation starts over.
         """
         path = self.path(fingerprint)
         self._used.add(fingerprint)
@@ -86,7 +87,7 @@ class Checkpoints:
         except FileNotFoundError:  # another process has just removed it
             return None
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            logger.warning("The checkpoint %s cannot be used (%s); starting over.", path, error)
+            set_aside(path, error)
             return None
         self._marks.mark(path)
         return tensors, record

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lottery_pipeline.reproducibility.storage import faults_explained
+
 _WRITER = re.compile(r"\.(?P<pid>[0-9]{1,9})@(?P<host>.+)\.[^.]+\.tmp$")
 
 
@@ -19,8 +21,16 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
 
     The parent folder is made; the temporary file is removed when the block raises. Its name says which
     process writes it, so that others can tell a file being written from one that a kill has left.
+
+    Raises:
+        StorageError: the file cannot be written; what was there before is untouched.
     """
     path = Path(path)
+    with faults_explained(path):
+        yield from _replace(path)
+
+
+def _replace(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = f"{os.getpid()}@{socket.gethostname()}"
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.{writer}.", suffix=".tmp", dir=path.parent)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lottery_pipeline.reproducibility.files import is_running
+from lottery_pipeline.reproducibility.storage import faults_explained
 
 try:
     import fcntl
@@ -38,10 +39,20 @@ class Holder:
         return self.host == socket.gethostname() and not is_running(self.pid)
 
 
+def open_lock(path: Path) -> int:
+    """Open a lock file, made if there is none; return its descriptor.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with faults_explained(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
     """Open a lock file, made if there is none, and close it at the end."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = open_lock(path)
     try:
         yield descriptor
     finally:

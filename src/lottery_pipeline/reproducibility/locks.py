@@ -17,11 +17,13 @@ from lottery_pipeline.reproducibility.lock_files import (
     Holder,
     NoLocksError,
     find_users,
+    open_lock,
     opened,
     read_holders,
     try_lock,
     write_holders,
 )
+from lottery_pipeline.reproducibility.storage import faults_explained
 
 __all__ = ["HeldError", "Holder", "Locks", "NoLocksError", "Wanted"]
 
@@ -77,6 +79,7 @@ class Locks:
         Raises:
             HeldError: another process holds one of them.
             NoLocksError: files cannot be locked here.
+            StorageError: nothing can be written here.
         """
         before = set(self._held)
         with self._guard():
@@ -110,7 +113,7 @@ class Locks:
                     self._release(name)
 
     def _take(self, wanted: Wanted) -> None:
-        descriptor = os.open(self._folder / f"{wanted.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = open_lock(self._folder / f"{wanted.name}.lock")
         try:
             alone = try_lock(descriptor, shared=False)
             holders = [] if alone else read_holders(descriptor)
@@ -139,7 +142,8 @@ class Locks:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         """Keep other processes from changing locks of this folder meanwhile; this takes milliseconds."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with faults_explained(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         with opened(self._folder / "guard.lock") as descriptor:
             try_lock(descriptor, shared=False, wait=True)
             yield

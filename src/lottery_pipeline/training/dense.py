@@ -21,6 +21,7 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.files import replace_atomically
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.reproducibility.storage import set_aside
 from lottery_pipeline.training.dense_header import (
     HEADER_FIELDS,
     HEADER_KEY,
@@ -252,10 +253,12 @@ def load_dense_run(path: str | Path) -> DenseRun:
 
 
 def find_dense_run(path: str | Path) -> DenseRun | None:
-    """Read what ``save_dense_run`` wrote; None if there is no file, or one of an older version.
+    """Read what ``save_dense_run`` wrote; None if there is no usable file.
+
+    A file of an older version stays for now; a damaged one is set aside.
 
     Raises:
-        DenseRunError: the file does not hold a dense run, or is damaged.
+        DenseRunError: the file may not be read.
     """
     if not Path(path).exists():
         return None
@@ -263,4 +266,8 @@ def find_dense_run(path: str | Path) -> DenseRun | None:
         return load_dense_run(path)
     except OutdatedDenseRunError as error:
         logger.warning("A stored dense run is computed again: %s.", error)
-        return None
+    except DenseRunError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
+        set_aside(path, error.__cause__ or error)
+    return None
