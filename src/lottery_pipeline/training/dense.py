@@ -255,7 +255,7 @@ def load_dense_run(path: str | Path) -> DenseRun:
 def find_dense_run(path: str | Path) -> DenseRun | None:
     """Read what ``save_dense_run`` wrote; None if there is no usable file.
 
-    A file of an older version stays for now; a damaged one is set aside.
+    A file of an older version stays until it is replaced; a damaged one is set aside.
 
     Raises:
         DenseRunError: the file may not be read.
