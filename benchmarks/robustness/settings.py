@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.specification import specify
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.images.splits import ImageSplits
-from lottery_pipeline.models.choice import specify_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.robustness import RobustnessOptions
 from lottery_pipeline.training.recipe import Recipe
@@ -36,16 +36,7 @@ class Setting:
 
     def specify(self, images: ImageSplits) -> ModelSpec:
         """Return the specification of the network, a ResNet-20."""
-        return specify_model(
-            "resnet20",
-            ignore_layers=(),
-            num_classes=images.num_classes,
-            channels=images.channels,
-            image_size=images.image_size,
-            mean=images.mean,
-            std=images.std,
-            task=images.task,
-        )
+        return specify("resnet20", images)
 
 
 _METHODS: dict[str, dict[str, Any]] = {
@@ -97,7 +88,7 @@ SETTINGS = {
             "out_of_distribution": {"images": 2000},
         },
         note="Fashion-MNIST at 14x14 pixels, 5,000 training images and 12 epochs: a schedule that fits into "
-        "an hour of two CPU cores, short of convergence.",
+        "an hour and a half of two CPU cores, short of convergence.",
     ),
     "cifar": Setting(
         images={

@@ -67,7 +67,7 @@ METRICS = (
     *("accuracy", "robust_accuracy", "median_eps", "mean_corruption_error"),
     *("ece", "nll", "auroc", "fpr95_ood_positive"),
 )
-ROW_NAMES = ("method", "seed", "density", "family", "setting", "metric")
+ROW_NAMES = ("method", "seed", "density", "family", "setting", "metric", "value")
 ADVERSARIES: dict[str, dict[str, Any]] = {
     "standard": {},
     "adversarial": {"adversary": {"kind": "fgsm_rs", "eps": 8 / 255}},
@@ -151,10 +151,7 @@ def summarise(name: str, found: dict[tuple[int, str], dict[str, Any]]) -> dict[s
             network["method"]: network["reference"] for one in own.values() for network in one["networks"]
         }
         kept = [row for one in own.values() for row in one["rows"] if _is_kept(row)]
-        rows += [
-            {"training": kind, **{name: row[name] for name in ROW_NAMES}, "value": row["value"]}
-            for row in kept
-        ]
+        rows += [{"training": kind, **{name: row[name] for name in ROW_NAMES}} for row in kept]
         summary += [{"training": kind, **line} for line in summarise_seeds(kept, references)]
         checks += [{"training": kind, "seed": seed, **c} for seed, one in own.items() for c in one["checks"]]
     return {
@@ -167,7 +164,7 @@ def summarise(name: str, found: dict[tuple[int, str], dict[str, Any]]) -> dict[s
         "options": setting.options.model_dump(mode="json"),
         "summary": summary,
         "lottery_against_fine_tuning": compare_with_fine_tuned(rows),
-        "checks": [check for check in checks if not check.get("passed", True)],
+        "checks": [check for check in checks if not check["passed"]],
         "rows": rows,
         "environment": next(iter(found.values()))["environment"],
     }
@@ -189,11 +186,7 @@ def compare_with_fine_tuned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     values: dict[tuple[str, ...], dict[int, float]] = {}
     for row in rows:
-        if (
-            row["method"] in ("ltr", FINE_TUNED)
-            and row["value"] is not None
-            and row["family"] != "comparison"
-        ):
+        if row["method"] in ("ltr", FINE_TUNED) and row["value"] is not None:
             key = tuple(row[name] for name in ("method", "training", "family", "setting", "metric"))
             values.setdefault(key, {})[row["seed"]] = row["value"]
     lines = []
@@ -213,7 +206,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("setting", choices=tuple(SETTINGS))
-    parser.add_argument("--root", help="folder of images, for setting cifar")
+    parser.add_argument("--root", help="folder of the images, for settings fashion and cifar")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
@@ -222,11 +215,9 @@ def main() -> None:
     given = parser.parse_args()
     found: dict[tuple[int, str], dict[str, Any]] = {}
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        start = partial(pool.submit, measure, given.setting)
         jobs = {
-            pool.submit(measure, given.setting, kind, seed, given.device, given.work, given.root): (
-                seed,
-                kind,
-            )
+            start(kind, seed, given.device, given.work, given.root): (seed, kind)
             for seed in given.seeds
             for kind in ADVERSARIES
         }

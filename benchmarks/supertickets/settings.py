@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from benchmarks.specification import specify
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.images.splits import ImageSplits
-from lottery_pipeline.models.choice import specify_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import SuperticketOptions
 from lottery_pipeline.options.supertickets_study import ARMS
@@ -45,16 +45,7 @@ class Setting:
 
     def specify(self, images: ImageSplits) -> ModelSpec:
         """Return the specification of the whole supernet."""
-        return specify_model(
-            f"supernet:{self.supernet}",
-            ignore_layers=(),
-            num_classes=images.num_classes,
-            channels=images.channels,
-            image_size=images.image_size,
-            mean=images.mean,
-            std=images.std,
-            task=images.task,
-        )
+        return specify(f"supernet:{self.supernet}", images)
 
 
 _DIGITS = Recipe(

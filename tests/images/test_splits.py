@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import os
 import struct
@@ -233,3 +234,16 @@ def test_a_damaged_file_is_set_aside_and_does_not_block_the_next_run(tmp_path, c
     assert f"{path} is damaged" in caplog.text
     assert (tmp_path / "images.safetensors.damaged").exists()
     assert find_splits(path) is None
+
+
+def test_a_file_that_cannot_be_read_now_is_left_where_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "images.safetensors"
+    save_splits(make_splits(), path)
+
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("lottery_pipeline.images.splits.stat_regular", fail)
+    with pytest.raises(ImageError, match="Input/output error"):
+        find_splits(path)
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import os
@@ -74,6 +75,22 @@ def test_an_unusable_file_is_reported_and_passed_over(tmp_path, damage, caplog):
     kept = path.with_name(f"{checkpoints.path(B if damage == 'foreign' else A).name}.damaged")
     assert kept.exists()
     assert not kept.with_name(kept.name.removesuffix(".damaged")).exists()
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_left_where_it_is(tmp_path, caplog, monkeypatch):
+    checkpoints = make(tmp_path)
+    path = checkpoints.save(A, {"w": torch.ones(3)}, {"step": 1})
+
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lottery_pipeline.reproducibility.checkpoints.stat_regular", fail)
+        assert checkpoints.load(A) is None
+
+    assert "cannot be read ([Errno 5] Input/output error); starting over" in caplog.text
+    assert path.exists()
+    assert checkpoints.load(A) is not None
 
 
 def test_what_a_killed_writer_left_is_removed_when_its_computation_returns(tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -374,6 +375,19 @@ def test_a_damaged_dense_run_is_set_aside_and_does_not_block_the_next(dense, tmp
     assert (tmp_path / "dense.safetensors.damaged").exists()
     save_dense_run(dense, path)
     assert find_dense_run(path).fingerprint == dense.fingerprint
+
+
+def test_a_dense_run_that_cannot_be_read_now_is_left_where_it_is(dense, tmp_path, monkeypatch):
+    path = tmp_path / "dense.safetensors"
+    save_dense_run(dense, path)
+
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(module, "check_header_length", fail)
+    with pytest.raises(DenseRunError, match="Input/output error"):
+        find_dense_run(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_changed_header_is_refused(dense, tmp_path):

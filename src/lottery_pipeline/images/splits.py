@@ -242,14 +242,14 @@ def find_splits(path: str | Path) -> ImageSplits | None:
     """Read what ``save_splits`` wrote; None if there is no file, or a damaged one, which is set aside.
 
     Raises:
-        ImageError: the file may not be read.
+        ImageError: the file cannot be read now, which is no damage.
     """
     if not Path(path).exists():
         return None
     try:
         return load_splits(path)
     except ImageError as error:
-        if isinstance(error.__cause__, PermissionError):
+        if isinstance(error.__cause__, OSError):
             raise
         set_aside(path, error.__cause__ or error)
         return None

@@ -86,7 +86,10 @@ class Checkpoints:
             record = dict(content["record"])
         except FileNotFoundError:  # another process has just removed it
             return None
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            logger.warning("The checkpoint %s cannot be read (%s); starting over.", path, error)
+            return None
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
             set_aside(path, error)
             return None
         self._marks.mark(path)

@@ -22,7 +22,7 @@ from lottery_pipeline.training.evaluation import autocast, modes_restored
 from lottery_pipeline.training.recipe import Precision, Recipe
 
 _VALIDATION_STEPS = 10  # of PGD, eps / 4 each, whatever the attack of the training
-_VALIDATION_IMAGES = 1000  # at most: 10 steps of 5,000 would cost as much as an epoch of FGSM-RS on 45,000
+_VALIDATION_IMAGES = 1000  # at most: ten gradients for each of 5,000 would be a large share of an epoch
 _VALUES_PER_BATCH = 2**20
 _LARGEST_BATCH = 512
 

@@ -258,7 +258,7 @@ def find_dense_run(path: str | Path) -> DenseRun | None:
     A file of an older version stays until it is replaced; a damaged one is set aside.
 
     Raises:
-        DenseRunError: the file may not be read.
+        DenseRunError: the file cannot be read now, which is no damage.
     """
     if not Path(path).exists():
         return None
@@ -267,7 +267,7 @@ def find_dense_run(path: str | Path) -> DenseRun | None:
     except OutdatedDenseRunError as error:
         logger.warning("A stored dense run is computed again: %s.", error)
     except DenseRunError as error:
-        if isinstance(error.__cause__, PermissionError):
+        if isinstance(error.__cause__, OSError):
             raise
         set_aside(path, error.__cause__ or error)
     return None
