@@ -1,5 +1,7 @@
+import random
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,10 +10,14 @@ from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.registry import build_model, ensure_buildable
 
 SOURCE = """
+import random
+
+import numpy as np
 import torch
 from torch import nn
 
 calls = []
+drawn = random.random(), np.random.rand(), float(torch.rand(()))
 
 def tiny(num_classes, channels=3, image_size=(8, 8)):
     calls.append((num_classes, channels, image_size))
@@ -53,6 +59,32 @@ def other_images(num_classes):
 def pair(num_classes):
     return nn.Sequential(nn.Flatten(), nn.LSTM(64, num_classes))
 
+def lazy(num_classes):
+    return nn.Sequential(
+        nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(num_classes)
+    )
+
+class FirstPass(nn.Module):
+    # Makes its layer, with numbers from everywhere, when it sees the first images.
+    def __init__(self, num_classes):
+        super().__init__()
+        self.num_classes, self.fc = num_classes, None
+        self.register_buffer("noise", torch.rand(3))
+
+    def forward(self, images):
+        if self.fc is None:
+            self.fc = nn.Linear(images[0].numel(), self.num_classes)
+            with torch.no_grad():
+                self.fc.bias.fill_(random.random())
+                self.fc.weight[0].copy_(torch.from_numpy(np.random.normal(size=images[0].numel())))
+        return self.fc(images.flatten(1))
+
+def noisy(num_classes):
+    network = FirstPass(num_classes)
+    network.register_buffer("scale", torch.tensor(random.gauss(1, 0.1)))
+    network.register_buffer("shift", torch.from_numpy(np.random.rand(2)))
+    return network
+
 number = 3
 """
 
@@ -68,8 +100,9 @@ def nets(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def build(make_spec, name, **rest):
-    return build_model(make_spec(name, channels=1, size=(8, 8)), seed=0, allow_factory=name, **rest)
+def build(make_spec, name, *, seed=0, narrowed=(), **rest):
+    spec = make_spec(name, channels=1, size=(8, 8), narrowed=narrowed)
+    return build_model(spec, seed=seed, allow_factory=name, **rest)
 
 
 @pytest.mark.parametrize("factory", ["tiny", "anything", "only_classes", "Net"])
@@ -93,9 +126,47 @@ def test_a_users_network_can_be_built_on_meta(nets, make_spec):
     assert all(parameter.is_meta for parameter in model.parameters())
 
 
-def test_a_users_network_is_seeded(nets, make_spec):
-    first, again = (build(make_spec, f"{nets}:tiny").state_dict() for _ in range(2))
+def disturb(seed):
+    """Bring all generators that a model may draw from into another state."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+@pytest.mark.parametrize("factory", ["tiny", "lazy", "noisy"])
+def test_all_that_a_users_network_draws_depends_on_the_seed_alone(factory, nets, make_spec):
+    states = []
+    for number, seed in enumerate((7, 7, 8)):
+        disturb(number)
+        states.append(build(make_spec, f"{nets}:{factory}", seed=seed).state_dict())
+    first, again, other = states
     assert all(torch.equal(first[key], again[key]) for key in first)
+    drawn = [key for key in first if not key.startswith("network.1.") or factory != "lazy"]  # batch norm
+    assert not any(torch.equal(first[key], other[key]) for key in drawn)
+
+
+def test_building_leaves_the_random_state_of_the_process_alone(nets, make_spec):
+    disturb(3)
+    expected = torch.rand(()), np.random.rand(), random.random()
+    disturb(3)
+    build(make_spec, f"{nets}:noisy")
+    assert (torch.rand(()), np.random.rand(), random.random()) == expected
+
+
+def test_what_a_module_draws_while_it_is_imported_is_the_same_in_every_run(nets):
+    draws = []
+    for seed in (1, 2):
+        disturb(seed)
+        ensure_buildable(f"{nets}:tiny")
+        draws.append(sys.modules.pop(nets).drawn)
+    assert draws[0] == draws[1]
+
+
+def test_a_lazy_network_can_be_narrowed(nets, make_spec):
+    widths = (("network.0", 1, 5), ("network.1", 5, 5), ("network.4", 180, 10))
+    state = build(make_spec, f"{nets}:lazy", narrowed=widths).state_dict()
+    assert state["network.0.weight"].shape == (5, 1, 3, 3)
+    assert state["network.4.weight"].shape == (10, 180)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Killed trainings resume where they were, bit for bit."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,8 +61,17 @@ def _every_step_is_a_segment(monkeypatch):
     monkeypatch.setattr(run_module, "_SEGMENT_SECONDS", 0.0)
 
 
-def run(kind: str, checkpoints: Checkpoints | None, told: list | None = None):
-    model = TinyNet()
+class DrawingNet(TinyNet):
+    """Draws from all that code draws from: torch (dropout), numpy and Python."""
+
+    def forward(self, images):
+        if self.training and random.random() < 0.5:
+            images = images * np.random.normal(1, 0.1)
+        return super().forward(images)
+
+
+def run(kind: str, checkpoints: Checkpoints | None, told: list | None = None, net: type = TinyNet):
+    model = net()
     return train(
         model,
         tiny_images(),
@@ -97,6 +108,17 @@ def test_a_training_killed_at_any_step_resumes_bit_for_bit(kind, before, tmp_pat
         told = []
         assert_same(run(kind, Checkpoints(folder), told), expected)
         assert untimed(told) == untimed(expected.history)
+
+
+def test_a_network_that_draws_from_numpy_and_python_resumes_bit_for_bit(tmp_path):
+    expected = run("epochs", None, net=DrawingNet)
+    assert fingerprint_tensors(expected.state) != fingerprint_tensors(run("epochs", None).state)
+
+    for last in range(TOTAL["epochs"]):
+        folder = tmp_path / str(last)
+        with pytest.raises(Killed):
+            run("epochs", DeadlyCheckpoints(folder, last=last, before=False), net=DrawingNet)
+        assert_same(run("epochs", Checkpoints(folder), net=DrawingNet), expected)
 
 
 def test_a_training_killed_again_and_again_gets_there(tmp_path):

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from lottery_pipeline.costs.sizes import count_bytes
+from lottery_pipeline.reproducibility.seeds import seeded_draws
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _peak(
     copied.zero_grad(set_to_none=True)
     shape = (batch_size, *image_shape)
     size = count_bytes(copied)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):  # dropout draws numbers
+    devices = [device] if device.type == "cuda" else []
+    with seeded_draws(0), torch.random.fork_rng(devices=devices):  # dropout draws numbers
         if device.type == "cuda":
             before = torch.cuda.memory_allocated(device)
             torch.cuda.reset_peak_memory_stats(device)

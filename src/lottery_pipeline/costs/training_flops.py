@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from lottery_pipeline.reproducibility.seeds import seeded_draws
+
 _BATCH = 2  # batch norm needs two images where a feature map has one pixel
 
 
@@ -40,7 +42,7 @@ def count_training_flops(model: nn.Module, image_shape: tuple[int, int, int], ba
         display=False, custom_mapping={torch.ops.aten.convolution_backward: _count_convolution_backward}
     )
     devices = [example.device] if example.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.enable_grad(), counter:  # dropout draws numbers
+    with seeded_draws(0), torch.random.fork_rng(devices=devices), torch.enable_grad(), counter:  # for dropout
         logits = model(images)
         labels = torch.zeros_like(logits[:, 0], dtype=torch.long)
         cross_entropy(logits, labels).backward()

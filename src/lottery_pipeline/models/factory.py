@@ -2,8 +2,8 @@
 
 Of the keyword arguments ``num_classes``, ``channels`` and ``image_size`` (height, width), the factory is
 called with those that it accepts; it must accept ``num_classes``. It returns an ``nn.Module`` that maps
-normalised images [N, C, H, W] to logits [N, classes]. It should draw its initialisation from torch's random
-numbers, so that the same seed gives the same network.
+normalised images [N, C, H, W] to logits [N, classes]. It should draw from the generators of torch, of
+``numpy.random`` or of Python's ``random``, so that the same seed gives the same network.
 """
 
 import importlib
@@ -15,6 +15,7 @@ from torch import nn
 
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.reproducibility.seeds import seeded_draws
 
 _ARGUMENTS = ("num_classes", "channels", "image_size")
 _CONVENTION = "it is called as factory(num_classes=..., channels=..., image_size=(height, width))"
@@ -28,7 +29,8 @@ def import_factory(name: str) -> Callable[..., Any]:
     """
     module_name, _, attribute = name.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        with seeded_draws(0):  # what it draws while it is imported is the same in every run
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise ModelError(

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ from lottery_pipeline.models.supernet.network import build_supernet
 from lottery_pipeline.models.torchvision_models import build_resnet, build_torchvision, check_torchvision_name
 from lottery_pipeline.models.vgg import CifarVGG
 from lottery_pipeline.models.without_allocation import WithoutAllocation
+from lottery_pipeline.reproducibility.seeds import seeded_draws
 
 Builder = Callable[[ModelSpec], nn.Module]
 
@@ -57,8 +59,8 @@ def build_model(
 ) -> Classifier:
     """Build the classifier of a specification with fresh weights.
 
-    The weights are drawn on the CPU, so they are the same on every device; the random state of the process is
-    unchanged.
+    All that the network draws, also in its first pass (lazy layers), it draws on the CPU under the seed, so
+    it is the same on every device; the random state of the process is unchanged.
 
     Args:
         spec: what to build.
@@ -80,15 +82,17 @@ def build_model(
             f"model {spec.name!r} is code outside this package and is imported only on request: "
             f"pass allow_factory={spec.name!r} if you trust it"
         )
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed: that would also reseed every accelerator of the process.
-        torch.default_generator.manual_seed(seed)
-        with WithoutAllocation() if device.type == "meta" and not factory else torch.device("cpu"):
+    place = WithoutAllocation if device.type == "meta" and not factory else partial(torch.device, "cpu")
+    with seeded_draws(seed):
+        with place():
             model = Classifier(Normalise(spec.mean, spec.std), _build_network(spec))
+        if factory:  # lazy layers draw their weights in this pass, and only then can they be narrowed
+            _check_logits(model, spec)
+        with place():
             remove_blocks_(model, spec.removed_blocks)
             narrow_layers_(model, spec.narrowed)
-    if spec.name not in BUILDERS or spec.narrowed:
-        _check_logits(model, spec)
+        if spec.narrowed or not (factory or spec.name in BUILDERS):
+            _check_logits(model, spec)
     return model.to(device)
 
 
@@ -133,7 +137,7 @@ def _check_logits(model: Classifier, spec: ModelSpec) -> None:
     images = torch.zeros(2, spec.channels, *spec.image_size, device=device)
     modes = {module: module.training for module in model.modules()}
     try:
-        with torch.no_grad(), warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             logits = torch.func.functional_call(model.eval(), state, (images,))
     except Exception as error:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.reproducibility.seeds import draw_states, seeded_draws, set_draw_states
+
 # Parameters of glibc's mallopt (malloc.h), and the largest sizes that are kept: 1 GiB.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _KEPT_BYTES = -1, -3, 2**30
 
@@ -91,10 +93,8 @@ def fastest_convolutions(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed the default generators that dropout draws from, and restore them at the end."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        # Not torch.manual_seed: that would also reseed the devices that are not restored.
-        torch.default_generator.manual_seed(seed)
+    """Seed all that a network draws from, on the CPU and on its device, and restore it at the end."""
+    with seeded_draws(seed), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if device.type == "cuda":
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
@@ -103,7 +103,7 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 
 def generator_states(device: torch.device) -> dict[str, Tensor]:
     """Return the states of the generators that ``seeded`` has seeded."""
-    states = {"cpu": torch.get_rng_state()}
+    states = draw_states()
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
     return states
@@ -111,7 +111,6 @@ def generator_states(device: torch.device) -> dict[str, Tensor]:
 
 def set_generator_states(device: torch.device, states: Mapping[str, Tensor]) -> None:
     """Set the generators to states from ``generator_states``; states of other devices are ignored."""
-    if "cpu" in states:
-        torch.set_rng_state(states["cpu"])
+    set_draw_states(states)
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

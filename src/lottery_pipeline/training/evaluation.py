@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import to_pixels
+from lottery_pipeline.training.device import seeded
 from lottery_pipeline.training.recipe import Precision
 from lottery_pipeline.training.tasks import TASKS
 
@@ -114,7 +115,7 @@ def predict(
     size = batch_size or max(1, min(_LARGEST_BATCH, _VALUES_PER_BATCH // image_set.images[0].numel()))
     losses, classes = [], [torch.zeros(0, dtype=torch.int64, device=device)]
     counts = torch.zeros((), dtype=torch.int64, device=device)
-    with modes_restored(model):
+    with modes_restored(model), seeded(device, 0):  # some networks draw numbers even here
         model.to(device).eval()
         for start in range(0, len(image_set), size):
             pixels = to_pixels(image_set.images[start : start + size].permute(0, 2, 3, 1))
@@ -169,7 +170,7 @@ def recompute_batchnorm_(
     momenta = [module.momentum for module in norms]
     size = min(batch_size, len(image_set))
     per_pass = len(image_set) // size
-    with modes_restored(model):
+    with modes_restored(model), seeded(device, 0):  # some networks draw numbers even here
         model.to(device).eval()
         for module in norms:
             module.reset_running_stats()
