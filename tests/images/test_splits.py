@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import json
+import logging
 import os
 import struct
 
@@ -136,7 +137,7 @@ def test_a_lying_header_is_one_sentence(tmp_path, change, message):
     path = tmp_path / "images.safetensors"
     save_splits(make_splits(), path)
     tensors, header = parts_of(path)
-    save_file(tensors, path, metadata={"header": json.dumps(header | change)})
+    save_file(tensors, path, metadata={"header": json.dumps(header | {"sha256": None} | change)})
     with pytest.raises(ImageError, match=rf"images\.safetensors is not a valid.*({message})") as caught:
         load_splits(path)
     assert "\n" not in str(caught.value)
@@ -167,6 +168,31 @@ def test_lying_tensors_are_one_sentence(tmp_path, change, message):
     save_file(tensors | change, path, metadata={"header": json.dumps(header)})
     with pytest.raises(ImageError, match=message):
         load_splits(path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"source": "cifar10"}, {"request": "0" * 64}, {"mean": [0.5] * 3}, {"sha256": "0" * 64}]
+)
+def test_a_header_that_was_changed_is_refused(tmp_path, change):
+    path = tmp_path / "images.safetensors"
+    save_splits(make_splits(source="digits"), path)
+    tensors, header = parts_of(path)
+    save_file(tensors, path, metadata={"header": json.dumps(header | change)})
+    with pytest.raises(ImageError, match="header does not agree with its SHA-256 sum, so it was changed"):
+        load_splits(path)
+
+
+def test_a_header_of_an_older_version_without_a_sum_is_read_with_one_line(tmp_path, caplog):
+    path = tmp_path / "images.safetensors"
+    save_splits(make_splits(source="digits"), path)
+    tensors, header = parts_of(path)
+    del header["sha256"]
+    save_file(tensors, path, metadata={"header": json.dumps(header)})
+    with caplog.at_level(logging.INFO):
+        assert load_splits(path).source == "digits"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} is of an older version, without a sum of its header; it is read."
+    ]
 
 
 @pytest.mark.parametrize("header", [None, {}, {"header": "no JSON"}, {"header": "[" * 100_000}])

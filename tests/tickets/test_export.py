@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import pickle
 import subprocess
@@ -24,6 +25,7 @@ from lottery_pipeline.tickets.export import (
     WEIGHTS_KEY,
     export_ticket,
     load_exported,
+    sum_page,
 )
 from lottery_pipeline.tickets.tensor_file import tensor_file_bytes
 from lottery_pipeline.tickets.ticket import Ticket
@@ -90,8 +92,10 @@ def read_page(folder: Path) -> dict[str, Any]:
 
 
 def rewrite_page(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Forge the page and its sum, so that only deeper checks can find the fault."""
     page = read_page(folder)
     change(page)
+    page["sha256"] = sum_page(page)
     (folder / ARCHITECTURE_FILE).write_text(json.dumps(page))
 
 
@@ -145,7 +149,7 @@ def test_the_page_says_what_the_weights_are_and_what_they_take(tmp_path):
     assert page["spec"]["removed_blocks"] == ["network.layer1.1"]
     assert page["spec"]["mean"] == [0.5]
     assert (page["format_version"], page["kind"], page["method"], page["classes"]) == (
-        1,
+        2,
         "ticket",
         "layer",
         3,
@@ -191,13 +195,23 @@ def set_value(name: str, value: float) -> Callable[[Path], None]:
     return lambda folder: rewrite_weights(folder, lambda state: state[name].view(-1)[:1].fill_(value))
 
 
-def set_page(*keys: str, value: object) -> Callable[[Path], None]:
-    def change(page: dict[str, Any]) -> None:
-        for key in keys[:-1]:
-            page = page[key]
-        page[keys[-1]] = value
+def set_value_at(page: dict[str, Any], keys: tuple[str, ...], value: object) -> dict[str, Any]:
+    part = page
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    return page
 
-    return lambda folder: rewrite_page(folder, change)
+
+def set_page(*keys: str, value: object) -> Callable[[Path], None]:
+    return lambda folder: rewrite_page(folder, lambda page: set_value_at(page, keys, value))
+
+
+def edit(*keys: str, value: object) -> Callable[[Path], object]:
+    """Change the page as a person would, who leaves its sum alone."""
+    return lambda folder: (folder / ARCHITECTURE_FILE).write_text(
+        json.dumps(set_value_at(read_page(folder), keys, value))
+    )
 
 
 def write(name: str, content: bytes) -> Callable[[Path], object]:
@@ -248,7 +262,16 @@ def make_pipe(folder: Path) -> None:
         (WEIGHTS_FILE, leave_out_a_block, "does not belong"),
         (ARCHITECTURE_FILE, lambda folder: (folder / ARCHITECTURE_FILE).unlink(), "No such file"),
         (ARCHITECTURE_FILE, make_pipe, "not a regular file"),
-        (ARCHITECTURE_FILE, set_page("format_version", value=2), "'format_version'"),
+        (ARCHITECTURE_FILE, set_page("format_version", value=3), "'format_version'"),
+        (ARCHITECTURE_FILE, set_page("format_version", value=1), "sha256 stands in version 2 and only there"),
+        (ARCHITECTURE_FILE, edit("sha256", value=None), "sha256 stands in version 2 and only there"),
+        (ARCHITECTURE_FILE, edit("spec", "mean", value=[0.9]), "it was changed after it was written"),
+        (ARCHITECTURE_FILE, edit("spec", "std", value=[0.9]), "it was changed after it was written"),
+        (ARCHITECTURE_FILE, edit("fingerprint", value="f" * 64), "it was changed after it was written"),
+        (ARCHITECTURE_FILE, edit("method", value="cts"), "it was changed after it was written"),
+        (ARCHITECTURE_FILE, edit("versions", "torch", value="9"), "it was changed after it was written"),
+        (ARCHITECTURE_FILE, edit("sha256", value="0" * 64), "it was changed after it was written"),
+        (ARCHITECTURE_FILE, set_page("kept", value=2**40), "'kept'"),
         (ARCHITECTURE_FILE, set_page("surprise", value=1), "'surprise': Extra inputs"),
         (ARCHITECTURE_FILE, set_page("spec", "surprise", value=1), "'spec.surprise': Extra inputs"),
         (ARCHITECTURE_FILE, set_page("density", value=0.5), "density is not kept / prunable"),
@@ -288,6 +311,24 @@ def test_a_hostile_folder_is_refused_in_one_sentence_that_names_the_file(
     assert said.startswith(f"cannot use {tmp_path / file}: ")
     assert "\n" not in said
     assert len(said) < 600
+
+
+def test_a_page_that_was_only_laid_out_anew_is_read(tmp_path, trained):
+    export_ticket(trained, tmp_path)
+    (tmp_path / ARCHITECTURE_FILE).write_text(json.dumps(read_page(tmp_path), sort_keys=True))
+    load_exported(tmp_path)
+
+
+def test_a_folder_of_version_1_is_read_with_a_warning(tmp_path, trained, caplog):
+    export_ticket(trained, tmp_path)
+    page = read_page(tmp_path)
+    del page["sha256"]
+    (tmp_path / ARCHITECTURE_FILE).write_text(json.dumps(page | {"format_version": 1}))
+    images = torch.rand(2, 1, 8, 8)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(load_exported(tmp_path)(images), trained.build().eval()(images))
+    (record,) = caplog.records
+    assert "without a sum of its content" in record.getMessage()
 
 
 def test_more_weights_than_are_said_to_be_kept_are_refused(tmp_path, trained):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.onnx import check_onnx, export_onnx
@@ -49,11 +50,8 @@ def test_the_file_names_its_ends_its_ticket_and_no_folder_of_this_machine(export
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     ends = [(end.name, end.shape) for end in (*session.get_inputs(), *session.get_outputs())]
     assert ends == [("images", ["batch", 1, 4, 4]), ("logits", ["batch", 3])]
-    assert session.get_modelmeta().custom_metadata_map == {
-        "method": "ltr",
-        "density": str(ticket.density),
-        "fingerprint": ticket.fingerprint,
-    }
+    said = {"method": "ltr", "density": str(ticket.density), "fingerprint": ticket.fingerprint}
+    assert session.get_modelmeta().custom_metadata_map == {**said, "sha256": fingerprint(said)}
     assert b".py" not in path.read_bytes()
 
 
@@ -63,6 +61,14 @@ def test_a_difference_above_the_tolerance_is_an_error_that_states_both(exported)
         TicketError, match=r"differ by \d[^ ]* from those of the ticket, but at most 0.0001 is"
     ):
         check_onnx(other, exported[1], draw(2, 4))
+
+
+def test_a_file_that_names_another_ticket_than_it_was_written_for_is_refused(exported, tmp_path):
+    ticket, path = exported
+    changed = tmp_path / "changed.onnx"
+    changed.write_bytes(path.read_bytes().replace(ticket.fingerprint.encode(), b"f" * 64))
+    with pytest.raises(TicketError, match="says of its ticket was changed after it was written"):
+        check_onnx(ticket, changed, draw(2, 4))
 
 
 def test_a_logit_that_is_no_number_is_a_difference(exported):

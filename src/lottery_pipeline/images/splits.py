@@ -1,5 +1,7 @@
 """Prepared images: train, validation and test parts, and the one safetensors file that holds them."""
 
+import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,8 @@ from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.reproducibility.files import replace_atomically, stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 from lottery_pipeline.reproducibility.storage import set_aside
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 PARTS = ("train", "validation", "test")
@@ -142,6 +146,7 @@ class Header(BaseModel):
     fingerprint: str = Field(min_length=FINGERPRINT_LENGTH, max_length=FINGERPRINT_LENGTH)
     request: str = Field(max_length=FINGERPRINT_LENGTH)
     source: str = Field(max_length=255)
+    sha256: str | None = None  # of the rest of the header, whose fingerprint is that of the tensors
 
     def describe(self, train: ImageSet, validation: ImageSet, test: ImageSet) -> ImageSplits:
         """Return these parts under what the header says of the whole."""
@@ -207,16 +212,18 @@ def save_splits(splits: ImageSplits, path: str | Path) -> None:
         request=splits.request,
         source=splits.source,
     )
+    record = header.model_dump(mode="json", exclude={"sha256"})
+    text = json.dumps({**record, "sha256": fingerprint(record)})
     with replace_atomically(path) as temporary:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(tensors, temporary, metadata={HEADER_KEY: header.model_dump_json()})
+        save_file(tensors, temporary, metadata={HEADER_KEY: text})
 
 
 def load_splits(path: str | Path) -> ImageSplits:
     """Read what ``save_splits`` wrote, trusting nothing in it.
 
     Names, types and shapes are checked against the file's own index before a tensor is made, and the
-    content against its fingerprint.
+    content and the header against their sums.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -231,6 +238,8 @@ def load_splits(path: str | Path) -> ImageSplits:
         splits = header.describe(*(ImageSet(tensors[f"{n}.images"], tensors[f"{n}.labels"]) for n in PARTS))
         if _fingerprint_content(tensors, splits.class_names, splits.mean, splits.std) != header.fingerprint:
             raise ImageError("its content does not match its fingerprint")
+        if header.sha256 is None:
+            logger.info("%s is of an older version, without a sum of its header; it is read.", path)
     except FileNotFoundError:
         raise
     except (SafetensorError, ImageError, OSError) as error:
@@ -258,13 +267,18 @@ def find_splits(path: str | Path) -> ImageSplits | None:
 def read_header(metadata: dict[str, str] | None) -> Header:
     """Return the typed header in the metadata of a file, or raise ``ImageError``."""
     try:
-        return Header.model_validate_json((metadata or {})[HEADER_KEY])
+        text = (metadata or {})[HEADER_KEY]
+        header = Header.model_validate_json(text)
     except KeyError as error:
         raise ImageError("it has no header") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"]) or "header"
         raise ImageError(f"{place} in its header: {first['msg']}") from error
+    record = json.loads(text)
+    if record.pop("sha256", None) not in (None, fingerprint(record)):
+        raise ImageError("its header does not agree with its SHA-256 sum, so it was changed")
+    return header
 
 
 def check_index(index: dict[str, Any], channels: int) -> None:

@@ -1,15 +1,17 @@
 """Exporting a ticket: a folder with its weights and a file that says what they are.
 
-Folder, format version 1. ``weights.safetensors``: the full state dict under the names of the model, pruned
+Folder, format version 2. ``weights.safetensors``: the full state dict under the names of the model, pruned
 weights exactly 0; every safetensors reader opens it. ``architecture.json``: an ``Architecture``, with the
-SHA-256 of the weights file, so that a mixture of two exports is refused.
+SHA-256 of the weights file, so that a mixture of two exports is refused, and with one of its own content.
+Version 1 had no sum of its own content; it is read, with a warning.
 """
 
 import hashlib
 import json
+import logging
 import math
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
@@ -17,6 +19,7 @@ from torch import nn
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.reproducibility.files import stat_regular, write_atomically
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import Chain, Method, Sha256, Text, library_versions
@@ -32,6 +35,9 @@ from lottery_pipeline.tickets.ticket import Ticket
 ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "weights.safetensors"
 WEIGHTS_KEY = "lottery_pipeline.weights"
+FORMAT_VERSION = 2
+
+logger = logging.getLogger(__name__)
 
 
 class Input(BaseModel):
@@ -62,16 +68,17 @@ class Architecture(BaseModel):
         classes: number of logits.
         weights_sha256: SHA-256 of the weights file, as ``sha256sum`` gives it.
         versions: versions of the libraries that exported it.
+        sha256: of all other fields, as canonical JSON; None in version 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2]
     kind: Literal["ticket", "trained"]
     method: Chain
     spec: ModelSpec
     density: Annotated[float, Field(gt=0, le=1)]
-    kept: Annotated[int, Field(ge=1)]
+    kept: Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
     prunable: Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
     fingerprint: Sha256
     parents: dict[Method, Text]
@@ -79,11 +86,14 @@ class Architecture(BaseModel):
     classes: int
     weights_sha256: Sha256
     versions: dict[Method, Text]
+    sha256: Sha256 | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if self.density != self.kept / self.prunable:
             raise ValueError("density is not kept / prunable")
+        if (self.format_version == 1) != (self.sha256 is None):
+            raise ValueError(f"sha256 stands in version {FORMAT_VERSION} and only there")
         if (*self.input.shape, self.classes) != _shapes(self.spec):
             raise ValueError("input and classes are not those of the spec")
         return self
@@ -107,6 +117,7 @@ def export_ticket(ticket: Ticket, folder: str | Path) -> tuple[Path, Path]:
     weights = tensor_file_bytes(ticket.state, {"fingerprint": header.fingerprint}, key=WEIGHTS_KEY)
     channels, height, width, classes = _shapes(header.spec)
     architecture = Architecture(
+        format_version=FORMAT_VERSION,
         kind=header.kind,
         method=header.method,
         spec=header.spec,
@@ -119,10 +130,13 @@ def export_ticket(ticket: Ticket, folder: str | Path) -> tuple[Path, Path]:
         classes=classes,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         versions=library_versions(),
+        sha256="0" * 64,
     )
+    page = architecture.model_dump(mode="json")
+    page["sha256"] = sum_page(page)
     paths = Path(folder) / WEIGHTS_FILE, Path(folder) / ARCHITECTURE_FILE
     write_atomically(paths[0], weights)
-    write_atomically(paths[1], f"{json.dumps(architecture.model_dump(mode='json'), indent=2)}\n".encode())
+    write_atomically(paths[1], f"{json.dumps(page, indent=2)}\n".encode())
     return paths
 
 
@@ -156,6 +170,14 @@ def load_exported(folder: str | Path, allow_factory: str | None = None) -> nn.Mo
     return model.eval()
 
 
+def sum_page(page: dict[str, Any]) -> str:
+    """Return the SHA-256 of an architecture file's content without the sum itself.
+
+    This finds damage and edits, not forgery: whoever writes a file can write a matching sum.
+    """
+    return fingerprint({name: value for name, value in page.items() if name != "sha256"})
+
+
 def _shapes(spec: ModelSpec) -> tuple[int, int, int, int]:
     return spec.channels, *spec.image_size, spec.num_classes
 
@@ -168,6 +190,12 @@ def _read_architecture(path: Path, allow_factory: str | None) -> tuple[Architect
         if len(content) > MAX_TABLE_BYTES:
             raise TicketError(f"it is longer than {MAX_TABLE_BYTES} bytes")
         architecture = _parse(content)
+        if architecture.sha256 is None:
+            logger.warning(
+                "%s is of an older version, without a sum of its content: it is used as it is.", path
+            )
+        elif architecture.sha256 != sum_page(json.loads(content)):
+            raise TicketError("its SHA-256 is not that of its content: it was changed after it was written")
         blueprint = draw_blueprint(architecture.spec, allow_factory)
         if architecture.prunable != sum(map(math.prod, blueprint.prunable.values())):
             raise TicketError("prunable is not the number of prunable weights of its model")

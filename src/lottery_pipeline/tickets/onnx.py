@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
 
@@ -26,7 +27,8 @@ def export_onnx(ticket: Ticket, path: str | Path, *, opset: int = OPSET) -> Path
     The file maps ``images``, float32 [batch, C, H, W] in [0, 1], to ``logits`` [batch, classes]; the batch
     axis is free, normalisation is inside. torch's exporter may fold batch norm into the convolution before
     it. Then the weights are not the ticket's, but zeros stay zeros. Its notes on the graph are left out, as
-    they name folders of this machine; they are replaced by the method, density and fingerprint of the ticket.
+    they name folders of this machine; they are replaced by the method, density and fingerprint of the ticket,
+    and a SHA-256 of these three.
 
     Args:
         ticket: usually a trained one; an untrained one gives the network with its start weights.
@@ -53,9 +55,8 @@ def export_onnx(ticket: Ticket, path: str | Path, *, opset: int = OPSET) -> Path
     passes.ClearMetadataAndDocStringPass()(program.model)
     for value in program.model.graph.inputs:
         value.metadata_props.clear()
-    program.model.metadata_props.update(
-        method=ticket.method, density=str(ticket.density), fingerprint=ticket.fingerprint
-    )
+    said = {"method": ticket.method, "density": str(ticket.density), "fingerprint": ticket.fingerprint}
+    program.model.metadata_props.update(said, sha256=fingerprint(said))
     path = Path(path)
     write_atomically(path, program.model_proto.SerializeToString(deterministic=True))
     return path
@@ -74,8 +75,8 @@ def check_onnx(ticket: Ticket, path: str | Path, images: Tensor, *, tolerance: f
         The greatest absolute difference.
 
     Raises:
-        TicketError: the difference is above the tolerance or not a number, the images do not fit the model,
-            or the extra ``onnx`` is not installed.
+        TicketError: the difference is above the tolerance or not a number, what the file says of its ticket
+            was changed, the images do not fit the model, or the extra ``onnx`` is not installed.
     """
     shape = _image_shape(ticket)
     if images.dtype != torch.float32 or images.shape[1:] != shape or len(images) == 0:
@@ -87,6 +88,9 @@ def check_onnx(ticket: Ticket, path: str | Path, images: Tensor, *, tolerance: f
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    said = dict(session.get_modelmeta().custom_metadata_map)
+    if said.pop("sha256", None) not in (None, fingerprint(said)):  # None: of an older version
+        raise TicketError(f"what {path} says of its ticket was changed after it was written")
     found = torch.from_numpy(session.run([OUTPUT], {INPUT: images.cpu().numpy()})[0])
     with torch.inference_mode():
         wanted = ticket.build().eval()(images.cpu())
