@@ -234,3 +234,10 @@ def test_twenty_one_blocks_are_four_fifths_of_resnet56():
     full = total_macs(count_macs(model_of("resnet56"), (3, 32, 32)))
     small = total_macs(count_macs(model_of("resnet56", removed=removed), (3, 32, 32)))
     assert round(100 * (full - small) / full, 2) == 78.80
+
+
+def test_a_network_that_needs_two_images_has_the_macs_of_one():
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, 3)
+    )
+    assert count_macs(model, (1, 4, 4)) == {"1.weight": 128, "3.weight": 24}

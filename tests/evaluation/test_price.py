@@ -125,3 +125,28 @@ def test_codecarbon_gives_the_power_while_the_network_works(images, dense, monke
     found = price_ticket(make(dense), dense, images, WORK, options, device=CPU)["measured"]
     assert found["carbon"]["power_watts"] == pytest.approx(50, rel=0.2)
     assert found["carbon"]["power_source"].startswith("codecarbon")
+
+
+def test_a_network_that_needs_two_images_is_not_timed_on_one(images):
+    name = "tests.user_networks:flat_batch_statistics"
+    spec = spec_for(images, name)
+    state = build_model(spec, seed=0, allow_factory=name).state_dict()
+    dense = DenseRun(spec, RECIPE, 0, 0, state, state, state, [], {}, images.fingerprint, "d" * 64)
+    masks = full_masks({key: value for key, value in state.items() if value.dim() > 1})
+    trained = make_ticket(
+        method="ltr",
+        spec=spec,
+        masks=masks,
+        state=state,
+        seed=0,
+        rewind_step=0,
+        parents={},
+        kind="trained",
+        allow_factory=name,
+    )
+    options = CostOptions(batch_sizes=(1, 2), repeats=2)
+    measured = price_ticket(trained, dense, images, WORK, options, device=CPU)["measured"]
+    assert [row["batch_size"] for row in measured["latency"]["rows"]] == [2, 2]
+    assert "latency_ms_1" not in measured
+    options = CostOptions(batch_sizes=(1,), repeats=2)
+    assert "latency" not in price_ticket(trained, dense, images, WORK, options, device=CPU)["measured"]

@@ -158,3 +158,11 @@ def test_a_ticket_needs_no_data_and_no_seed():
     assert same_bits(first.ticket.masks, second.ticket.masks)
     assert first.trace[49] == {"round": 50, "kept": first.ticket.prunable // 10}
     assert dead_layers(first.ticket.masks) == []
+
+
+def test_statistics_of_instance_norm_do_not_matter_either():
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.InstanceNorm2d(2, track_running_stats=True)).eval()
+    expected = synflow_scores(model, IMAGE)
+    model[1].running_mean.fill_(5.0)
+    model[1].running_var.fill_(9.0)
+    assert same_bits(expected, synflow_scores(model, IMAGE))

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from lottery_pipeline.models.blocks import list_blocks, list_candidates, most_removable, stage_sizes
 from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.models.reduction import narrow_layers_
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 
@@ -119,3 +120,10 @@ def test_a_full_network_is_recorded_as_it_always_was() -> None:
 def test_a_width_of_nothing_is_refused() -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
         make_spec("resnet20", narrowed=(("network.conv1", 3, 0),))
+
+
+def test_narrower_batch_norm_keeps_no_statistics_if_the_wider_one_does_not() -> None:
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(4, track_running_stats=False, momentum=None))
+    narrow_layers_(model, [("0", 3, 3)])
+    assert (model[0].num_features, model[0].running_mean, model[0].momentum) == (3, None, None)
+    assert list(model.state_dict()) == ["0.weight", "0.bias"]

@@ -61,3 +61,11 @@ def test_no_images_have_no_logits():
     empty = ImageSet(torch.zeros(0, 1, 4, 4, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(EvaluationError, match="no images"):
         compute_logits(nn.Flatten(), empty, device="cpu")
+
+
+def test_logits_of_a_network_without_statistics_are_those_of_whole_batches():
+    images = draw_images(counts=(4, 4, 513))
+    name = "tests.user_networks:flat_batch_statistics"
+    model = build_model(spec_for(images, name), seed=0, allow_factory=name)
+    found = compute_logits(model, images.test, device="cpu")
+    assert torch.equal(found.argmax(1), predict(model, images.test).classes)

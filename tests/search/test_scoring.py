@@ -276,3 +276,16 @@ def test_batch_statistics_restores_modes_and_switches_after_an_error():
     with pytest.raises(ValueError, match="expected 2D"), batch_statistics(model):
         model(pixels[0])
     assert_same(before, snapshot(model))
+
+
+def test_instance_norm_normalises_by_the_image_and_keeps_its_statistics_for_scores_by_batch():
+    model = draw_parameters(nn.Sequential(nn.Conv2d(1, 3, 3), nn.InstanceNorm2d(3, track_running_stats=True)))
+    model[1].running_mean.fill_(7.0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    images, _ = draw_batch()
+    with torch.no_grad(), batch_statistics(model.eval()):
+        found = model(images)
+    torch.testing.assert_close(found, nn.functional.instance_norm(model[0](images)))
+    assert same_bits(before, model.state_dict())
+    assert model[1].momentum == 0.1
+    assert model[1].track_running_stats

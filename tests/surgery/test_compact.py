@@ -385,3 +385,44 @@ def test_files_that_lie_about_what_is_left_are_refused(lie, tmp_path):
     (tmp_path / "ticket").write_bytes(put_together(parts))
     with pytest.raises(TicketError, match=r"^cannot use .*ticket: "):
         Ticket.load(tmp_path / "ticket")
+
+
+def test_a_network_whose_batch_norm_keeps_no_statistics_loses_what_nobody_reads():
+    name = "tests.user_networks:batch_statistics"
+    spec = tiny_spec(name)
+    state = {
+        key: torch.randn_like(value)
+        for key, value in build_model(spec, seed=0, allow_factory=name).state_dict().items()
+    }
+    masks = {key: torch.ones_like(value, dtype=torch.bool) for key, value in state.items() if value.dim() > 1}
+    masks["network.3.weight"][:, 2] = False  # nobody reads channel 2
+    masks["network.3.weight"][1] = False  # an empty filter, whose constant depends on the batch
+    apply_masks_(state, masks)
+    ticket = make_ticket(
+        method="ltr",
+        spec=spec,
+        masks=masks,
+        state=state,
+        seed=0,
+        rewind_step=0,
+        parents={},
+        allow_factory=name,
+    )
+    smaller = compact_ticket(ticket)
+    assert smaller.header.spec.narrowed == (
+        ("network.0", 1, 5),
+        ("network.1", 5, 5),
+        ("network.3", 5, 6),
+    )
+    images = torch.rand(3, 1, 4, 4)
+    torch.testing.assert_close(smaller.build().eval()(images), ticket.build().eval()(images))
+
+
+def test_an_empty_branch_stays_where_the_residual_blocks_have_another_norm():
+    name = "tests.user_networks:group_norm_resnet"
+    spec = tiny_spec(name)
+    state = build_model(spec, seed=0, allow_factory=name).state_dict()
+    masks = {key: torch.ones_like(value, dtype=torch.bool) for key, value in state.items() if value.dim() > 1}
+    masks = empty(masks, "network.layer1.1.conv2.weight")
+    found = compact(spec, state, masks, allow_factory=name)
+    assert found.spec == spec

@@ -149,3 +149,47 @@ def test_the_matrix_of_a_segmentation_is_there_for_tables():
     found = predict(TinyDenseNet(2), image_set)
     assert found.counts.shape == (2, 2)
     assert int(found.counts.sum()) == int((image_set.labels != 255).sum())
+
+
+def test_a_network_without_statistics_is_evaluated_in_batches_of_one_size():
+    sizes = []
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.BatchNorm1d(4, track_running_stats=False))
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    image_set = tiny_set(9, seed=0)
+
+    found = predict(model, image_set, batch_size=4)
+
+    assert sizes == [4, 4, 4]
+    pixels = to_pixels(image_set.images.permute(0, 2, 3, 1))
+    with torch.no_grad():
+        first, second, last = (model(pixels[places]) for places in ([0, 1, 2, 3], [4, 5, 6, 7], [8, 0, 1, 2]))
+    logits = torch.cat([first, second, last[:1]])
+    assert found.classes.tolist() == logits.argmax(1).tolist()
+    expected = nn.functional.cross_entropy(logits, image_set.labels)
+    assert found.loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_single_image_is_evaluated_beside_itself_where_batch_norm_needs_two():
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36, track_running_stats=False), nn.Linear(36, 3))
+    found = predict(model, tiny_set(1, seed=0))
+    assert found.classes.tolist() == [int(model[2].bias.argmax())]  # no variance: all features are 0
+
+
+def test_other_networks_are_evaluated_with_a_smaller_last_batch():
+    sizes = []
+    model = TinyNet()
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    evaluate(model, tiny_set(9, seed=0), batch_size=4)
+    assert sizes == [4, 4, 1]
+
+
+def test_statistics_of_instance_norm_are_recomputed_too():
+    model, image_set = nn.Sequential(nn.InstanceNorm2d(1, track_running_stats=True)), tiny_set(10, seed=0)
+    before = model[0].momentum
+
+    recompute_batchnorm_(model, image_set, batches=5, batch_size=2)
+
+    images = image_set.images / 255
+    torch.testing.assert_close(model[0].running_mean, images.mean((2, 3)).mean(0))
+    torch.testing.assert_close(model[0].running_var, images.var((2, 3)).mean(0))
+    assert model[0].momentum == before

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from lottery_pipeline.models.normalisation import normalises_by_batch
 from lottery_pipeline.models.supernet.attention import MultiHead, TokenAttention
 
 
@@ -20,9 +21,10 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str,
     """Count the multiply-accumulates of each convolution and linear weight, and of products in attention.
 
     One black image goes through the model in evaluation mode, on the model's own device; on ``meta`` no
-    arithmetic is done. A layer that is called twice counts twice, one that is never called counts zero. In
-    torch's attention layer only the output projection is counted, because only it is a linear layer. In an
-    attention path of a supernet all is counted: queries times keys and shares times values too.
+    arithmetic is done. (Two, where batch norm needs two, as it keeps no statistics; half of their
+    multiply-accumulates are counted.) A layer that is called twice counts twice, one that is never called
+    counts zero. In torch's attention layer only the output projection is counted, because only it is a linear
+    layer. In an attention path of a supernet all is counted: queries times keys and shares times values too.
 
     Args:
         model: left unchanged: parameters, buffers, modes.
@@ -52,16 +54,17 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str,
     ]
     handles = [module.register_forward_hook(count) for module in hooked]
     modes = {module: module.training for module in model.modules()}
-    example = next(model.parameters())
+    example, count_images = next(model.parameters()), 1 + normalises_by_batch(model)
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *image_shape, device=example.device, dtype=example.dtype))
+            images = torch.zeros(count_images, *image_shape, device=example.device, dtype=example.dtype)
+            model.eval()(images)
     finally:
         for handle in handles:
             handle.remove()
         for module, training in modes.items():
             module.training = training
-    return macs
+    return {name: of_all // count_images for name, of_all in macs.items()}
 
 
 def total_macs(macs: Mapping[str, int]) -> int:

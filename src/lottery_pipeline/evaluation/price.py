@@ -22,6 +22,7 @@ from lottery_pipeline.costs.memory import forward_memory
 from lottery_pipeline.costs.profile import profile_costs
 from lottery_pipeline.costs.training_flops import count_training_macs
 from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.models.normalisation import normalises_by_batch
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import CostOptions
 from lottery_pipeline.reproducibility.measured import set_apart
@@ -29,6 +30,7 @@ from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.surgery.compact import compact_ticket
 from lottery_pipeline.tickets.ticket import Ticket
 from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.evaluation import modes_restored
 from lottery_pipeline.training.history import CLOCK_COLUMNS
 
 
@@ -77,9 +79,10 @@ def price_ticket(
         ``macs_*``, ``parameters_*`` and ``bytes_*`` of ``profile_costs``; ``layer_costs``, its table;
         ``search_macs`` and ``train_macs`` with ``ledger``, the rows that they are sums of; and ``measured``
         with the seconds of these rows and, with options, ``latency`` (rows and environment),
-        ``latency_ms_<batch>`` and ``speedup_<batch>`` against the dense network, ``co2_grams`` of search and
-        training with ``carbon``, which says how it was obtained. ``peak_memory_bytes`` at the largest batch
-        is there if an allocator gave it, and among the computed numbers if it is modelled.
+        ``latency_ms_<batch>`` and ``speedup_<batch>`` against the dense network (but not of a single image
+        if batch norm needs two), ``co2_grams`` of search and training with ``carbon``, which says how it was
+        obtained. ``peak_memory_bytes`` at the largest batch is there if an allocator gave it, and among the
+        computed numbers if it is modelled.
     """
     shape = (images.channels, *images.image_size)
     compacted = compact_ticket(trained)
@@ -116,7 +119,7 @@ def price_ticket(
     if options is not None and options.latency:
         networks = {"dense": full.to(device), "ticket": shipped.to(device)}
         measured |= _time(networks, shape, dense, options)
-        largest = max(options.batch_sizes)
+        largest = max(options.batch_sizes if _takes_one_image(full, shape) else (2, *options.batch_sizes))
         for key, network in (("peak_memory_bytes", shipped), ("peak_memory_bytes_dense", full)):
             peak = forward_memory(network, shape, largest)
             (measured if peak.kind == "measured" else price)[key] = peak.peak_bytes
@@ -155,13 +158,29 @@ def _work(model: nn.Module, images: Tensor) -> None:
             model(images)
 
 
+def _takes_one_image(model: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether a network runs on a single image: not where batch norm has one number and no statistics."""
+    if not normalises_by_batch(model):
+        return True
+    images = torch.zeros(1, *shape, device=next(model.parameters()).device)
+    try:
+        with modes_restored(model), torch.inference_mode():
+            model.eval()(images)
+    except ValueError:
+        return False
+    return True
+
+
 def _time(
     networks: Mapping[str, nn.Module], shape: tuple[int, int, int], dense: DenseRun, options: CostOptions
 ) -> dict[str, Any]:
+    sizes = [size for size in options.batch_sizes if size > 1 or _takes_one_image(networks["dense"], shape)]
+    if not sizes:
+        return {}
     report = measure_latency(
         networks,
         shape,
-        batch_sizes=options.batch_sizes,
+        batch_sizes=sizes,
         repeats=options.repeats,
         seed=derive_seed(dense.seed, "latency"),
     )

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from lottery_pipeline.models.classifier import Normalise
 from lottery_pipeline.options import SynflowOptions
@@ -61,7 +61,7 @@ def _unit_statistics(model: nn.Module) -> Weights:
     """Return mean 0 and deviation 1, by buffer name, for all that normalises by stored statistics."""
     units: Weights = {}
     for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm) or (isinstance(module, _NormBase) and module.track_running_stats):
             units[f"{name}.running_mean"] = torch.zeros(module.num_features)
             units[f"{name}.running_var"] = torch.ones(module.num_features)
         elif isinstance(module, Normalise):

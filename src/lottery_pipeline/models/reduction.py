@@ -86,5 +86,11 @@ def _narrow(layer: nn.Module, name: str, before: int, after: int) -> nn.Module:
     if isinstance(layer, nn.BatchNorm2d):
         if before != after:
             raise ModelError(f"{name!a} normalises channels one by one: {before} in cannot give {after} out")
-        return nn.BatchNorm2d(after, eps=layer.eps, momentum=layer.momentum, affine=layer.affine)
+        return nn.BatchNorm2d(
+            after,
+            eps=layer.eps,
+            momentum=layer.momentum,
+            affine=layer.affine,
+            track_running_stats=layer.running_mean is not None,
+        )
     return nn.Linear(before, after, bias=layer.bias is not None)

@@ -222,7 +222,7 @@ def _select_attacks(
 ) -> tuple[list[AttackName], dict[AttackName, str]]:
     """Return the attacks that can run, and for the others the reason why not."""
     with torch.no_grad():
-        classes = model(_take(images, slice(1))[0]).shape[1]
+        classes = model(_take(images, slice(2))[0]).shape[1]  # batch norm may need two
     obstacles: dict[AttackName, str] = {}
     if "autoattack" in options.attacks:
         for part in options.autoattack.parts:

@@ -83,7 +83,7 @@ def autoattack(
     from pyautoattack import AutoAttack, checks
 
     with torch.no_grad():
-        classes = model(images[:1]).shape[1]
+        classes = model(images[:2]).shape[1]  # batch norm without statistics may need two
     parts = [
         part
         for part in options.parts

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.training.augmentation import to_pixels
-from lottery_pipeline.training.evaluation import EvaluationError, modes_restored
+from lottery_pipeline.training.evaluation import EvaluationError, fixed_batches, modes_restored
 
 _VALUES_PER_BATCH = 2**22
 _LARGEST_BATCH = 512
@@ -36,8 +36,10 @@ def compute_logits(model: nn.Module, image_set: ImageSet, *, device: torch.devic
     size = max(1, min(_LARGEST_BATCH, _VALUES_PER_BATCH // images[0].numel()))
     with modes_restored(model):
         model.to(device).eval()
-        batches = [model(to_pixels(batch.permute(0, 2, 3, 1))) for batch in images.split(size)]
-    logits = torch.cat(batches).float().cpu()
+        batches = [
+            model(to_pixels(batch.permute(0, 2, 3, 1))) for batch in fixed_batches(model, images, size)
+        ]
+    logits = torch.cat(batches)[: len(image_set)].float().cpu()
     if logits.dim() != 2 or len(logits) != len(image_set):
         raise EvaluationError(f"logits must have the shape [N, K], got {list(logits.shape)}")
     broken = int((~logits.isfinite().all(dim=1)).sum())

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.sparsity.masks import Masks, Weights, apply_masks_, check_masks
@@ -47,19 +47,24 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 @contextmanager
 def batch_statistics(model: nn.Module) -> Iterator[None]:
-    """Let batch norm normalise by the batch and leave its buffers alone; the rest is in evaluation mode."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    tracking = [norm.track_running_stats for norm in norms]
+    """Let batch norm normalise by the batch and leave its buffers alone; the rest is in evaluation mode.
+
+    Instance norm normalises by the image, as in training too.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _NormBase)]
+    settings = [(norm.track_running_stats, norm.momentum) for norm in norms]
     with modes_restored(model):
         try:
             for module in model.modules():
-                module.training = isinstance(module, _BatchNorm)
+                module.training = isinstance(module, _NormBase)
             for norm in norms:
                 norm.track_running_stats = False
+                if not isinstance(norm, _BatchNorm):
+                    norm.momentum = None  # instance norm would write to its buffers all the same
             yield
         finally:
-            for norm, tracked in zip(norms, tracking, strict=True):
-                norm.track_running_stats = tracked
+            for norm, (tracked, momentum) in zip(norms, settings, strict=True):
+                norm.track_running_stats, norm.momentum = tracked, momentum
 
 
 @contextmanager

@@ -174,7 +174,8 @@ def _constants(model: nn.Module, layer: str, norms: tuple[str, ...], state: Mapp
     """Return what empty filters emit after batch norm in evaluation mode.
 
     Returns:
-        Float64 [channels]; NaN, which compares as false, if batch norm has no running averages.
+        Float64 [channels]; NaN, which compares as false, if what follows is not batch norm, or has no running
+        averages.
     """
     weight = state[f"{layer}.weight"]
     constants = state.get(f"{layer}.bias", weight.new_zeros(len(weight))).double()
@@ -189,6 +190,7 @@ def _constants(model: nn.Module, layer: str, norms: tuple[str, ...], state: Mapp
             )
         )
         module = model.get_submodule(norm)
-        assert isinstance(module, nn.BatchNorm2d)  # noqa: S101
+        if not isinstance(module, nn.BatchNorm2d):
+            return torch.full_like(constants, math.nan)
         constants = shift + scale * (constants - mean) / (variance + module.eps).sqrt()
     return constants

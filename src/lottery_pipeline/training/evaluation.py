@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.models.normalisation import list_tracking, normalises_by_batch
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import to_pixels
 from lottery_pipeline.training.device import seeded
@@ -94,7 +95,8 @@ def predict(
 ) -> Prediction:
     """Run a network on images in evaluation mode: tracked batch-norm statistics, no dropout.
 
-    Every image counts the same, also in a smaller last batch. Masks need no attention: pruned weights are 0
+    Every image counts the same, also in a smaller last batch; see ``fixed_batches`` for that of a network
+    that keeps no statistics. Masks need no attention: pruned weights are 0
     already. The model is moved to the device; its modes are restored.
 
     Args:
@@ -117,12 +119,11 @@ def predict(
     counts = torch.zeros((), dtype=torch.int64, device=device)
     with modes_restored(model), seeded(device, 0):  # some networks draw numbers even here
         model.to(device).eval()
-        for start in range(0, len(image_set), size):
-            pixels = to_pixels(image_set.images[start : start + size].permute(0, 2, 3, 1))
-            labels = image_set.labels[start : start + size]
+        batches = fixed_batches(model, image_set.images, size)
+        for images, labels in zip(batches, image_set.labels.split(size), strict=True):
             with autocast(device, precision):
-                outputs = model(pixels)
-            outputs = outputs.float()
+                outputs = model(to_pixels(images.permute(0, 2, 3, 1)))
+            outputs = outputs[: len(labels)].float()
             losses.append(task.loss(outputs, labels, (height, width), 0.0, "sum"))
             counts = counts + task.count(outputs, labels, (height, width))
             if task.name == "classification":
@@ -134,6 +135,24 @@ def predict(
         scores=task.score(counts, count),
         loss=float(torch.stack(losses).cpu().double().sum()) / count,
     )
+
+
+def fixed_batches(model: nn.Module, images: Tensor, size: int) -> Iterator[Tensor]:
+    """Split images into batches for evaluation, in their order.
+
+    A network that normalises by the batch gets batches of one size, at least 2: the last one is filled up
+    with the first images, whose outputs are to be ignored. So every image counts, and none is normalised by
+    fewer images than the others.
+
+    Args:
+        model: is asked how it normalises.
+        images: [N, ...], N at least 1.
+        size: of a batch.
+    """
+    filled = max(2, min(size, len(images))) if normalises_by_batch(model) else 0
+    for batch in images.split(size):
+        missing = filled - len(batch)
+        yield torch.cat([batch, images[torch.arange(missing) % len(images)]]) if missing > 0 else batch
 
 
 @torch.no_grad()
@@ -151,16 +170,13 @@ def recompute_batchnorm_(
 
     The statistics become the plain mean over ``batches`` full batches of images without augmentation. A small
     set is passed over again in a new order. Weights, modes and momenta stay as they are. A ticket that is
-    evaluated without training needs this, because the dense network's averages are wrong for it.
+    evaluated without training needs this, because the dense network's averages are wrong for it. Instance
+    norm with running statistics gets them anew too; a network that keeps none stays as it is.
 
     Raises:
         EvaluationError: there are fewer than two images, so there is no variance.
     """
-    norms = [
-        module
-        for module in model.modules()
-        if isinstance(module, _BatchNorm) and module.running_mean is not None
-    ]
+    norms = list(list_tracking(model))
     if not norms:
         return
     if len(image_set) < 2:
@@ -181,6 +197,9 @@ def recompute_batchnorm_(
                 if index % per_pass == 0:
                     generator = make_generator(seed, "batchnorm", index // per_pass)
                     order = torch.randperm(len(image_set), generator=generator).to(device)
+                for module in norms:
+                    if not isinstance(module, _BatchNorm):  # instance norm knows no cumulative average
+                        module.momentum = 1 / (index + 1)
                 start = index % per_pass * size
                 images = image_set.images[order[start : start + size]]
                 with autocast(device, precision):

@@ -17,7 +17,7 @@ from lottery_pipeline.sparsity.masks import Masks, Weights
 from lottery_pipeline.training.augmentation import to_pixels
 from lottery_pipeline.training.batches import Batches
 from lottery_pipeline.training.device import pick_device, seeded
-from lottery_pipeline.training.evaluation import recompute_batchnorm_
+from lottery_pipeline.training.evaluation import fixed_batches, recompute_batchnorm_
 from lottery_pipeline.training.loop import DivergenceError, train
 from lottery_pipeline.training.margin import Margin
 from lottery_pipeline.training.optimiser import MaskedOptimiser
@@ -222,9 +222,9 @@ def answer(victim: Victim, image_set: ImageSet) -> Tensor:
     model = victim.build().to(device)
     parts = [
         model(to_pixels(part.to(device).permute(0, 2, 3, 1))).float().cpu()
-        for part in image_set.images.split(_IMAGES_AT_ONCE)
+        for part in fixed_batches(model, image_set.images, _IMAGES_AT_ONCE)
     ]
-    return torch.cat(parts)
+    return torch.cat(parts)[: len(image_set)]
 
 
 def settle(model: Network) -> Network:
