@@ -13,12 +13,51 @@ def texts(findings):
     return [finding.text for finding in findings.sentences]
 
 
-def test_the_headline_names_the_best_ticket_and_what_it_keeps():
-    findings = read({"lth": make_metrics("lth"), "ltr": make_metrics("ltr")})
+def make_pair(**changes):
+    """LTH, less accurate on the validation images too; and LTR."""
+    return {"lth": make_metrics("lth"), "ltr": make_metrics("ltr"), **changes}
+
+
+def test_the_headline_names_the_best_ticket_how_it_was_chosen_and_what_it_keeps():
+    findings = read(make_pair())
+    assert findings.headline == (
+        "With 10% of the weights, the LTR ticket, chosen by validation accuracy, keeps 99.4% of the dense "
+        "network's accuracy."
+    )
+    assert findings.best["method"] == "ltr"
+    assert findings.best["title"] == "LTR ticket, test accuracy; chosen by validation accuracy"
+
+
+def test_the_test_images_do_not_choose_the_best_ticket():
+    lucky = make_metrics("cts", test_accuracy=0.999, validation_accuracy=0.97)
+    findings = read(make_pair(cts=lucky))
+    assert findings.best["method"] == "ltr"
+    assert "Next at this density, by validation accuracy, is CTS: 99.9% on the test images, +2.4 points." in (
+        texts(findings)
+    )
+
+
+def test_the_only_ticket_needs_no_choice():
+    findings = read({"ltr": make_metrics("ltr", validation_accuracy=None)})
     assert findings.headline == (
         "With 10% of the weights, the LTR ticket keeps 99.4% of the dense network's accuracy."
     )
-    assert findings.best["method"] == "ltr"
+    assert findings.best["title"] == "LTR ticket, test accuracy"
+
+
+def test_without_validation_images_no_ticket_is_the_best_and_all_are_compared_with_dense():
+    metrics = {run: make_metrics(run, validation_accuracy=None) for run in ("lth", "ltr")}
+    findings = read(metrics, ladders={"ltr": make_ladder("ltr")})
+    assert findings.headline == (
+        "2 tickets have 10% of the weights. None is called the best, because there are no validation images "
+        "to choose by."
+    )
+    assert findings.best is None
+    assert [text.split(" (")[0] for text in texts(findings) if "its dense parent" in text] == [
+        "LTH reaches 94.1% on the test images, its dense parent 98.1%",
+        "LTR reaches 97.5% on the test images, its dense parent 98.1%",
+    ]
+    assert not any("Next at" in text or "ladder" in text for text in texts(findings))
 
 
 def test_a_ticket_as_good_as_its_parent_is_not_said_to_keep_more_than_everything():
@@ -31,17 +70,16 @@ def test_a_ticket_as_good_as_its_parent_is_not_said_to_keep_more_than_everything
 def test_the_headline_speaks_of_the_density_most_runs_share():
     findings = read(
         {
-            "snip": make_metrics("snip", density=0.5, kept=33_500, test_accuracy=0.99),
-            "lth": make_metrics("lth"),
-            "ltr": make_metrics("ltr"),
+            "snip": make_metrics("snip", density=0.5, kept=33_500, validation_accuracy=0.99),
+            **make_pair(),
         }
     )
     assert findings.best["method"] == "ltr"
 
 
 def test_a_row_that_cannot_be_compared_never_makes_the_headline():
-    stranger = make_metrics("cts", test_accuracy=0.999, dense_fingerprint="e" * 64)
-    findings = read({"lth": make_metrics("lth"), "ltr": make_metrics("ltr"), "cts": stranger})
+    stranger = make_metrics("cts", validation_accuracy=0.999, dense_fingerprint="e" * 64)
+    findings = read(make_pair(cts=stranger))
     assert findings.best["method"] == "ltr"
     assert not any("CTS" in text for text in texts(findings))
 
@@ -88,24 +126,28 @@ def test_a_missing_control_is_admitted():
     [
         (
             [0.98, 0.98, 0.975, 0.94, 0.93],
-            "LTR stays within one point of the dense network on 2 of 4 rungs, down to 32% of the weights.",
+            "on 2 of 4 rungs, down to 32% of the weights, and reaches 98.0% on the test images there.",
         ),
         (
             [0.98, 0.98, 0.98, 0.98, 0.98],
-            "LTR stays within one point of the dense network on every rung, down to 10% of the weights.",
+            "on every rung, down to 10% of the weights, and reaches 97.5% on the test images there.",
         ),
-        ([0.98, 0.9, 0.98, 0.9, 0.9], "On the ladder, even the first rung loses more than one point."),
+        (
+            [0.98, 0.9, 0.98, 0.9, 0.9],
+            "On the ladder, even the first rung loses more than one point of validation accuracy.",
+        ),
     ],
 )
 def test_the_ladder_is_read_down_to_the_first_rung_that_loses_a_point(accuracies, sentence):
-    ladder = [row | {"test_accuracy": a} for row, a in zip(make_ladder("ltr"), accuracies, strict=True)]
+    rows = zip(make_ladder("ltr"), accuracies, strict=True)
+    ladder = [row | {"validation_accuracy": accuracy} for row, accuracy in rows]
     found = texts(read({"ltr": make_metrics("ltr")}, ladders={"ltr": ladder}))
     assert any(text.endswith(sentence) for text in found)
 
 
 def test_the_next_method_is_named_with_its_distance():
-    findings = read({"lth": make_metrics("lth"), "ltr": make_metrics("ltr")})
-    assert "Next at this density is LTH: 94.1%, 3.4 points behind." in texts(findings)
+    sentence = "Next at this density, by validation accuracy, is LTH: 94.1% on the test images, −3.4 points."
+    assert sentence in texts(read(make_pair()))
 
 
 def test_a_small_loss_on_few_images_is_called_even():

@@ -33,26 +33,48 @@ def test_the_columns_of_the_contract_come_first_and_in_order():
     assert table.loc[0, "kept"] == 6_700
 
 
-def test_rows_stand_by_density_then_by_accuracy():
+def test_rows_stand_by_density_then_by_validation_accuracy():
     table = build_leaderboard(
         {
-            "lth": make_metrics("lth", test_accuracy=0.90),
-            "snip": make_metrics("snip", density=0.5, kept=33_500, test_accuracy=0.80),
-            "ltr": make_metrics("ltr", test_accuracy=0.95),
-            "grasp": make_metrics("grasp", test_accuracy=math.nan),
+            "lth": make_metrics("lth", validation_accuracy=0.90),
+            "snip": make_metrics("snip", density=0.5, kept=33_500, validation_accuracy=0.80),
+            "ltr": make_metrics("ltr", validation_accuracy=0.95),
+            "grasp": make_metrics("grasp", validation_accuracy=math.nan),
         }
     )
     assert list(table["method"]) == ["snip", "ltr", "lth", "grasp"]
 
 
-def test_the_cheaper_search_leads_among_equals():
+def test_the_test_images_order_nothing():
     table = build_leaderboard(
         {
-            "ltr": make_metrics("ltr", test_accuracy=0.9),
-            "cts": make_metrics("cts", test_accuracy=0.9, search_epochs=20.0),
+            "lth": make_metrics("lth", test_accuracy=0.99, validation_accuracy=0.90),
+            "ltr": make_metrics("ltr", test_accuracy=0.95, validation_accuracy=0.91),
         }
     )
-    assert list(table["method"]) == ["cts", "ltr"]
+    assert list(table["method"]) == ["ltr", "lth"]
+
+
+def test_among_equals_fewer_weights_lead_then_the_name():
+    table = build_leaderboard(
+        {
+            "ltr": make_metrics("ltr", search_epochs=1.0),
+            "cts": make_metrics("cts", test_accuracy=0.1),
+            "supertickets": make_superticket(density=0.1, kept=2_000, validation_accuracy=0.98),
+        }
+    )
+    assert list(table["method"]) == ["supertickets", "cts", "ltr"]
+
+
+def test_without_validation_images_rows_of_a_density_stand_by_name():
+    table = build_leaderboard(
+        {
+            "ltr": make_metrics("ltr", test_accuracy=0.99, validation_accuracy=None),
+            "cts": make_metrics("cts", test_accuracy=0.10, validation_accuracy=None),
+            "snip": make_metrics("snip", density=0.5, kept=33_500, validation_accuracy=None),
+        }
+    )
+    assert list(table["method"]) == ["snip", "cts", "ltr"]
 
 
 def test_a_record_of_an_older_run_which_has_no_field_of_measured_numbers_gives_the_same_row():

@@ -95,7 +95,10 @@ class Page(HTMLParser):
 def test_the_page_is_well_formed_and_says_what_was_run():
     page = Page(render())
     assert "digits · resnet20" in page.text
-    assert "the LTR ticket keeps 99.4% of the dense network's accuracy" in page.text
+    assert (
+        "the LTR ticket, chosen by validation accuracy, keeps 99.4% of the dense network's acc" in page.text
+    )
+    assert "97.5% LTR ticket, test accuracy; chosen by validation accuracy" in page.text
     assert "Prunable weights D 67,000" in page.text
     assert "pretraining.epochs" in page.text
 
@@ -169,9 +172,19 @@ def test_the_leaderboard_is_written_for_people():
     row = page.text[page.text.index("Leaderboard") :]
     assert "Dense network 100% 67,000 98.1%" in row
     assert (
-        "LTR 10% 6,700 97.5% −0.6 120 epochs 1.3 min 28.5 epochs 14 s 321 k 26% 1.23 M 100% – 36.1 kB" in row
+        "LTR 10% 6,700 97.5% 98.0% validation −0.6 120 epochs 1.3 min 28.5 epochs 14 s 321 k 26% 1.23 M"
+        in row
     )
     assert row.index("LTR 10%") < row.index("LTH 10%")
+    assert "Sorted by density, then by validation accuracy: accuracies are comparable" in row
+
+
+def test_without_validation_images_the_page_names_no_best_ticket_and_says_how_rows_are_sorted():
+    metrics = {run: make_metrics(run, validation_accuracy=None) for run in ("lth", "ltr")}
+    page = Page(render(metrics))
+    assert "None is called the best, because there are no validation images to choose by." in page.text
+    assert "chosen by validation accuracy" not in page.text
+    assert "then by name, as there are no validation images to choose by: accuracies" in page.text
 
 
 def test_each_control_stands_beside_the_ticket_of_its_rung():
@@ -357,8 +370,8 @@ def test_a_network_of_its_own_stands_beside_its_own_dense_parent():
     text = Page(render_superticket()).text
     assert "Dense network 100% 67,000 98.1% – – 30 epochs 15 s 1.23 M" in text
     assert "Dense network of SuperTickets: supernet, D = 20,000 100% 20,000 99.0% – – – 400 k" in text
-    row = "SuperTickets a network of its own: supernet, D = 20,000 33.5% 6,700 98.0% 71.0% as found −1.0"
-    assert row in text
+    row = "SuperTickets a network of its own: supernet, D = 20,000 33.5% 6,700 98.0% 97.9% validation"
+    assert f"{row} 71.0% as found −1.0" in text
     assert "Prunable weights D 67,000" in text
 
 

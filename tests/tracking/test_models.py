@@ -46,7 +46,7 @@ def find_model(uri: str, block: str = "ltr") -> Any:
 
 
 def make_record(accuracy: float) -> dict[str, Any]:
-    metrics = {"density": 0.2, "search_epochs": 1.0, "validation_accuracy": accuracy, "test_accuracy": 0.5}
+    metrics = {"density": 0.2, "kept": 20, "validation_accuracy": accuracy, "test_accuracy": 0.5}
     return {"metrics": metrics, "history": [{"epoch": 1, "step": 1, "train_loss": 0.5}]}
 
 

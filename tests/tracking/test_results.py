@@ -130,8 +130,8 @@ def test_a_name_that_mlflow_refuses_is_made_one_that_it_takes() -> None:
     assert max(map(len, chosen)) == 250
 
 
-def result(accuracy: float, epochs: float = 1.0, density: float = 0.1) -> dict[str, float]:
-    return {"validation_accuracy": accuracy, "search_epochs": epochs, "density": density}
+def result(accuracy: float, kept: float = 100.0, density: float = 0.1) -> dict[str, float]:
+    return {"validation_accuracy": accuracy, "kept": kept, "density": density}
 
 
 def test_the_winner_has_the_best_validation_accuracy_at_the_density_that_most_share() -> None:
@@ -139,7 +139,7 @@ def test_the_winner_has_the_best_validation_accuracy_at_the_density_that_most_sh
     assert pick_winner({"a": result(0.8), "b": result(0.9), **dense}) == "b"
 
 
-def test_a_tie_goes_to_the_shorter_search_then_to_the_name() -> None:
+def test_a_tie_goes_to_fewer_weights_then_to_the_name() -> None:
     assert pick_winner({"a": result(0.9, 5), "b": result(0.9, 2)}) == "b"
     assert pick_winner({"b": result(0.9), "a": result(0.9)}) == "a"
 

@@ -1,6 +1,5 @@
 """What a run shows, in words: computed sentences that claim no more than one run can support."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,8 +12,10 @@ from lottery_pipeline.reporting.leaderboard import list_rows
 from lottery_pipeline.reporting.metric import ACCURACY, name_metric, put_metric
 from lottery_pipeline.reporting.networks import has_own_network, name_network
 from lottery_pipeline.reporting.palette import label_control, label_run
+from lottery_pipeline.reporting.ranking import can_choose, pick_density
 
 Tables = Mapping[str, list[dict[str, Any]] | None]
+CHOSEN = "chosen by validation accuracy"
 NEAR_DENSE = 0.01  # "within one point of the dense network", the tolerance most papers on tickets use
 
 
@@ -32,7 +33,8 @@ class Findings:
 
     Attributes:
         headline: one sentence.
-        best: the row of the leaderboard it is about, with its ``label``; None if no method was run.
+        best: the row of the leaderboard it is about, with ``title``, what its card says; None if no method
+            was run, or if there are several and no validation images to choose by.
         sentences: further findings.
     """
 
@@ -51,8 +53,9 @@ def find(
 ) -> Findings:
     """Say what the leaderboard, the ladders and the controls show.
 
-    The headline is about the most accurate ticket at the density that most runs share (the lowest in a tie),
-    because accuracies are comparable only at equal density.
+    The headline is about the ticket with the highest validation accuracy at the density that most runs share
+    (the lowest in a tie), because accuracies are comparable only at equal density. What is said of it is said
+    of the test images, which have chosen nothing. Without validation images none of several is the best.
 
     Args:
         leaderboard: as ``build_leaderboard`` makes it.
@@ -68,35 +71,48 @@ def find(
     metric = name_metric(rows)
     test_images = test_images if metric == ACCURACY else None
     comparable = [row for row in rows if not row["note"]]
-    counts = Counter(row["density"] for row in comparable)
-    density = min(value for value, count in counts.items() if count == max(counts.values()))
+    density = pick_density(comparable)
     rivals = [row for row in comparable if row["density"] == density]
-    best = rivals[0] | {"label": _label(rivals[0])}
-    sentences = [
-        _compare_with_dense(best, test_images),
-        *_compare_with_controls(best, controls.get(best["run"]) or [], test_images),
-        *_read_ladder(best, ladders.get(best["run"]) or []),
-        *_compare_with_rivals(best, rivals[1:], test_images),
-        *_name_dead_layers(rows),
-        _state_cost(best),
-        *_compare_own_networks(best, rows, test_images),
-        *others,
-        _state_caution(rows),
-    ]
+    best = rivals[0] if can_choose(rivals) else None  # ``build_leaderboard`` has ranked them
+    chosen = f", {CHOSEN}," if len(rivals) > 1 else ""
+    sentences: list[Finding] = []
+    for row in rivals if best is None else [best]:
+        sentences += [
+            _compare_with_dense(row, test_images),
+            *_compare_with_controls(row, controls.get(row["run"]) or [], test_images),
+        ]
+    if best is not None:
+        sentences += _read_ladder(best, ladders.get(best["run"]) or [])
+        sentences += _compare_with_rivals(best, rivals[1:], test_images)
+    sentences += _name_dead_layers(rows)
+    if best is not None:
+        sentences.append(_state_cost(best))
+    sentences += [*_compare_own_networks(best, rows, test_images), *others, _state_caution(rows)]
     worded = [Finding(finding.tone, put_metric(finding.text, metric)) for finding in sentences]
-    return Findings(put_metric(_headline(best), metric), best, worded)
+    if best is None:
+        return Findings(put_metric(_admit_no_choice(rivals), metric), None, worded)
+    title = f"{_label(best)} ticket, test accuracy" + (f"; {CHOSEN}" if chosen else "")
+    headline = put_metric(_headline(best, chosen), metric)
+    return Findings(headline, best | {"title": put_metric(title, metric)}, worded)
 
 
 def _label(row: Mapping[str, Any]) -> str:
     return label_run(str(row["run"]), str(row["method"]))
 
 
-def _headline(best: Mapping[str, Any]) -> str:
+def _headline(best: Mapping[str, Any], chosen: str) -> str:
     ticket, dense = best["test_accuracy"], best["dense_accuracy"]
-    start = f"With {fmt.density(best['density'])} of the weights, the {_label(best)} ticket"
+    start = f"With {fmt.density(best['density'])} of the weights, the {_label(best)} ticket{chosen}"
     if ticket < dense:
         return f"{start} keeps {fmt.percent(ticket / dense)} of the dense network's accuracy."
     return f"{start} reaches {fmt.percent(ticket)}; the dense network reaches {fmt.percent(dense)}."
+
+
+def _admit_no_choice(rivals: Sequence[Mapping[str, Any]]) -> str:
+    return (
+        f"{len(rivals)} tickets have {fmt.density(rivals[0]['density'])} of the weights. None is called the "
+        "best, because there are no validation images to choose by."
+    )
 
 
 def _compare_with_dense(best: Mapping[str, Any], test_images: int | None) -> Finding:
@@ -146,16 +162,18 @@ def _compare_with_controls(
 
 
 def _read_ladder(best: Mapping[str, Any], ladder: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    sparse = sorted((row for row in ladder if row["density"] < 1), key=lambda row: -row["density"])
+    """Find the last rung near the dense network; the validation images choose it, as they choose tickets."""
+    dense, *sparse = sorted(ladder, key=lambda row: -row["density"]) or [{}]
+    if not sparse or any(fmt.is_missing(row.get("validation_accuracy")) for row in (dense, *sparse)):
+        return []
     near = []
     for row in sparse:
-        if row["test_accuracy"] < best["dense_accuracy"] - NEAR_DENSE:
+        if row["validation_accuracy"] < dense["validation_accuracy"] - NEAR_DENSE:
             break
         near.append(row)
-    if not sparse:
-        return []
     if not near:
-        return [Finding("note", "On the ladder, even the first rung loses more than one point.")]
+        text = "On the ladder, even the first rung loses more than one point of validation accuracy."
+        return [Finding("note", text)]
     last = near[-1]
     where = (
         "every rung, down to" if len(near) == len(sparse) else f"{len(near)} of {len(sparse)} rungs, down to"
@@ -163,8 +181,9 @@ def _read_ladder(best: Mapping[str, Any], ladder: Sequence[Mapping[str, Any]]) -
     return [
         Finding(
             "note",
-            f"Down the ladder, {_label(best)} stays within one point of the dense network on {where} "
-            f"{fmt.density(last['density'])} of the weights.",
+            f"Down the ladder, {_label(best)} stays within one point of the dense network's validation "
+            f"accuracy on {where} {fmt.density(last['density'])} of the weights, and reaches "
+            f"{fmt.percent(last['test_accuracy'])} on the test images there.",
         )
     ]
 
@@ -175,19 +194,20 @@ def _compare_with_rivals(
     if not rivals:
         return []
     second = rivals[0]
-    difference = best["test_accuracy"] - second["test_accuracy"]
-    margin = describe_margin(difference, best["test_accuracy"], second["test_accuracy"], test_images)
+    difference = second["test_accuracy"] - best["test_accuracy"]
+    margin = describe_margin(difference, second["test_accuracy"], best["test_accuracy"], test_images)
     return [
         Finding(
             "note",
-            f"Next at this density is {_label(second)}: {fmt.percent(second['test_accuracy'])}, "
-            f"{fmt.points(difference)[1:]} points behind{margin}.",
+            f"Next at this density, by validation accuracy, is {_label(second)}: "
+            f"{fmt.percent(second['test_accuracy'])} on the test images, {fmt.points(difference)} points"
+            f"{margin}.",
         )
     ]
 
 
 def _compare_own_networks(
-    best: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], test_images: int | None
+    best: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]], test_images: int | None
 ) -> list[Finding]:
     """Compare a ticket of another network with its own dense parent, and with the best at equal weights."""
     found = []
@@ -204,7 +224,7 @@ def _compare_own_networks(
             f"({fmt.points(ticket - dense)} points{margin})."
         )
         found.append(Finding(_judge_against_dense(ticket, dense, test_images), text))
-        if row["kept"] == best["kept"]:
+        if best is not None and row["kept"] == best["kept"]:
             rival = best["test_accuracy"]
             margin = describe_margin(ticket - rival, ticket, rival, test_images)
             text = (

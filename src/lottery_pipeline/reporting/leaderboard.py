@@ -2,12 +2,13 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from lottery_pipeline.reporting.networks import has_own_network, name_network
+from lottery_pipeline.reporting.ranking import rank
 from lottery_pipeline.reproducibility.measured import flatten_record
 
 logger = logging.getLogger(__name__)
@@ -62,9 +63,8 @@ class ReportError(ValueError):
 def build_leaderboard(metrics: Mapping[str, dict[str, Any] | None]) -> pd.DataFrame:
     """Put the metrics of all methods into one table.
 
-    Rows are sorted by density, densest first, and within one density by test accuracy, best first, because
-    accuracies are comparable only at equal density. Equal accuracies are sorted by search epochs, cheapest
-    first, then by run.
+    Rows are sorted by density, densest first, because accuracies are comparable only at equal density, and
+    within one density as ``rank`` says: by validation accuracy, best first. The test images choose nothing.
 
     Args:
         metrics: metrics by run (the namespace, as a rule the method's name); None if a method was not run.
@@ -79,17 +79,11 @@ def build_leaderboard(metrics: Mapping[str, dict[str, Any] | None]) -> pd.DataFr
         ReportError: a record lacks a column of the contract.
     """
     rows = [_make_row(run, flatten_record(record)) for run, record in metrics.items() if record is not None]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    if table.empty:
-        return table
-    table["note"] = _note_strangers(table)
-    ranked = table.sort_values(
-        ["density", "test_accuracy", "search_epochs", "run"],
-        ascending=[False, False, True, True],
-        na_position="last",
-        kind="stable",
-    )
-    return ranked.reset_index(drop=True)
+    if rows:
+        for row, note in zip(rows, _note_strangers(rows), strict=True):
+            row["note"] = note
+    ranked = sorted(rows, key=lambda row: (-row["density"], *rank(row, str(row["run"]))))
+    return pd.DataFrame(ranked, columns=list(COLUMNS))
 
 
 def list_rows(leaderboard: pd.DataFrame) -> list[dict[str, Any]]:
@@ -110,8 +104,7 @@ def _make_row(run: str, record: dict[str, Any]) -> dict[str, Any]:
     return row | {"network": record.get("model"), "dead_layers": dead, "run": run, "note": ""}
 
 
-def _note_strangers(table: pd.DataFrame) -> list[str]:
-    rows = table.to_dict("records")
+def _note_strangers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     own = [has_own_network(str(row["method"])) for row in rows]
     parents = [_describe_parent(row) for row in rows]
     ordinary = [parent for parent, is_own in zip(parents, own, strict=True) if not is_own]
@@ -132,13 +125,13 @@ def _note_strangers(table: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _word_note(row: Mapping[Any, Any]) -> str:
+def _word_note(row: Mapping[str, Any]) -> str:
     if has_own_network(str(row["method"])):
         return f"a network of its own: {name_network(row)}"
     return f"not comparable: its dense parent is {_describe_parent(row)}"
 
 
-def _describe_parent(row: Mapping[Any, Any]) -> str:
+def _describe_parent(row: Mapping[str, Any]) -> str:
     fingerprint = row["dense_fingerprint"]
     known = isinstance(fingerprint, str) and fingerprint
     return f"{fingerprint[:10] if known else 'unknown'}, D = {row['prunable']:,}"

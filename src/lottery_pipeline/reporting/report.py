@@ -20,6 +20,7 @@ from lottery_pipeline.reporting.dense_parents import (
 from lottery_pipeline.reporting.findings import find
 from lottery_pipeline.reporting.leaderboard import list_rows
 from lottery_pipeline.reporting.metric import name_metric, put_metric
+from lottery_pipeline.reporting.ranking import can_choose
 from lottery_pipeline.reporting.report_tables import (
     describe_adversarial_training,
     describe_controls,
@@ -132,6 +133,7 @@ FIGURE_TEXTS = {
     "data_samples": ("Sample images", "As the network sees them, before augmentation."),
     "data_class_counts": ("", ""),  # the figure says what is counted
 }
+UNORDERED = "name, as there are no validation images to choose by"
 COLOURWAY = ("#33658A", "#E0A030", "#7FB7D6", "#8A5A83", "#5E9C76")  # of figures that choose no colours
 DATA_FIGURES = ("data_samples", "data_class_counts")
 STUDY_FIGURES = ("supertickets_study", "supertickets_transfer")
@@ -211,6 +213,7 @@ def render_report(
         dense_macs=next((row["macs_dense"] for row in rows if not row["is_own"]), None),
         own_parents=list_own_parents(rows),
         metric=metric,
+        order="validation accuracy" if can_choose(rows) else UNORDERED,
         stale=find_stale(rows, dense_metrics),
         ladders=[describe_ladder(run, table, rows) for run, table in ladders.items() if table],
         controls=describe_controls(controls, ladders, rows),

@@ -1,13 +1,13 @@
 """What of a record is a tag, a parameter, a metric, a table or a curve in MLflow."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.options import COMPOSITIONS, METHODS
+from lottery_pipeline.reporting.ranking import pick_density, rank
 from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.tracking.curves import is_number
 
@@ -120,9 +120,7 @@ def select_parameters(names: Iterable[str], parameters: Mapping[str, Any], block
 
 
 def pick_winner(metrics: Mapping[str, Mapping[str, float]]) -> str | None:
-    """Return the best block: by validation accuracy, fewer search epochs, name; test images choose nothing.
-
-    Only equal densities compare: those that most blocks share, and of several such the lowest.
+    """Return the best block, as the report ranks tickets; test images choose nothing.
 
     Args:
         metrics: by block.
@@ -131,11 +129,8 @@ def pick_winner(metrics: Mapping[str, Mapping[str, float]]) -> str | None:
         The block; None if none has a validation accuracy.
     """
     known = {block: found for block, found in metrics.items() if "validation_accuracy" in found}
-    shared = Counter(found["density"] for found in known.values())
-
-    def rank(block: str) -> tuple[float | str, ...]:
-        found = known[block]
-        density, accuracy = found["density"], found["validation_accuracy"]
-        return -shared[density], density, -accuracy, found["search_epochs"], block
-
-    return min(known, key=rank, default=None)
+    if not known:
+        return None
+    density = pick_density(known.values())
+    rivals = [block for block, found in known.items() if found["density"] == density]
+    return min(rivals, key=lambda block: rank(known[block], block))
