@@ -146,6 +146,19 @@ def test_pets_are_also_breeds(tmp_path):
     assert dense.fingerprint != splits.fingerprint
 
 
+def test_linked_folders_are_part_of_the_content(tmp_path):
+    write_streets(tmp_path / "store")
+    for folder in FOLDERS["Cityscapes"]:
+        (tmp_path / "root" / folder).mkdir(parents=True)
+    for city in (tmp_path / "store").glob("*/*/*"):
+        (tmp_path / "root" / city.relative_to(tmp_path / "store")).symlink_to(city)
+    asked = request("Cityscapes", tmp_path / "root")
+    before = find_dense_set(asked).content
+    one = next((tmp_path / "store").rglob("*.png"))
+    one.write_bytes(one.read_bytes() + b" ")
+    assert find_dense_set(asked).content != before
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_content_changes_with_the_files(tmp_path, name):
     WRITERS[name](tmp_path)
@@ -257,5 +270,5 @@ def test_a_pipe_among_the_files_is_refused_and_not_waited_for(tmp_path, name):
     one = next(path for path in sorted(tmp_path.rglob("*")) if path.suffix == ".png")
     one.unlink()
     os.mkfifo(one)
-    with pytest.raises(ImageError, match=f"cannot be listed: .*it is not a regular file: .*{one.name}"):
+    with pytest.raises(ImageError, match=f"{one.name} is not a regular file"):
         check_request(request(name, tmp_path))

@@ -31,6 +31,22 @@ def test_every_part_has_its_share_of_every_class():
     assert count(images, parts.train) == [72, 36, 144]
 
 
+def test_the_validation_part_of_a_source_is_kept_as_it_is():
+    images = replace(labelled([20, 20], [3, 4]), validation_count=5)
+    parts = partition_images(images, ImageRequest(validation_fraction=0.1), seed=0)
+    assert parts.train.tolist() == list(range(40))
+    assert parts.validation.tolist() == list(range(40, 45))
+    assert parts.test.tolist() == [45, 46]
+
+
+def test_a_validation_part_without_a_test_part_leaves_that_to_be_drawn_from_the_training_images():
+    images = replace(labelled([20, 20], [3, 4]), validation_count=7)
+    parts = partition_images(images, ImageRequest(test_fraction=0.1), seed=0)
+    assert parts.validation.tolist() == list(range(40, 47))
+    assert count(images, parts.test) == [2, 2]
+    assert len(parts.train) == 36
+
+
 def test_the_test_part_of_a_source_is_kept_as_it_is():
     images = labelled([20, 20], [3, 4])
     parts = partition_images(images, ImageRequest(validation_fraction=0.1, test_fraction=0.5), seed=0)

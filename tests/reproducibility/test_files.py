@@ -1,10 +1,16 @@
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
-from lottery_pipeline.reproducibility.files import replace_atomically, stat_regular, write_atomically
+from lottery_pipeline.reproducibility.files import (
+    describe_state,
+    replace_atomically,
+    stat_regular,
+    write_atomically,
+)
 
 
 def test_a_file_is_written_whole_and_its_folder_made(tmp_path):
@@ -68,3 +74,26 @@ def test_a_pipe_a_socket_a_folder_and_a_device_may_not_be_opened(tmp_path, monke
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         stat_regular(tmp_path / "absent")
+
+
+def test_the_state_changes_with_a_file_of_equal_size_and_time(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, ns=(1, 1))
+    before = (tmp_path / "one").stat()
+    assert describe_state(before) == describe_state((tmp_path / "one").stat())
+    (tmp_path / "two").replace(tmp_path / "one")
+    after = (tmp_path / "one").stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert describe_state(after) != describe_state(before)
+
+
+def test_the_state_changes_when_a_file_is_written_in_place_and_its_time_is_set_back(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    before = path.stat()
+    time.sleep(0.02)  # longer than the step of the file system's clock
+    path.write_text("new")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert describe_state(path.stat()) != describe_state(before)

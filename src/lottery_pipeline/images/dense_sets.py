@@ -1,6 +1,5 @@
 """``torchvision:`` sets with masks: OxfordIIITPet, VOCSegmentation and Cityscapes, read by torchvision."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lottery_pipeline.images.image_files import digest_files, list_files
 from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.memory import check_memory
 from lottery_pipeline.images.progress import report_progress
 from lottery_pipeline.images.request import ImageError, ImageRequest
-from lottery_pipeline.reproducibility.files import stat_regular
 
 if TYPE_CHECKING:
     import torch
@@ -63,22 +62,10 @@ def find_dense_set(request: ImageRequest) -> Source:
     if missing:
         logger.info("%s is not under %s and will be downloaded", name, root)
     try:
-        content = _list_content(root, [folder for folder in folders if folder not in missing])
+        files = [file for folder in folders if folder not in missing for file in list_files(folder)]
     except OSError as error:
         raise ImageError(f"the folders of {name} under {root} cannot be listed: {error}") from error
-    return Source(content, lambda _seed: _load(request, name, root))
-
-
-def _list_content(root: Path, folders: list[Path]) -> str:
-    """Hash name, size and time of change of every file."""
-    lines = []
-    for folder in folders:
-        for place, _, files in os.walk(folder):
-            for file in files:
-                path = f"{place}/{file}"
-                status = stat_regular(path)
-                lines.append(f"{path[len(str(root)) :]}\0{status.st_size}\0{status.st_mtime_ns}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+    return Source(digest_files(root, files), lambda _seed: _load(request, name, root))
 
 
 def _load(request: ImageRequest, name: str, root: Path) -> LabelledImages:

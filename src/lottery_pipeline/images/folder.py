@@ -1,143 +1,140 @@
-"""``image_folder``: one folder per class, either below train/ and test/ or directly below the root."""
+"""``image_folder``: one folder per class, below parts such as train/ and test/ or directly below the root."""
 
-import hashlib
 import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from lottery_pipeline.images.folder_parts import find_parts, refuse_inner_parts
+from lottery_pipeline.images.image_files import (
+    SUFFIXES,
+    FoundFile,
+    digest_files,
+    is_ignored,
+    is_image,
+    list_files,
+    list_subfolders,
+)
 from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.request import ImageError, ImageRequest
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-IGNORED_FOLDERS = frozenset({"__MACOSX"})
+ByClass = list[list[FoundFile]]
 
 
 def find_folder(request: ImageRequest) -> Source:
     """List the images of ``request.root`` without opening any.
 
     Raises:
-        ImageError: the folder is missing, empty, has one class only, or train/ and test/ differ.
+        ImageError: the folder is missing or empty, has one class only, does not tell parts from classes, or a
+            part has a class that the training part lacks.
     """
     root = Path(request.root or "")
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"
         raise ImageError(f"the image folder {root} {state}")
     try:
-        parts = _find_parts(root)
-        names = _list_classes(parts[0])
-        for test_root in parts[1:]:
-            _check_same_classes(root, names, _list_classes(test_root))
-        files = [[_list_images(part / name) for name in names] for part in parts]
+        parts = find_parts(root)
+        _refuse_loose_images([root, *parts.values()])
+        names = _list_classes(parts["train"])
+        files = _list_parts(parts, names)
     except OSError as error:
         raise ImageError(f"the image folder {root} cannot be listed: {error}") from error
-    paths = [path for part in files for images in part for path, _, _ in images]
-    labels = np.concatenate([np.full(len(images), n) for part in files for n, images in enumerate(part)])
-    train_count = sum(len(images) for images in files[0])
-    digest = hashlib.sha256()
-    for path, size, modified_ns in (file for part in files for images in part for file in images):
-        line = f"{path[len(str(root)) :]}\0{size}\0{modified_ns}\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
+    listed = [file for by_class in files.values() for images in by_class for file in images]
+    _check_depth(root, listed)
+    labels = [np.full(len(images), n) for by_class in files.values() for n, images in enumerate(by_class)]
+    counts = {part: sum(map(len, by_class)) for part, by_class in files.items()}
 
     def load(_seed: int) -> LabelledImages:
         from lottery_pipeline.images.decoding import decode_files
 
         return LabelledImages(
             tuple(names),
-            labels,
-            train_count,
+            np.concatenate(labels),
+            counts["train"],
             lambda indices: decode_files(
-                [paths[index] for index in indices],
+                [listed[index].path for index in indices],
                 image_size=request.image_size,
                 channels=request.channels,
             ),
+            validation_count=counts.get("validation", 0),
         )
 
-    return Source(digest.hexdigest(), load)
+    return Source(digest_files(root, listed), load)
 
 
-def _find_parts(root: Path) -> list[Path]:
-    """Return the folders that hold the class folders: for training, then for testing if there is one."""
-    train, test = root / "train", root / "test"
-    # A class may be called "train" (a vehicle): it holds images, a part holds folders.
-    has_train, has_test = (part.is_dir() and bool(_list_subfolders(part)) for part in (train, test))
-    if has_train and has_test:
-        others = sorted(set(_list_subfolders(root)) - {"train", "test"})
-        if others:
-            logger.warning("%s: ignored beside train/ and test/: %s", root, ", ".join(others))
-        return [train, test]
-    if has_train or has_test:
-        present, absent = ("train", "test") if has_train else ("test", "train")
-        raise ImageError(
-            f"{root} has {present}/ but no class folders in {absent}/: add them, "
-            f"or set data.root to {root / present} to have it split"
-        )
-    return [root]
-
-
-def _list_subfolders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not _is_ignored(e.name))
-
-
-def _is_ignored(name: str) -> bool:
-    return name.startswith(".") or name in IGNORED_FOLDERS
+def _refuse_loose_images(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        names = [entry.name for entry in folder.iterdir() if is_image(entry.name) and entry.is_file()]
+        loose = [name for name in names if not is_ignored(name)]
+        if loose and list_subfolders(folder):
+            raise ImageError(
+                f"{folder} holds {len(loose)} images beside its folders, such as {min(loose)}: put each into "
+                "the folder of its class, or move them away"
+            )
 
 
 def _list_classes(part: Path) -> list[str]:
-    names = _list_subfolders(part)
+    names = list_subfolders(part)
     if not names:
         raise ImageError(
             f"{part} has no class folders: put the images of each class ({', '.join(SUFFIXES)}) into one"
         )
     if len(names) < 2:
-        raise ImageError(f"{part} has one class only, {names[0]!r}: at least two are needed")
+        raise ImageError(
+            f"{part} has one class only, {names[0]!r}: at least two are needed; if that folder holds the "
+            f"classes, set data.root to {part / names[0]}"
+        )
     for name in names:
         try:
             name.encode()
         except UnicodeEncodeError as error:
             raise ImageError(f"the class folder {name!r} in {part} has a name that is not UTF-8") from error
+        refuse_inner_parts(part / name)
     return names
 
 
-def _check_same_classes(root: Path, train: list[str], test: list[str]) -> None:
-    only_train, only_test = sorted(set(train) - set(test)), sorted(set(test) - set(train))
-    if only_train or only_test:
-        raise ImageError(
-            f"train/ and test/ of {root} must have the same class folders; "
-            f"only in train/: {', '.join(only_train) or 'none'}; "
-            f"only in test/: {', '.join(only_test) or 'none'}"
-        )
+def _list_parts(parts: dict[str, Path], names: list[str]) -> dict[str, ByClass]:
+    """List the images of each class of each part; a part other than that for training may lack classes."""
+    visited: dict[tuple[int, int], str] = {}
+    files = {}
+    for part, folder in parts.items():
+        present = list_subfolders(folder)
+        if unknown := sorted(set(present) - set(names)):
+            raise ImageError(
+                f"{folder} has class folders that {parts['train']} lacks: {', '.join(unknown)}; known are "
+                f"{', '.join(names)}"
+            )
+        by_class = [_list_images(folder / name, visited) if name in present else [] for name in names]
+        lacking = [name for name, images in zip(names, by_class, strict=True) if not images]
+        if lacking and (part == "train" or len(lacking) == len(names)):
+            what = f"the class folder {folder / lacking[0]}" if lacking[0] in present else f"{folder}"
+            raise ImageError(f"{what} has no images ({', '.join(SUFFIXES)})")
+        if lacking:
+            logger.warning("%s has no images of %s", folder, ", ".join(lacking))
+        files[part] = by_class
+    return files
 
 
-def _list_images(folder: Path) -> list[tuple[str, int, int]]:
-    """List (path, size in bytes, time of change in ns) of the images below a class folder, by path."""
-    images, others = [], []
-    for entry in _walk(str(folder)):
-        if entry.name.lower().endswith(SUFFIXES):
-            status = entry.stat()
-            images.append((entry.path, status.st_size, status.st_mtime_ns))
-        else:
-            others.append(entry.path)
+def _list_images(folder: Path, visited: dict[tuple[int, int], str]) -> list[FoundFile]:
+    """List the images below a class folder, by path, and mention what else is there."""
+    found = list_files(folder, visited)
+    others = [file.path for file in found if not is_image(file.path)]
     if others:
         logger.warning(
             "%s: %d files are not %s, e.g. %s", folder, len(others), "/".join(SUFFIXES), min(others)
         )
-    if not images:
-        raise ImageError(f"the class folder {folder} has no images ({', '.join(SUFFIXES)})")
-    return sorted(images)
+    return [file for file in found if is_image(file.path)]
 
 
-def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _is_ignored(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path)
-            elif entry.is_file():
-                yield entry
+def _check_depth(root: Path, listed: list[FoundFile]) -> None:
+    """Refuse images at two depths, since the folders between may be the classes."""
+    first = listed[0]
+    other = next((file for file in listed if file.depth != first.depth), None)
+    if other is not None:
+        raise ImageError(
+            f"the images of {root} lie at two depths below the classes, such as {first.path} and "
+            f"{other.path}: put all of them at one"
+        )

@@ -27,13 +27,14 @@ class LabelledImages:
 
     Attributes:
         class_names: by label.
-        labels: int64 ``[N]``, by which images are split; the source's training images first, then its test
-            images.
-        train_count: how many of the N are training images; N if the source has no test part of its own.
+        labels: int64 ``[N]``, by which images are split; the source's training images first, then those of
+            its validation part, then those of its test part.
+        train_count: how many of the N are training images; N if the source has no other part of its own.
         read: from indices ``[n]`` to uint8 pixels ``[n, C, H, W]`` in that order, resized and converted.
         target_names: of the outputs of a network for a dense task; empty in classification.
         read_both: for a dense task, reads pixels and targets (as ``lottery_pipeline.images.targets`` has
             them) at once; None in classification, where the labels are the targets.
+        validation_count: how many of the N are of the source's own validation part.
         partition: the parts, before ``train_limit``, if the source decides; None lets them be drawn.
     """
 
@@ -43,6 +44,7 @@ class LabelledImages:
     read: "Callable[[np.ndarray], Tensor]"
     target_names: tuple[str, ...] = ()
     read_both: "Callable[[np.ndarray], tuple[Tensor, Tensor]] | None" = None
+    validation_count: int = 0
     partition: Partition | None = None
 
 

@@ -13,10 +13,10 @@ NUMPY_SEEDS = 2**32
 def partition_images(images: LabelledImages, request: ImageRequest, *, seed: int) -> Partition:
     """Split by label only, before a pixel is read.
 
-    A source that decides on all three parts keeps them. Otherwise the source's own test part is kept as it
-    is; if there is none, ``test_fraction`` of all images is set aside first. Then the validation part is
-    drawn from the rest, and ``train_limit`` images from what remains, so a limit changes neither of the other
-    two parts.
+    A source that decides on all three parts keeps them. Otherwise the source's own test and validation parts
+    are kept as they are. If there is no test part, ``test_fraction`` of the training images is set aside
+    first. If there is no validation part, it is drawn from the rest. Then ``train_limit`` images are drawn
+    from what remains, so a limit changes neither of the other two parts.
 
     Raises:
         ImageError: a class is too small to be in every part. In a dense task the labels only balance the
@@ -32,11 +32,11 @@ def partition_images(images: LabelledImages, request: ImageRequest, *, seed: int
 
 def _draw_parts(images: LabelledImages, request: ImageRequest, seed: int) -> Partition:
     everything = np.arange(len(images.labels))
-    train, test = everything[: images.train_count], everything[images.train_count :]
-    validation = everything[:0]
+    ends = [images.train_count, images.train_count + images.validation_count]
+    train, validation, test = np.split(everything, ends)
     if not len(test):
         test, train = _set_aside(images, train, request.test_fraction, "test_fraction", seed)
-    if request.validation_fraction:
+    if not len(validation) and request.validation_fraction:
         fraction = request.validation_fraction
         validation, train = _set_aside(images, train, fraction, "validation_fraction", seed)
     return Partition(train, validation, test)

@@ -41,9 +41,11 @@ class ImageRequest(BaseModel):
             keeps the common size of the images. The images of ``DENSE_SETS`` have no common size, so they
             need it. Canvases are composed at this size, 32 if there is none.
         channels: 1 (grey) or 3 (RGB); ``None`` keeps what the source has.
-        validation_fraction: part of the training images set aside for validation; 0 gives an empty set.
-        test_fraction: part of all images set aside for testing; used only by a source without a test part.
-            For canvases both fractions are of the digits that they are composed of.
+        validation_fraction: part of the training images set aside for validation; 0 gives an empty set. Used
+            only by a source without a validation part.
+        test_fraction: part of the training images set aside for testing, before those for validation. Used
+            only by a source without a test part. For canvases both fractions are of the digits that they are
+            composed of.
         train_limit: at most this many training images, a stratified subset taken after the validation split.
     """
 

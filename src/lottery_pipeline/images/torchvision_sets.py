@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.request import ImageError, ImageRequest
+from lottery_pipeline.reproducibility.files import describe_state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,8 +52,7 @@ def find_torchvision_set(request: ImageRequest) -> Source:
         )
     if missing:
         logger.info("%s is not under %s and will be downloaded", name, root)
-    present = [file.stat() for file in files if file not in missing]
-    content = " ".join(f"{status.st_size}/{status.st_mtime_ns}" for status in present)
+    content = "/".join(describe_state(file.stat()) for file in files if file not in missing)
     return Source(content, lambda _seed: _load(request, name, root))
 
 

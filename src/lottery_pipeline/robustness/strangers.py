@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lottery_pipeline.images.conversion import fit_images
 from lottery_pipeline.images.decoding import decode_files
-from lottery_pipeline.images.folder import IGNORED_FOLDERS, SUFFIXES
+from lottery_pipeline.images.image_files import SUFFIXES, is_image, list_files
 from lottery_pipeline.images.request import DENSE_SETS, SMALLEST_CANVAS, SOURCES, ImageError, ImageRequest
 from lottery_pipeline.images.sources import find_source
 from lottery_pipeline.images.splits import PARTS, ImageSet, ImageSplits
@@ -148,18 +148,13 @@ def _list_files(folder: Path) -> list[str]:
     if not folder.is_dir():
         state = "is not a folder" if folder.exists() else "does not exist"
         raise ImageError(f"the folder of strangers {folder} {state}")
-    files = [
-        str(path)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(
-            part.startswith(".") or part in IGNORED_FOLDERS for part in path.relative_to(folder).parts
-        )
-        and path.is_file()
-    ]
+    try:
+        files = [file.path for file in list_files(folder) if is_image(file.path)]
+    except OSError as error:
+        raise ImageError(f"the folder of strangers {folder} cannot be listed: {error}") from error
     if not files:
         raise ImageError(f"the folder of strangers {folder} has no images ({', '.join(SUFFIXES)})")
-    return sorted(files)
+    return files
 
 
 def _refuse_known(name: str, pixels: Tensor, known: set[bytes]) -> None:

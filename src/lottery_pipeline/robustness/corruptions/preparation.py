@@ -11,6 +11,7 @@ from torch import Tensor
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.options.robustness import CorruptionOptions
+from lottery_pipeline.reproducibility.files import describe_state
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.robustness.corruptions import CORRUPTIONS, corrupt
 from lottery_pipeline.robustness.corruptions.array_files import find_array
@@ -102,8 +103,7 @@ def prepare_corrupted(
     else:
         published = find_published(options.published, image_shape=shape, num_classes=num_classes, names=names)
         source, read = published.source, partial(read_published, published, indices=positions)
-        statuses = {name: file.path.stat() for name, file in published.files.items()}
-        identity["files"] = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in statuses.items()}
+        identity["files"] = {name: describe_state(file.path.stat()) for name, file in published.files.items()}
     tensors = {"images": clean.images, "labels": clean.labels, "indices": indices}
     for name, new_set in new_sets.items():
         tensors |= {f"{name} images": new_set.images, f"{name} labels": new_set.labels}
