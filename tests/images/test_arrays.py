@@ -76,6 +76,21 @@ def test_labels_of_any_numbers_or_text_are_numbered_in_order(tmp_path, y, names)
     assert images.labels.tolist() == [1, 0, 1, 0]
 
 
+def test_a_test_part_without_a_rare_class_works(tmp_path):
+    path = write_npz(
+        tmp_path / "a.npz", x=pixels(4, 5, 6), y=[0, 1, 5, 1], x_test=pixels(2, 5, 6), y_test=[1, 0]
+    )
+    images = find(path).load(0)
+    assert images.class_names == ("0", "1", "5")
+    assert images.labels.tolist() == [0, 1, 2, 1, 1, 0]
+
+
+def test_labels_of_two_signednesses_stay_whole_numbers(tmp_path):
+    x, y = pixels(4, 5, 6), Y.astype(np.uint64)
+    images = find(write_npz(tmp_path / "a.npz", x=x, y=y, x_test=x, y_test=Y.astype(np.int64))).load(0)
+    assert images.class_names == ("0", "1")
+
+
 def test_size_and_channels_are_converted(tmp_path):
     path = write_npz(tmp_path / "a.npz", x=pixels(4, 5, 6), y=Y)
     assert read_all(path, image_size=8, channels=3).shape == (4, 3, 8, 8)
@@ -99,7 +114,7 @@ def test_size_and_channels_are_converted(tmp_path):
         ({"x": pixels(4, 5, 6), "y": np.zeros(4, dtype=int)}, "one class only, 0"),
         (
             {"x": pixels(4, 5, 6), "y": Y, "x_test": pixels(4, 5, 6), "y_test": Y + 1},
-            "same classes; only in one: 0, 2",
+            "y_test in .* has classes that y lacks: 2; known are 0, 1",
         ),
         ({"x": pixels(4, 5, 6), "y": Y, "x_test": pixels(4, 5, 7), "y_test": Y}, "x and x_test in .* differ"),
     ],
@@ -182,4 +197,8 @@ def test_the_content_changes_with_size_and_time(tmp_path):
     second = find(path).content
     write_npz(path, x=pixels(4, 5, 9), y=Y)
     os.utime(path, ns=(1, 1))
-    assert len({first, second, find(path).content}) == 3
+    third = find(path).content
+    other = write_npz(tmp_path / "b.npz", x=255 - pixels(4, 5, 9), y=Y)
+    os.utime(other, ns=(1, 1))
+    other.replace(path)
+    assert len({first, second, third, find(path).content}) == 4

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
+from lottery_pipeline.images.array_labels import number_labels
 from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.memory import check_memory
 from lottery_pipeline.images.request import ImageError, ImageRequest
+from lottery_pipeline.reproducibility.files import describe_state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,9 +35,9 @@ def find_arrays(request: ImageRequest) -> Source:
         raise ImageError(f"the npz file {path} {state}")
     index = _read_index(path)
     parts = _check_index(path, index)
-    labels, class_names = _read_labels(path, parts)
+    names = [f"y{part}" for part in parts]
+    labels, class_names = number_labels(path, {name: [_read_array(path, name).reshape(-1)] for name in names})
     counts = [index[f"x{part}"][0][0] for part in parts]
-    status = path.stat()
 
     def load(_seed: int) -> LabelledImages:
         import torch
@@ -52,7 +54,7 @@ def find_arrays(request: ImageRequest) -> Source:
             ),
         )
 
-    return Source(f"{status.st_size} {status.st_mtime_ns}", load)
+    return Source(describe_state(path.stat()), load)
 
 
 def _read_index(path: Path) -> Index:
@@ -135,19 +137,6 @@ def _split_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     if axis is None:
         return 1, shape[1], shape[2]
     return (shape[1], shape[2], shape[3]) if axis == 1 else (shape[3], shape[1], shape[2])
-
-
-def _read_labels(path: Path, parts: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read the labels and number the classes 0, 1, ... in sorted order."""
-    values = [_read_array(path, f"y{part}").reshape(-1) for part in parts]
-    present = [set(np.unique(part).tolist()) for part in values]
-    if len(present[0]) < 2:
-        raise ImageError(f"y in {path} has one class only, {present[0].pop()!r}: at least two are needed")
-    if len(parts) == 2 and present[0] != present[1]:
-        odd = sorted(str(value) for value in present[0] ^ present[1])
-        raise ImageError(f"y and y_test in {path} must have the same classes; only in one: {', '.join(odd)}")
-    classes, labels = np.unique(np.concatenate(values), return_inverse=True)
-    return labels.astype(np.int64), tuple(str(value) for value in classes.tolist())
 
 
 def _read_array(path: Path, name: str) -> np.ndarray:
