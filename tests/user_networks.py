@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 
@@ -37,3 +37,54 @@ def group_norm_resnet(num_classes: int, channels: int) -> nn.Module:
     network = ResNet(BasicBlock, [2, 1, 1, 1], num_classes=num_classes, norm_layer=partial(nn.GroupNorm, 4))
     network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
     return network
+
+
+class Flattening(nn.Module):
+    """A convolution, and a way to make a vector of what it has found."""
+
+    def __init__(self, flatten: str, num_classes: int, channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.flatten = flatten
+        self.conv = nn.Conv2d(channels, 4, 3, padding=1)
+        self.fc = nn.Linear(4 * image_size[0] * image_size[1], num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.conv(images).relu()
+        if self.flatten == "reshape" or (self.flatten == "view in training" and not self.training):
+            return self.fc(maps.reshape(len(maps), -1))
+        if self.flatten == "strides":
+            return self.fc(maps.as_strided((len(maps), maps[0].numel()), (maps[0].numel(), 1)))
+        return self.fc(maps.view(len(maps), -1))
+
+
+def flatten_by_view(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """``view`` behind a convolution, as in many tutorials: impossible in channels-last memory."""
+    return Flattening("view", num_classes, channels, image_size)
+
+
+def flatten_by_view_in_training(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    return Flattening("view in training", num_classes, channels, image_size)
+
+
+def flatten_by_strides(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """Reads memory as it lies: in channels-last memory other numbers, and no error."""
+    return Flattening("strides", num_classes, channels, image_size)
+
+
+def flatten_by_reshape(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    return Flattening("reshape", num_classes, channels, image_size)
+
+
+class Volume(nn.Module):
+    """A three-dimensional convolution of images as volumes of depth one."""
+
+    def __init__(self, num_classes: int, channels: int) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv3d(channels, 4, 3, padding=1), nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.conv(images.unsqueeze(2)).relu().mean((2, 3, 4)))
+
+
+def volume(num_classes: int, channels: int) -> nn.Module:
+    return Volume(num_classes, channels)

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from lottery_pipeline.costs.latency import measure_latency
+from lottery_pipeline.models.registry import build_model
+from tests.tiny import tiny_spec
 
 
 class Clock:
@@ -145,3 +147,10 @@ def test_wrong_requests_are_refused(wrong, message):
     arguments = {"models": {"a": nn.Linear(4, 2)}, "image_shape": (1, 2, 2), "seed": 0, **wrong}
     with pytest.raises(ValueError, match=message):
         measure_latency(**arguments)
+
+
+def test_networks_are_timed_in_contiguous_memory_if_one_must_stay_so():
+    name = "tests.user_networks:flatten_by_view"
+    model = build_model(tiny_spec(name), seed=0, allow_factory=name)
+    report = measure_latency({"dense": model}, (1, 4, 4), batch_sizes=[2], repeats=2, warmup=0, seed=0)
+    assert report.environment["channels_last"] is False

@@ -3,12 +3,14 @@ import copy
 import pytest
 import torch
 
+from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.sparsity.masks import MaskError
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from tests.reference.training_naive import train_naively
+from tests.tiny import spec_for
 from tests.training.tiny import TinyNet, tiny_images, tiny_masks, untimed
 
 SHORT = Recipe(epochs=2, batch_size=8, learning_rate=0.05, weight_decay=1e-3)  # 22 images: 3 steps an epoch
@@ -264,3 +266,16 @@ def test_gradients_that_were_there_before_are_not_used():
         parameter.grad = torch.full_like(parameter, 100.0)
 
     assert fingerprint_tensors(run(model).state) == fingerprint_tensors(run().state)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_that_flattens_by_view_is_trained_and_measured(channels):
+    images, name = tiny_images(channels=channels), "tests.user_networks:flatten_by_view"
+    twin = "tests.user_networks:flatten_by_reshape"
+    found, expected = (
+        run(build_model(spec_for(images, path), seed=0, allow_factory=path), images).history
+        for path in (name, twin)
+    )
+    for row, other in zip(found, expected, strict=True):
+        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)
+        assert row["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-3)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lottery_pipeline.costs.machine import name_processor, thread_number, wait_for
+from lottery_pipeline.models.memory_format import stays_contiguous
 from lottery_pipeline.reproducibility.seeds import derive_seed, make_generator
 
 Times = NDArray[np.float64]
@@ -88,7 +89,8 @@ def measure_latency(
         repeats: timed passes of each.
         warmup: passes of each before.
         threads: of the CPU; None leaves their number unchanged. It is restored afterwards.
-        channels_last: memory format of weights and images, as in training.
+        channels_last: memory format of weights and images, as in training; not if one of the networks must
+            stay contiguous.
         seed: of the images and of the bootstrap.
         clock: seconds.
 
@@ -107,6 +109,7 @@ def measure_latency(
         raise ValueError(f"all networks must be on one device, not on {sorted(map(str, devices))}")
     (device,) = devices
     dtype = next(next(iter(models.values())).parameters()).dtype
+    channels_last = channels_last and not any(map(stays_contiguous, models.values()))
     memory = torch.channels_last if channels_last else torch.contiguous_format
     timed = {name: copy.deepcopy(model).eval().to(memory_format=memory) for name, model in models.items()}
     rows: list[Latency] = []

@@ -11,6 +11,7 @@ from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.models.convnet import ConvNet
 from lottery_pipeline.models.factory import build_from_factory, import_factory
 from lottery_pipeline.models.lenet import LeNet300100
+from lottery_pipeline.models.memory_format import fit_memory_format_
 from lottery_pipeline.models.names import (
     SUPERNET,
     TORCHVISION_PREFIX,
@@ -93,6 +94,8 @@ def build_model(
             narrow_layers_(model, spec.narrowed)
         if spec.narrowed or not (factory or spec.name in BUILDERS):
             _check_logits(model, spec)
+    if factory:
+        fit_memory_format_(model, spec)
     return model.to(device)
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.models.memory_format import lay_out_
 from lottery_pipeline.reproducibility.seeds import draw_states, seeded_draws, set_draw_states
 
 # Parameters of glibc's mallopt (malloc.h), and the largest sizes that are kept: 1 GiB.
@@ -52,10 +53,10 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def place_model_(model: nn.Module, device: torch.device) -> None:
-    """Move a model to a device, channels last where that is faster."""
+    """Move a model to a device, channels last where that is faster and the model can do with it."""
     model.to(device)
     if device.type != "mps":
-        model.to(memory_format=torch.channels_last)
+        lay_out_(model)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -16,7 +16,7 @@ from lottery_pipeline.reproducibility.seeds import derive_seed, make_generator
 from lottery_pipeline.sparsity.masks import Masks, Weights
 from lottery_pipeline.training.augmentation import to_pixels
 from lottery_pipeline.training.batches import Batches
-from lottery_pipeline.training.device import pick_device, seeded
+from lottery_pipeline.training.device import pick_device, place_model_, seeded
 from lottery_pipeline.training.evaluation import fixed_batches, recompute_batchnorm_
 from lottery_pipeline.training.loop import DivergenceError, train
 from lottery_pipeline.training.margin import Margin
@@ -166,9 +166,8 @@ def descend(
         DivergenceError: a loss is not finite.
     """
     device, seed = pick_device(victim.device), derive_seed(victim.seed, label, "training")
-    model.to(device).train()
-    if device.type != "mps":
-        model.to(memory_format=torch.channels_last)
+    place_model_(model, device)
+    model.train()
     optimiser = MaskedOptimiser(model, recipe, masks)
     batches = Batches(train_set, recipe, seed=seed, device=device)
     steps = recipe.steps_per_epoch(len(train_set))
