@@ -106,7 +106,7 @@ def test_a_broken_tracking_server_costs_one_warning_and_no_result(
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
         with caplog.at_level(logging.WARNING):
             run("dense_pretraining")
-    warnings = [record for record in caplog.records if record.name == "lottery_pipeline.tracking.run"]
+    warnings = [record for record in caplog.records if record.name == "lottery_pipeline.tracking.connection"]
     assert len(warnings) == 1
     assert list(tmp_path.glob("data/06_models/test/base/dense_run.safetensors"))
 

@@ -123,13 +123,6 @@ def test_parameters_are_flat_and_a_block_s_own_lose_its_name() -> None:
     assert select_parameters(set(), parameters) == {}
 
 
-def test_a_name_that_mlflow_refuses_is_made_one_that_it_takes() -> None:
-    parameters = {"lth": {"extraction": {"layer_rates": {"fc[12]*": 0.1, "x" * 300: 0.2}}}}
-    chosen = select_parameters({"lth.extraction"}, parameters, "lth")
-    assert chosen["extraction.layer_rates.fc_12__"] == "0.1"
-    assert max(map(len, chosen)) == 250
-
-
 def result(accuracy: float, kept: float = 100.0, density: float = 0.1) -> dict[str, float]:
     return {"validation_accuracy": accuracy, "kept": kept, "density": density}
 

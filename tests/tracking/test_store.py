@@ -14,6 +14,7 @@ from lottery_pipeline.tracking.store import (
     check_store,
     find_page,
     list_tags,
+    prepare_store,
 )
 
 
@@ -62,7 +63,7 @@ def test_a_store_that_is_no_data_base_fails_at_once(tmp_path: Path) -> None:
 
 
 def test_a_store_is_made_with_its_folder(tmp_path: Path) -> None:
-    check_store(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
+    prepare_store(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
     tables = (
         sqlite3.connect(tmp_path / "new" / "mlflow.db").execute("SELECT name FROM sqlite_master").fetchall()
     )
@@ -79,7 +80,7 @@ def test_a_store_whose_making_is_interrupted_is_not_left_half_made(
 
     monkeypatch.setattr(tracking_store, "make_store", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        check_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        prepare_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -96,7 +97,7 @@ def test_a_store_that_another_run_has_just_made_is_kept(
             store.close()
 
     monkeypatch.setattr(tracking_store, "make_store", be_second)
-    check_store(f"sqlite:///{path}")
+    prepare_store(f"sqlite:///{path}")
     assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("first",)]
 
 

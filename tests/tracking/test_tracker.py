@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -277,20 +278,69 @@ def test_a_store_that_breaks_on_the_way_warns_once(
         break_client(patch, tracker, "log_batch", "set_tag")
         tracker.log_row("", "dense", ROW)
         tracker.note_made("images", "f")
-        tracker.connection.resume()
+        tracker.connection.try_again()
         tracker.note_made("images", "f")
         warnings = read_warnings(caplog)
     assert warnings == ["MLflow tracking failed; the run continues without it: OSError: disk full"]
 
 
-def test_after_a_failure_mlflow_is_left_alone_for_a_while(
-    tracker: Tracker, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+def test_names_of_any_kind_reach_mlflow_and_one_refusal_does_not_cost_the_others(
+    tracker: Tracker, mlflow_uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with monkeypatch.context() as patch:
-        break_client(patch, tracker, "set_tag")
-        tracker.note_made("images", "f")
-    tracker.note_made("images", "f")
-    assert "made.images" not in find_runs(mlflow_uri)["run"].data.tags
+    names = ["layer_rates.0: fc1", "layer_rates.fc[12]*", "a//b", "../x", "ü 重", "x" * 600, "same(", "same)"]
+    parameters = {name: str(number) for number, name in enumerate(names)}
+    tracker.open_block("ltr", {"long": "y" * 7000, **parameters})
+    run = find_runs(mlflow_uri)["ltr"]
+    assert sorted(run.data.params.values())[: len(names)] == sorted(parameters.values())
+    assert len(run.data.params) == 1 + len(names)
+    assert read_warnings(caplog) == []
+    tracker._runs["ltr"].log_parameters({"a": "1"})
+    with caplog.at_level(logging.WARNING):
+        tracker._runs["ltr"].log_parameters({"a": "2", "b": "3"})  # MLflow keeps the first value
+    assert len(read_warnings(caplog)) == 1
+    assert find_runs(mlflow_uri)["ltr"].data.params.items() >= {"a": "1", "b": "3"}.items()
+
+
+def test_artifacts_that_cannot_be_written_do_not_cost_the_numbers(
+    tracker: Tracker, mlflow_uri: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mlartifacts").write_text("a file where the folder should be")
+    tracker.open_block("ltr", {})
+    tracker.send("ltr", "log_text", "text", "a.txt")
+    tracker.log_record("ltr", RECORD)
+    assert find_runs(mlflow_uri)["ltr"].data.metrics["test_accuracy"] == 0.9
+    (tmp_path / "mlartifacts").unlink()
+    tracker.finish("FINISHED")
+    assert list_artifacts(mlflow_uri, "ltr") == {"a.txt", "tables/ladder.json"}
+
+
+def test_a_store_that_comes_while_the_run_lasts_gets_all_of_it(
+    empty_mlflow_store: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mlflow.db").write_text("no data base" * 100)
+    uri, tracker = f"sqlite:///{tmp_path / 'mlflow.db'}", Tracker()
+    start(tracker, uri, tmp_path)
+    tracker.open_block("ltr", {"extraction.density": "0.1"})
+    tracker.log_row("ltr", "training", ROW)
+    tracker.log_record("ltr", RECORD)
+    (tmp_path / "mlflow.db").write_bytes(empty_mlflow_store.read_bytes())
+    tracker.finish("FINISHED")
+    assert read_statuses(uri) == {"run": "FINISHED", "ltr": "FINISHED"}
+    ltr = find_runs(uri)["ltr"].data
+    assert (ltr.params["extraction.density"], ltr.metrics["test_accuracy"]) == ("0.1", 0.9)
+
+
+def test_a_store_that_another_process_has_locked_costs_less_than_five_seconds(
+    impatient: None, tracker: Tracker, tmp_path: Path
+) -> None:
+    lock = sqlite3.connect(tmp_path / "mlflow.db")
+    lock.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    tracker.open_block("ltr", {})
+    tracker.log_record("ltr", RECORD)
+    tracker.finish("FINISHED")
+    assert time.monotonic() - began < 5
+    lock.close()
 
 
 def test_numbers_that_a_silent_server_did_not_take_are_sent_when_it_answers_again(

@@ -5,9 +5,9 @@ import logging
 import warnings
 from importlib.metadata import version
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from lottery_pipeline.tracking.run import first_line
+from lottery_pipeline.tracking.connection import first_line
 
 if TYPE_CHECKING:
     from lottery_pipeline.images.splits import ImageSplits
@@ -36,45 +36,71 @@ def describe_images(images: "ImageSplits") -> Any:
     return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
-def log_model(client: Any, run: str, name: str, ticket: "Ticket", images: Any) -> str | None:
-    """Log a trained ticket as a model that MLflow loads without this package.
+class ExportedModel:
+    """A trained ticket as a model that MLflow loads without this package, in a folder until it is sent.
 
     ``mlflow.pytorch.log_model`` does the same by way of MLflow's global state, which belongs to the user.
-
-    Args:
-        client: of MLflow.
-        run: identity of the MLflow run that made the ticket.
-        name: of the model.
-        ticket: a trained one.
-        images: what it was trained on, from ``describe_images``.
-
-    Returns:
-        The model's identity in MLflow; None, with a warning, if its network cannot be exported.
     """
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-    from mlflow.models import Model
 
-    maker = client.get_run(run)
-    made = client.create_logged_model(
-        maker.info.experiment_id,
-        name,
-        source_run_id=run,
-        tags={"fingerprint": ticket.fingerprint, "mlflow.note.content": f"Takes {INPUT}. Gives {OUTPUT}."},
-        params=maker.data.params,
-    )
-    model = Model(made.artifact_location, run, model_uuid=made.model_id, model_id=made.model_id)
-    classes = json.loads(images.dataset.profile)["class_names"]
-    with TemporaryDirectory() as folder:
+    def __init__(self, name: str, fingerprint: str) -> None:
+        from mlflow.models import Model
+
+        self._name, self._fingerprint = name, fingerprint
+        self._model = Model()
+        self._folder = TemporaryDirectory()
+        self._path = f"{self._folder.name}/model"
+
+    @classmethod
+    def of(cls, name: str, ticket: "Ticket", images: Any) -> Self | None:
+        """Export a ticket.
+
+        Args:
+            name: of the model.
+            ticket: a trained one.
+            images: what it was trained on, from ``describe_images``.
+
+        Returns:
+            None, with a warning, if its network cannot be exported.
+        """
+        exported = cls(name, ticket.fingerprint)
+        classes = json.loads(images.dataset.profile)["class_names"]
         try:
-            export_model(ticket, classes, model, f"{folder}/model")
+            export_model(ticket, classes, exported._model, exported._path)
         except Exception as error:  # torch.export fails in many ways on a network with unusual code
-            client.delete_logged_model(made.model_id)
+            exported._folder.cleanup()
             logger.warning("MLflow has no model of the ticket of %s: %s", name, first_line(error))
             return None
-        client.log_model_artifacts(made.model_id, f"{folder}/model")
-    client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run, [LoggedModelOutput(made.model_id, step=0)])
-    return str(made.model_id)
+        return exported
+
+    def send(self, client: Any, run: str) -> str:
+        """Log the model; return its identity in MLflow.
+
+        Args:
+            client: of MLflow.
+            run: identity of the MLflow run that made the ticket.
+        """
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        maker = client.get_run(run)
+        made = client.create_logged_model(
+            maker.info.experiment_id,
+            self._name,
+            source_run_id=run,
+            tags={
+                "fingerprint": self._fingerprint,
+                "mlflow.note.content": f"Takes {INPUT}. Gives {OUTPUT}.",
+            },
+            params=maker.data.params,
+        )
+        model = self._model
+        model.artifact_path, model.run_id = made.artifact_location, run
+        model.model_uuid = model.model_id = made.model_id
+        model.save(f"{self._path}/MLmodel")
+        client.log_model_artifacts(made.model_id, self._path)
+        client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+        client.log_outputs(run, [LoggedModelOutput(made.model_id, step=0)])
+        self._folder.cleanup()
+        return str(made.model_id)
 
 
 def export_model(ticket: "Ticket", class_names: list[str], model: Any, folder: str) -> None:
@@ -111,10 +137,14 @@ def export_model(ticket: "Ticket", class_names: list[str], model: Any, folder: s
 
 def register_model(client: Any, name: str, model: str) -> str:
     """Make a logged model the newest version of a registered one; return the version."""
+    from mlflow.exceptions import MlflowException
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-    if not client.search_registered_models(f"name = '{name}'"):
+    try:
         client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
     # All is given, because MLflow looks for what is not in the store of its global state.
     made = client.get_logged_model(model)
     place, run = made.artifact_location, made.source_run_id

@@ -1,6 +1,5 @@
 """What of a record is a tag, a parameter, a metric, a table or a curve in MLflow."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -14,7 +13,6 @@ from lottery_pipeline.tracking.curves import is_number
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
-MAX_NAME = 250  # of a parameter in MLflow
 Row = dict[str, Any]
 # Lists of rows are tables of their name, but for these.
 TABLES = {
@@ -114,9 +112,7 @@ def select_parameters(names: Iterable[str], parameters: Mapping[str, Any], block
 
     chosen = {name: reduce(lambda group, key: group[key], name.split("."), parameters) for name in names}
     flat = pandas.json_normalize(chosen, sep=".").to_dict("records")[0] if chosen else {}
-    # Layer patterns are keys, too, and MLflow refuses the whole lot for one name such as "fc[12]*".
-    own = {re.sub(r"[^\w. /:-]", "_", str(name).removeprefix(f"{block}.")): str(flat[name]) for name in flat}
-    return {name[:MAX_NAME]: value for name, value in own.items()}
+    return {str(name).removeprefix(f"{block}."): str(flat[name]) for name in flat}
 
 
 def pick_winner(metrics: Mapping[str, Mapping[str, float]]) -> str | None:

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -61,11 +62,12 @@ class TrackingSettings(BaseModel):
 
 def open_experiment(uri: str, name: str, project: Path) -> tuple[Any, str]:
     """Return MLflow's client and the identity of an experiment, which is made if there is none."""
-    # By default MLflow waits four minutes for a dead server, in every call.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    # By default MLflow waits four minutes for a dead server, in every call. Here the connection tries again.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    prepare_store(uri)
     check_store(uri)
     from mlflow import MlflowClient
 
@@ -90,29 +92,46 @@ def find_page(uri: str, experiment: str) -> str:
     return f"{server}/#/experiments/{experiment}/runs"
 
 
-def check_store(uri: str) -> None:
-    """Make sure that an SQLite store exists and is sound.
+def prepare_store(uri: str) -> None:
+    """Do what takes seconds and waits for nobody: import MLflow, and make an SQLite store that is not there.
 
-    MLflow tries a broken store ten times, for more than a minute. A store whose creation was interrupted
-    stays broken, so a new store is made beside its place and moved there when it is complete.
+    A store whose creation was interrupted stays broken, so it is made beside its place and moved there when
+    it is complete.
     """
+    import_module("mlflow.tracking.client")
     if not uri.startswith(SQLITE):
         return
+    import_module("mlflow.store.tracking.sqlalchemy_store")
     path = Path(uri.removeprefix(SQLITE))
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
-            make_store(f"{SQLITE}{folder}/made")
-            # A copy, because MLflow keeps the original open.
-            fresh = shutil.copy(Path(folder) / "made", Path(folder) / "fresh")
-            with suppress(FileExistsError):  # another run was first
-                os.link(fresh, path)
-    store = sqlite3.connect(path, timeout=5)
-    try:
-        store.execute("BEGIN IMMEDIATE")
-        store.rollback()
-    finally:
-        store.close()
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
+        make_store(f"{SQLITE}{folder}/made")
+        # A copy, because MLflow keeps the original open.
+        fresh = shutil.copy(Path(folder) / "made", Path(folder) / "fresh")
+        with suppress(FileExistsError):  # another run was first
+            os.link(fresh, path)
+
+
+def check_store(uri: str) -> None:
+    """Make sure that an SQLite store is sound and can be written: MLflow itself would try for a minute."""
+    if uri.startswith(SQLITE):
+        store = sqlite3.connect(f"{Path(uri.removeprefix(SQLITE)).as_uri()}?mode=rw", timeout=1, uri=True)
+        try:
+            store.execute("BEGIN IMMEDIATE")
+            store.rollback()
+        finally:
+            store.close()
+
+
+def answers(uri: str, client: Any) -> None:
+    """Raise an error if MLflow does not answer at all."""
+    check_store(uri)
+    if client is None:
+        raise ConnectionError("MLflow has not answered yet")
+    if not uri.startswith(SQLITE):
+        client.search_experiments(max_results=1)
 
 
 def make_store(uri: str) -> None:

@@ -17,10 +17,20 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from lottery_pipeline.options.extras import check_extra
-from lottery_pipeline.tracking.models import describe_images, log_model, register_model
+from lottery_pipeline.tracking.connection import Connection
+from lottery_pipeline.tracking.models import ExportedModel, describe_images, register_model
+from lottery_pipeline.tracking.names import LONGEST_NAME, clean_name, clean_tags, cut
 from lottery_pipeline.tracking.results import name_chain, pick_winner, sort_record
-from lottery_pipeline.tracking.run import Connection, MlflowRun
-from lottery_pipeline.tracking.store import LOCAL, TrackingSettings, find_page, list_tags, open_experiment
+from lottery_pipeline.tracking.run import MlflowRun
+from lottery_pipeline.tracking.store import (
+    LOCAL,
+    TrackingSettings,
+    answers,
+    find_page,
+    list_tags,
+    open_experiment,
+    prepare_store,
+)
 
 if TYPE_CHECKING:
     from lottery_pipeline.images.splits import ImageSplits
@@ -63,8 +73,8 @@ class Tracker:
 
     @property
     def page(self) -> str:
-        """Address of the runs in MLflow's pages; empty outside a tracked run."""
-        return self._page if self._runs else ""
+        """Address of the runs in MLflow's pages; empty outside a run that MLflow knows."""
+        return find_page(self._uri, self._experiment) if self._runs and self._experiment else ""
 
     def start(
         self,
@@ -84,18 +94,22 @@ class Tracker:
             tags: of the run and of those within it.
             parameters: of the run itself.
         """
-        uri, owner = settings.resolve_uri(project), (socket.gethostname(), os.getpid())
-        self.connection, self._settings, self._process = Connection(), settings, owner[1]
+        self._uri, self._settings, self._process = settings.resolve_uri(project), settings, os.getpid()
+        self._experiment = ""
         self._images: Any = None
         self._monitor: Any = None
         self._links: dict[str, str] = {}
+        self._runs = {}
+        self.connection = Connection(lambda: answers(self._uri, self.connection.client))
+        owner = {"process.host": socket.gethostname(), "process.pid": str(self._process)}
         with self.connection.without_trouble():
-            self.connection.client, self._experiment = open_experiment(uri, settings.experiment, project)
-            self._page = find_page(uri, self._experiment)
-            self._tags = list_tags(project, {**tags, "process.host": owner[0], "process.pid": str(owner[1])})
+            prepare_store(self._uri)
+        with self.connection.without_trouble():
+            self._tags = clean_tags(list_tags(project, {**tags, **owner}))
+            self.connection.do(lambda: self._open_experiment(project))
             self._open("", name, parameters)
             if settings.system_metrics:
-                self._watch_system(uri)
+                self._watch_system()
         if self.active:
             atexit.register(self.finish, "KILLED")
             self._listen_for_termination()
@@ -123,12 +137,7 @@ class Tracker:
     def note_reuse(self, name: str, fingerprint: str) -> None:
         """Link the run to the one that made a stored result."""
         self._links[name] = ""  # also if it was made before runs were tracked
-        query = f"tags.`made.{name}` = '{fingerprint}'"
-        for run in self.connection.client.search_runs([self._experiment], query, max_results=1):  # the newest
-            place = f"#/experiments/{self._experiment}/runs/{run.info.run_id}"
-            self._links[name] = f"- {name} was made by [{run.info.run_name}]({place})\n"
-            self.send("", "set_tag", f"reused.{name}", run.info.run_id)
-            self.send("", "set_tag", "mlflow.note.content", "".join(self._links.values()))
+        self.connection.do(lambda: self._link(name, fingerprint))
 
     @when_active
     def log_row(self, owner: str, part: str, row: Mapping[str, Any]) -> None:
@@ -151,7 +160,6 @@ class Tracker:
             record: with its curves, which are logged if they were not seen live.
         """
         import pandas
-        from mlflow.entities import Param, RunTag
 
         run, found = self._runs[owner], sort_record(record, dense=not owner)
         seen = run.curves.counts["search"]  # the trace does not name its parts as the search did
@@ -160,11 +168,11 @@ class Tracker:
                 self.log_row(owner, part, row)
         run.log_metrics(found.metrics)
         made = {f"made.{owner}": found.tags["fingerprint"]} if "fingerprint" in found.tags else {}
-        parameters = [Param(*pair) for pair in found.parameters.items()]
-        self.send(owner, "log_batch", (), parameters, [RunTag(*pair) for pair in (found.tags | made).items()])
+        run.log_parameters(found.parameters)
+        run.log_tags(found.tags | made)
         for path, rows in found.tables.items():
             # As objects: for text columns of its own type pandas warns of what MLflow does.
-            self.send(owner, "log_table", pandas.DataFrame(rows, dtype=object), path)
+            self.send(owner, "log_table", pandas.DataFrame(rows, dtype=object), clean_name(path))
         if owner:
             run.close("FINISHED")
 
@@ -173,18 +181,14 @@ class Tracker:
         """Log the trained ticket of a block as a model."""
         if block in self._runs and self._images is not None and self._settings.models:
             run = self._runs[block]
-            run.model = log_model(self.connection.client, run.identity, block, ticket, self._images)
+            exported = ExportedModel.of(block, ticket, self._images)
+            if exported is not None:
+                self.connection.do(lambda: self._send_model(run, exported))
 
     @when_active
     def register_winner(self, name: str) -> None:
         """Make the model of the best block the newest version of a registered model."""
-        models = {block: run.model for block, run in self._runs.items() if run.model}
-        winner = pick_winner({block: self._runs[block].metrics for block in models})
-        if winner is None:
-            logger.warning("MLflow: no model is registered, because none has a validation accuracy.")
-            return
-        version = register_model(self.connection.client, name, models[winner])
-        logger.info("MLflow: the ticket of %s is registered as version %s of %s.", winner, version, name)
+        self.connection.do(lambda: self._register(name))
 
     @when_active
     def send(self, owner: str, method: str, *arguments: Any) -> None:
@@ -195,8 +199,7 @@ class Tracker:
             method: its name.
             *arguments: those after the run.
         """
-        run = self._runs.get(owner, self._runs[""])
-        getattr(self.connection.client, method)(run.identity, *arguments)
+        self._runs.get(owner, self._runs[""]).call(method, *arguments)
 
     def finish(self, status: str, *, error: BaseException | None = None) -> None:
         """Close the run as it ended, those of its blocks first; only the first call counts.
@@ -207,13 +210,15 @@ class Tracker:
         """
         if not self.active:
             return
-        self.connection.resume()
+        self.connection.try_again()
         if self._monitor is not None:
-            self._monitor.finish()
-        for run in reversed(self._runs.values()):
-            if not run.closed:
-                run.close(status, error)
-        if self._runs[""].closed:
+            self.connection.do(self._monitor.finish)
+        with self.connection.without_trouble():
+            for run in reversed(self._runs.values()):
+                if not run.closed:
+                    run.close(status, error)
+        self.connection.finish()
+        if self.page:
             logger.info("MLflow: %s%s", self.page, " after `make mlflow`" if LOCAL in self.page else "")
         self._runs = {}
         atexit.unregister(self.finish)
@@ -224,27 +229,60 @@ class Tracker:
     def _open(
         self, owner: str, name: str, parameters: Mapping[str, str], tags: Mapping[str, str] | None = None
     ) -> None:
-        from mlflow.entities import Param
+        parent = self._runs.get("")
+        run = self._runs[owner] = MlflowRun(self.connection)
 
-        client = self.connection.client
-        parent = {"mlflow.parentRunId": self._runs[""].identity} if owner else {}
-        tags = {**self._tags, **parent, **(tags or {})}
-        run = client.create_run(self._experiment, run_name=name, tags=tags).info.run_id
-        self._runs[owner] = MlflowRun(self.connection, run)
-        client.log_batch(run, params=[Param(*pair) for pair in parameters.items()])
+        def create() -> str:
+            above = {} if parent is None else {"mlflow.parentRunId": parent.identity}
+            made = self.connection.client.create_run(
+                self._experiment,
+                run_name=cut(name, LONGEST_NAME, "..."),
+                tags={**self._tags, **above, **(tags or {})},
+            )
+            return str(made.info.run_id)
+
+        run.open(create, parameters)
         if self._images is not None:
-            self._runs[owner].images = (self._images.dataset.name, self._images.dataset.digest)
-            client.log_inputs(run, [self._images])
+            run.images = (self._images.dataset.name, self._images.dataset.digest)
+            run.call("log_inputs", [self._images])
 
-    def _watch_system(self, uri: str) -> None:
+    def _open_experiment(self, project: Path) -> None:
+        opened = open_experiment(self._uri, self._settings.experiment, project)
+        self.connection.client, self._experiment = opened
+
+    def _link(self, name: str, fingerprint: str) -> None:
+        client, own = self.connection.client, self._runs[""].identity
+        query = f"tags.`made.{name}` = '{fingerprint}'"
+        for run in client.search_runs([self._experiment], query, max_results=1):  # the newest
+            place = f"#/experiments/{self._experiment}/runs/{run.info.run_id}"
+            self._links[name] = f"- {name} was made by [{run.info.run_name}]({place})\n"
+            client.set_tag(own, f"reused.{name}", run.info.run_id)
+            client.set_tag(own, "mlflow.note.content", "".join(self._links.values()))
+
+    def _send_model(self, run: MlflowRun, exported: ExportedModel) -> None:
+        run.model = exported.send(self.connection.client, run.identity)
+
+    def _register(self, name: str) -> None:
+        models = {block: run.model for block, run in self._runs.items() if run.model}
+        winner = pick_winner({block: self._runs[block].metrics for block in models})
+        if winner is None:
+            logger.warning("MLflow: no model is registered, because none has a validation accuracy.")
+            return
+        version = register_model(self.connection.client, name, models[winner])
+        logger.info("MLflow: the ticket of %s is registered as version %s of %s.", winner, version, name)
+
+    def _watch_system(self) -> None:
         try:
             check_extra("psutil", "system")
         except ValueError as error:
             logger.warning("MLflow: no system metrics are logged: %s", error)
             return
+        self.connection.do(self._start_monitor)
+
+    def _start_monitor(self) -> None:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        self._monitor = SystemMetricsMonitor(self._runs[""].identity, tracking_uri=uri)
+        self._monitor = SystemMetricsMonitor(self._runs[""].identity, tracking_uri=self._uri)
         self._monitor.start()
 
     def _listen_for_termination(self) -> None:
