@@ -50,7 +50,7 @@ def test_null_takes_the_adversary_away():
             {"kind": "pgd", "epsilon": "8/255"},
             ".epsilon is unknown: allowed are eps, kind, norm, step_size, steps; did you mean eps?",
         ),
-        ({"kind": "fgsm"}, ".kind is 'fgsm': input should be 'pgd' or 'fgsm_rs'."),
+        ({"kind": "fgsm"}, ".kind is 'fgsm': it must be pgd or fgsm_rs."),
         ({"eps": "8/255"}, ".kind is missing."),
     ],
 )

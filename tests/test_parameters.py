@@ -80,17 +80,17 @@ def test_sound_parameters_come_back_typed() -> None:
         (
             "ltr.extraction.density",
             0,
-            "Parameter ltr.extraction.density is 0: input should be greater than 0.",
+            "Parameter ltr.extraction.density is 0: it must be a number greater than 0 and at most 1, or",
         ),
         (
             "ltr.extraction.density",
             1.5,
-            "Parameter ltr.extraction.density is 1.5: input should be less than or ",
+            "Parameter ltr.extraction.density is 1.5: it must be a number greater than 0 and at most 1",
         ),
         (
             "ltr.extraction.density",
             "abc",
-            "Parameter ltr.extraction.density is 'abc': input should be a valid",
+            "Parameter ltr.extraction.density is 'abc': it must be a number ",
         ),
         ("ltr.extraction.densty", 0.5, "Parameter ltr.extraction.densty is unknown: allowed are density, "),
         (
@@ -120,10 +120,14 @@ def test_sound_parameters_come_back_typed() -> None:
             "a/b",
             "Parameter tracking.register: 'a/b' is not a valid name of a registered",
         ),
-        ("work.limit", 0, "Parameter work.limit is 0: input should be greater than or equal to 1."),
-        ("seed", "abc", "Parameter seed is 'abc': input should be a valid integer."),
-        ("threads", 0, "Parameter threads is 0: input should be greater than or equal to 1."),
-        ("seed", -1, "Parameter seed is -1: input should be greater than or equal to 0."),
+        ("work.limit", 0, "Parameter work.limit is 0: it must be a whole number of at least 1."),
+        (
+            "seed",
+            "abc",
+            "Parameter seed is 'abc': it must be a whole number of at least 0 and less than 2^63.",
+        ),
+        ("threads", 0, "Parameter threads is 0: it must be a whole number from 1 to 1,024 or null."),
+        ("seed", -1, "Parameter seed is -1: it must be a whole number of at least 0 and less than 2^63."),
         (
             "device",
             "gpu",
@@ -131,7 +135,7 @@ def test_sound_parameters_come_back_typed() -> None:
         ),
         ("variant", "../other", "Parameter variant: '../other' cannot be the name of a folder here"),
         ("variant", "", "Parameter variant: '' cannot be"),
-        ("ticket", "none", "Parameter ticket is 'none': input should be 'lth', 'ltr', "),
+        ("ticket", "none", "Parameter ticket is 'none': it must be lth, ltr, "),
     ],
 )
 def test_a_fault_is_one_sentence_that_names_parameter_value_and_what_is_allowed(

@@ -30,7 +30,9 @@ from lottery_pipeline.options import (
     Method,
     SanityOptions,
 )
+from lottery_pipeline.options.allowed import annotate
 from lottery_pipeline.options.faults import describe_faults, name_unknown_key
+from lottery_pipeline.options.lists import Group
 from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions, VerificationOptions
 from lottery_pipeline.options.robustness import RobustnessOptions
 from lottery_pipeline.options.supertickets_study import StudyOptions
@@ -73,7 +75,7 @@ class ParametersError(ValueError):
     """Parameters with which no run can start; one sentence for each fault."""
 
 
-class ModelParameters(BaseModel):
+class ModelParameters(Group):
     """Which network, and which of its layers are never pruned.
 
     Attributes:
@@ -121,10 +123,8 @@ class PretrainingParameters(Recipe):
         return Recipe(**self.model_dump(exclude={"rewind_epoch"}))
 
 
-class _Changes(BaseModel):
+class _Changes(Group):
     """Changes to another recipe: keys that are not given keep that recipe's values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     def recipe(self, pretraining: PretrainingParameters) -> Recipe:
         """Return the dense recipe with these changes; a ``name`` starts from that named recipe instead."""
@@ -134,9 +134,7 @@ class _Changes(BaseModel):
 
 # Every field of Recipe, made optional: a new field of Recipe cannot be forgotten here.
 _OPTIONAL_FIELDS: dict[str, Any] = {
-    name: (field.annotation | None, None)
-    for name, field in Recipe.model_fields.items()
-    if field.annotation is not None
+    name: (annotate(field) | None, None) for name, field in Recipe.model_fields.items()
 }
 _RecipeChanges: Any = create_model("_RecipeChanges", __base__=_Changes, **_OPTIONAL_FIELDS)
 
@@ -155,7 +153,7 @@ class SparseRetrainingParameters(_RecipeChanges):
     rung: Annotated[int, Field(strict=True, ge=0, le=255)] | None = None
 
 
-class WorkParameters(BaseModel):
+class WorkParameters(Group):
     """Where a run finds what earlier runs have finished, and keeps what it has not.
 
     Attributes:
@@ -167,8 +165,6 @@ class WorkParameters(BaseModel):
         interval_seconds: least time between two checkpoints of a computation.
         limit: largest number of checkpoint files; the oldest go first.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     experiment: str
     variant: str
@@ -195,7 +191,7 @@ def _method_group(method: Method, *, with_controls: bool) -> type[BaseModel]:
     controls: dict[str, Any] = {"controls": (ControlOptions, ControlOptions())} if with_controls else {}
     return create_model(
         "MethodParameters",
-        __config__=ConfigDict(frozen=True, extra="forbid"),
+        __base__=Group,
         extraction=(method.options, ...),
         **controls,
     )

@@ -46,17 +46,17 @@ def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
         (
             "ltr.extraction.density",
             0,
-            "Parameter ltr.extraction.density is 0: input should be greater than 0.",
+            "Parameter ltr.extraction.density is 0: it must be a number greater than 0 and at most 1",
         ),
         (
             "ltr.extraction.density",
             1.5,
-            "Parameter ltr.extraction.density is 1.5: input should be less than or",
+            "Parameter ltr.extraction.density is 1.5: it must be a number greater than 0",
         ),
         (
             "ltr.extraction.density",
             "abc",
-            "Parameter ltr.extraction.density is 'abc': input should be a valid",
+            "Parameter ltr.extraction.density is 'abc': it must be a number",
         ),
         ("ltr.extraction.density", 1e-9, "Parameter ltr: density 1e-09 keeps none of"),
         ("ltr.extraction.colour", 1, "Parameter ltr.extraction.colour is unknown: allowed are density,"),
@@ -64,20 +64,28 @@ def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
         (
             "cts.extraction.density",
             0,
-            "Parameter cts.extraction.density is 0: input should be greater than 0.",
+            "Parameter cts.extraction.density is 0: it must be a number greater than 0 and at most 1",
         ),
         (
             "cts.extraction.length",
             0,
-            "Parameter cts.extraction.length: 0 is not a valid search length; allowed are short, half, long",
+            "Parameter cts.extraction.length is 0: it must be short, half or long, or a whole number from 1",
         ),
         (
             "cts.extraction.length",
             "all",
-            "Parameter cts.extraction.length: 'all' is not a valid search length;",
+            "Parameter cts.extraction.length is 'all': it must be short, half or long, or a whole",
         ),
-        ("cts.extraction.objective", "accuracy", "Parameter cts.extraction.objective is 'accuracy': input"),
-        ("snip.extraction.rounds", 0, "Parameter snip.extraction.rounds is 0: input should be greater than"),
+        (
+            "cts.extraction.objective",
+            "accuracy",
+            "Parameter cts.extraction.objective is 'accuracy': it must be task_loss, ",
+        ),
+        (
+            "snip.extraction.rounds",
+            0,
+            "Parameter snip.extraction.rounds is 0: it must be a whole number from 1",
+        ),
         (
             "sanity_checks.methods",
             ["gut"],
@@ -201,7 +209,9 @@ def test_a_relative_root_starts_at_the_project(tmp_path: Path) -> None:
 def test_the_command_line_shows_one_sentence_and_no_traceback(tmp_path: Path) -> None:
     params = "ltr.extraction.density=1.5"
     done = command(tmp_path, "run", "--env", "test", "--pipelines", "ltr", "--params", params)
-    sentence = "Parameter ltr.extraction.density is 1.5: input should be less than or equal to 1."
+    sentence = (
+        "Parameter ltr.extraction.density is 1.5: it must be a number greater than 0 and at most 1, or null."
+    )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Error: {sentence}\n")
 
 

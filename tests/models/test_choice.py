@@ -100,7 +100,7 @@ def test_only_supernets_do_more_than_classify():
 
 def test_bad_values_are_named_in_one_sentence():
     with pytest.raises(
-        ModelError, match="cannot be specified: num_classes: Input should be greater"
+        ModelError, match="cannot be specified: num_classes is 1: it must be a whole number from 2"
     ) as caught:
         specify_model("resnet20", **IMAGES | {"num_classes": 1})
     assert len(str(caught.value).splitlines()) == 1

@@ -42,7 +42,7 @@ def test_given_steps_are_kept():
         ({"kind": "pgd", "step_size": 2}, "step_size is 2, but pixels are in [0, 1]"),
         ({"kind": "pgd", "eps": 0}, "greater than 0"),
         ({"kind": "pgd", "eps": "8/0"}, "divides by 0"),
-        ({"kind": "pgd", "eps": float("nan")}, "greater than or equal to 0"),
+        ({"kind": "pgd", "eps": float("nan")}, "finite number"),
         ({"kind": "pgd", "norm": "L2", "eps": float("inf")}, "finite number"),
         ({"kind": "pgd", "steps": 0}, "greater than or equal to 1"),
         ({"kind": "fgsm_rs", "steps": 2}, "fgsm_rs makes a single step, not 2"),

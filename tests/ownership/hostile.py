@@ -210,7 +210,7 @@ def logs() -> Iterator[Forgery]:
             "does not continue|does not hold the release",
         )
     for field in ("index", "time", "digest", "previous", "entry"):
-        yield f"an entry without {field}", dump(without(("log", 1, field))), f"log entry is wrong: '{field}'"
+        yield f"an entry without {field}", dump(without(("log", 1, field))), f"log entry is wrong: {field}"
     for field, value in (
         ("index", -1),
         ("index", 10_000),

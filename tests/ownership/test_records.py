@@ -39,7 +39,7 @@ def test_a_record_reads_lists_as_tuples():
     ],
 )
 def test_a_field_that_is_wrong_or_unknown_is_named(change):
-    with pytest.raises(OwnershipError, match=rf"^the example is wrong: '{next(iter(change))}") as caught:
+    with pytest.raises(OwnershipError, match=rf"^the example is wrong: {next(iter(change))}") as caught:
         parse_record(Example, {"owner": "a"} | change, what="example")
     assert "\n" not in str(caught.value)
 

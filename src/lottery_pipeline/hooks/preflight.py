@@ -8,10 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.hooks.search_checks import check_arms, check_method, check_model, check_transfer
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.options.extras import check_extra
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.methods import TICKET_BLOCKS
 from lottery_pipeline.parameters import DataParameters, ParametersError
 
@@ -167,7 +170,8 @@ def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
     try:
         check()
     except ValueError as error:
-        sentence = str(error).rstrip(".")
+        words = describe_file_fault(None, error) if isinstance(error, ValidationError) else str(error)
+        sentence = words.rstrip(".")
         place = sentence if sentence.startswith(f"{name}.") else f"{name}: {sentence}"
         yield f"Parameter {place}{'' if place.endswith('?') else '.'}"
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from lottery_pipeline.options.lists import Group
 from lottery_pipeline.options.task import TaskName
 
 TORCHVISION_CLASSES = ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN")
@@ -28,7 +29,7 @@ class ImageError(ValueError):
     """Images that cannot be found, read, split or trusted; the message is one sentence."""
 
 
-class ImageRequest(BaseModel):
+class ImageRequest(Group):
     """Which images to prepare and how.
 
     Attributes:
@@ -48,8 +49,6 @@ class ImageRequest(BaseModel):
             composed of.
         train_limit: at most this many training images, a stratified subset taken after the validation split.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "digits"
     task: TaskName = "classification"

@@ -16,6 +16,7 @@ from torch import Tensor
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.statistics import measure_channels
 from lottery_pipeline.images.targets import find_fault, find_task
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.reproducibility.files import replace_atomically, stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
@@ -272,9 +273,7 @@ def read_header(metadata: dict[str, str] | None) -> Header:
     except KeyError as error:
         raise ImageError("it has no header") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"]) or "header"
-        raise ImageError(f"{place} in its header: {first['msg']}") from error
+        raise ImageError(f"its header is wrong: {describe_file_fault(Header, error)}") from error
     record = json.loads(text)
     if record.pop("sha256", None) not in (None, fingerprint(record)):
         raise ImageError("its header does not agree with its SHA-256 sum, so it was changed")

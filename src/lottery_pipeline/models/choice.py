@@ -16,6 +16,7 @@ from lottery_pipeline.models.supernet.architecture_file import read_architecture
 from lottery_pipeline.models.supernet.choice import choose_supernet
 from lottery_pipeline.models.supernet.config import Supernet
 from lottery_pipeline.models.supernet.presets import PRESETS
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.task import TaskName
 
 _ENDING = ".json"
@@ -104,9 +105,8 @@ def specify_model(
             architecture=architecture,
         )
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise ModelError(f"model {name!r} cannot be specified: {place}: {fault['msg']}") from error
+        fault = describe_file_fault(ModelSpec, error)
+        raise ModelError(f"model {name!r} cannot be specified: {fault}") from error
 
 
 def _choose(choice: str, task: TaskName) -> tuple[Supernet, tuple[BlockWidths, ...]]:

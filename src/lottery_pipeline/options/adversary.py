@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from lottery_pipeline.options.lists import Group
 from lottery_pipeline.options.robustness import Eps, Norm
 
 _STEPS = 7  # of PGD (arXiv 1706.06083)
@@ -11,7 +12,7 @@ _PARTS = 4  # of eps that a step of PGD is long: 2/255 of 8/255
 _STRETCH = 1.25  # of eps that the one step of FGSM-RS is long (arXiv 2001.03994)
 
 
-class Adversary(BaseModel):
+class Adversary(Group):
     """The attack of adversarial training, on pixels in [0, 1].
 
     Attributes:
@@ -22,8 +23,6 @@ class Adversary(BaseModel):
         steps: of ``pgd``; null is 7.
         step_size: in the units of eps; null is eps / 4, for ``fgsm_rs`` 1.25 eps.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["pgd", "fgsm_rs"]
     norm: Norm = "Linf"

@@ -2,17 +2,17 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from lottery_pipeline.options.imp import MAX_ROUNDS
-from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.lists import DISTINCT, Group
 from lottery_pipeline.options.methods import MASK_OPTIONS, METHODS
 
 ControlKind = Literal["random_mask", "reinitialise"]
 SanityCheck = Literal["shuffle", "reinitialise", "inversion", "corrupted_data", "half_data"]
 
 
-class ControlOptions(BaseModel):
+class ControlOptions(Group):
     """Which controls to train, at which rungs of a ladder.
 
     Attributes:
@@ -21,15 +21,11 @@ class ControlOptions(BaseModel):
         rungs: rungs of the ladder, 0 being the dense network and -1 the last rung.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kinds: Annotated[tuple[ControlKind, ...], FROM_WORDS, DISTINCT] = ("random_mask", "reinitialise")
-    rungs: Annotated[
-        tuple[Annotated[int, Field(ge=-1, le=MAX_ROUNDS, strict=True)], ...], FROM_WORDS, DISTINCT
-    ] = (-1,)
+    kinds: Annotated[tuple[ControlKind, ...], DISTINCT] = ("random_mask", "reinitialise")
+    rungs: Annotated[tuple[Annotated[int, Field(ge=-1, le=MAX_ROUNDS, strict=True)], ...], DISTINCT] = (-1,)
 
 
-class SanityOptions(BaseModel):
+class SanityOptions(Group):
     """Which methods to check, how, and with which seeds.
 
     Attributes:
@@ -39,16 +35,11 @@ class SanityOptions(BaseModel):
         seeds: of the runs; they are the unit of the statistics.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    methods: Annotated[tuple[str, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = ("cts",)
-    checks: Annotated[tuple[SanityCheck, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = get_args(
-        SanityCheck
-    )
+    methods: Annotated[tuple[str, ...], Field(min_length=1), DISTINCT] = ("cts",)
+    checks: Annotated[tuple[SanityCheck, ...], Field(min_length=1), DISTINCT] = get_args(SanityCheck)
     seeds: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...],
         Field(min_length=1),
-        FROM_WORDS,
         DISTINCT,
     ] = (0, 1, 2)
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.lists import DISTINCT, Group
 
 # g CO2e per kWh of electricity in 2023, as in codecarbon 3.3.2 (global_energy_mix.json and, for WORLD,
 # carbon_intensity_per_source.json), by three-letter country code.
@@ -32,7 +32,7 @@ def check_country(country: str) -> str:
     return country
 
 
-class CostOptions(BaseModel):
+class CostOptions(Group):
     """Which costs of a ticket are measured, and what its carbon is computed from.
 
     Carbon is reported if ``country`` or ``carbon_intensity`` is given.
@@ -50,13 +50,10 @@ class CostOptions(BaseModel):
             that name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     latency: bool = True
     batch_sizes: Annotated[
         tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...],
         Field(min_length=1),
-        FROM_WORDS,
         DISTINCT,
     ] = (1, 128)
     repeats: int = Field(default=30, ge=2, le=10_000, strict=True)

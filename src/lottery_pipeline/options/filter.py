@@ -2,15 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from lottery_pipeline.options.lists import Group
 from lottery_pipeline.options.start import Start
 
 Matching = Literal["filters", "macs", "parameters"]
 Scope = Literal["inner", "all"]
 
 
-class FilterOptions(BaseModel):
+class FilterOptions(Group):
     """Remove the least important filters from the network, physically.
 
     Attributes:
@@ -29,8 +30,6 @@ class FilterOptions(BaseModel):
         batch_size: images at once, as for SNIP.
         batch_statistics: batch norm normalises by the batch, as for SNIP.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     criterion: Literal["snip", "grasp", "l1", "random"] = "snip"
     state: Literal["initial", "rewind", "final"] = "initial"

@@ -3,12 +3,14 @@
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from lottery_pipeline.options.lists import Group
 
 MAX_ROUNDS = 255  # survival is counted in one byte per weight
 
 
-class ImpOptions(BaseModel):
+class ImpOptions(Group):
     """Iterative magnitude pruning: how far, how fast, and which weights are ranked together.
 
     Attributes:
@@ -22,8 +24,6 @@ class ImpOptions(BaseModel):
             LeNet of the 2018 paper: ``{"fc3": 0.1}``, half the rate for the output layer.
         one_shot: prune once, to the density at which the rounds would have ended.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     density: float | None = Field(default=None, gt=0, le=1, strict=True)
     rounds: int | None = Field(default=None, ge=0, le=MAX_ROUNDS, strict=True)

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.lists import DISTINCT, Group
 from lottery_pipeline.options.start import Start
 
 Criterion = Literal["snip", "grasp", "grasp_text", "kl", "cka", "expectabs", "hrank", "random"]
@@ -12,7 +12,7 @@ ScoredState = Literal["initial", "rewind", "final"]
 OUTPUT_CRITERIA = ("kl", "cka", "expectabs", "hrank")  # compare outputs, which mean little before training
 
 
-class LayerOptions(BaseModel):
+class LayerOptions(Group):
     """Layer tickets: how blocks are ranked, how many are removed, and where the rest starts.
 
     Attributes:
@@ -42,9 +42,7 @@ class LayerOptions(BaseModel):
             training, when there are no running averages yet.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    criterion: Annotated[tuple[Criterion, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = ("grasp",)
+    criterion: Annotated[tuple[Criterion, ...], Field(min_length=1), DISTINCT] = ("grasp",)
     removed: int | None = Field(default=None, ge=0, le=1024, strict=True)
     mac_budget: float | None = Field(default=None, gt=0, lt=1, strict=True)
     state: Literal["by_criterion", "initial", "rewind", "final"] = "by_criterion"

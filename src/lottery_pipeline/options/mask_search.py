@@ -1,8 +1,8 @@
 """Options of the methods that learn a mask over epochs: CTS, edge-popup, Gem-Miner."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from lottery_pipeline.options.start import Start, StartOptions
 
@@ -15,6 +15,7 @@ Objective = Literal[
     "feature_mse",
     "gradient_matching",
 ]
+Length = Literal["short", "half", "long"] | Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 SEARCH_LENGTHS = {"short": 0.125, "half": 0.5, "long": 1.0}  # of the training
 
 
@@ -29,21 +30,10 @@ class MaskSearchOptions(StartOptions):
         precision: of the network; what is learnt and its noise are float32.
     """
 
-    length: int | str = "half"
+    length: Length = "half"
     learning_rate: float = Field(default=0.1, gt=0)
     batch_size: int | None = Field(default=None, ge=2, strict=True)
     precision: Literal["float32", "bfloat16"] = "float32"
-
-    @field_validator("length", mode="before")
-    @classmethod
-    def _check_length(cls, length: object) -> object:
-        if isinstance(length, str) and length in SEARCH_LENGTHS:
-            return length
-        if type(length) is int and 1 <= length <= 1_000_000:
-            return length
-        raise ValueError(
-            f"{length!r} is not a valid search length; allowed are short, half, long, or a number of epochs"
-        )
 
 
 class CtsOptions(MaskSearchOptions):
@@ -74,7 +64,7 @@ class FrozenWeightOptions(MaskSearchOptions):
             magnitude to sqrt(2 / fan_in). The ticket starts from these weights.
     """
 
-    length: int | str = "long"
+    length: Length = "long"
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
     weights: Literal["start", "signed_constant"] = "start"

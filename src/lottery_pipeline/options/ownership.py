@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.lists import DISTINCT, Group
 
 NOT_SIGNED = "not signed"  # the verdict on a ticket that has no room for a mark
 LEAST_GROUPS = 128  # as many as the payload has symbols
@@ -36,7 +36,7 @@ def _check_attack(name: str) -> str:
     return name
 
 
-class SignatureOptions(BaseModel):
+class SignatureOptions(Group):
     """How a ticket is signed.
 
     Attributes:
@@ -50,8 +50,6 @@ class SignatureOptions(BaseModel):
         triggers_per_batch: trigger images that join every batch; 0 trains without triggers.
         time_stamp_url: of an RFC 3161 authority, asked twice per signing; None for the offline log alone.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     owner: Annotated[str, Field(max_length=200), AfterValidator(_check_owner)]
     groups: int = Field(default=144, strict=True, ge=LEAST_GROUPS, le=MOST_GROUPS)
@@ -71,7 +69,7 @@ class SignatureOptions(BaseModel):
         return url
 
 
-class VerificationOptions(BaseModel):
+class VerificationOptions(Group):
     """What a verifier knows beside the suspect and the credential.
 
     Attributes:
@@ -80,10 +78,8 @@ class VerificationOptions(BaseModel):
         known_entry: hash of an entry of the owner's log that the verifier knows from elsewhere.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     suspect_seen: Annotated[datetime, AfterValidator(_check_time_zone)] | None = None
-    roots: Annotated[tuple[Path, ...], FROM_WORDS] = ()
+    roots: tuple[Path, ...] = ()
     known_entry: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
     def resolve(self, project: Path) -> Self:
@@ -91,7 +87,7 @@ class VerificationOptions(BaseModel):
         return self.model_copy(update={"roots": tuple(project / root for root in self.roots)})
 
 
-class AttackOptions(BaseModel):
+class AttackOptions(Group):
     """Which attacks are run on the signed ticket.
 
     Attributes:
@@ -100,10 +96,6 @@ class AttackOptions(BaseModel):
         seeds: of the attackers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    attacks: Annotated[tuple[Annotated[str, AfterValidator(_check_attack)], ...], FROM_WORDS, DISTINCT] = ()
+    attacks: Annotated[tuple[Annotated[str, AfterValidator(_check_attack)], ...], DISTINCT] = ()
     grid: Literal["quick", "full"] = "quick"
-    seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1), FROM_WORDS, DISTINCT
-    ] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1), DISTINCT] = (0,)

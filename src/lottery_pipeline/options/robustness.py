@@ -5,9 +5,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.lists import DISTINCT, Group, TextWithBlanks
 
 AttackName = Literal["fgsm", "pgd", "fmn", "autoattack"]
 Norm = Literal["Linf", "L2"]
@@ -43,12 +43,6 @@ def read_eps(value: object) -> object:
     return value
 
 
-def _split_eps(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return (value,)
-    return value.split() if isinstance(value, str) else value
-
-
 def _check_stranger(name: str) -> str:
     kind, _, rest = name.partition(":")
     if name in OFFLINE_STRANGERS or (kind in ("torchvision", "folder") and rest):
@@ -63,7 +57,7 @@ Eps = Annotated[float, BeforeValidator(read_eps), Field(ge=0, allow_inf_nan=Fals
 Images = Annotated[int, Field(strict=True, ge=1)] | None
 
 
-class AutoAttackOptions(BaseModel):
+class AutoAttackOptions(Group):
     """What AutoAttack runs (arXiv 2003.01690).
 
     Attributes:
@@ -73,9 +67,7 @@ class AutoAttackOptions(BaseModel):
         target_classes: targets of the targeted parts; fewer where there are fewer classes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parts: Annotated[tuple[AutoAttackPart, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = (
+    parts: Annotated[tuple[AutoAttackPart, ...], Field(min_length=1), DISTINCT] = (
         "apgd-ce",
         "apgd-t",
         "fab-t",
@@ -86,7 +78,7 @@ class AutoAttackOptions(BaseModel):
     target_classes: int = Field(default=9, ge=1, le=1000)
 
 
-class AdversarialOptions(BaseModel):
+class AdversarialOptions(Group):
     """Which attacks are run, how long, and within which distance.
 
     Attributes:
@@ -104,15 +96,13 @@ class AdversarialOptions(BaseModel):
         batch_size: images at once; a stop costs at most one batch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    attacks: Annotated[tuple[AttackName, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = (
+    attacks: Annotated[tuple[AttackName, ...], Field(min_length=1), DISTINCT] = (
         "fgsm",
         "fmn",
         "pgd",
     )
     norm: Norm = "Linf"
-    eps: Annotated[tuple[Eps, ...], Field(min_length=1), BeforeValidator(_split_eps), DISTINCT] = tuple(
+    eps: Annotated[tuple[Eps, ...], Field(min_length=1), DISTINCT] = tuple(
         value / 255 for value in (0.25, 0.5, 1, 2, 4, 8)
     )
     eps_limit: Eps | None = 64 / 255
@@ -137,7 +127,7 @@ class AdversarialOptions(BaseModel):
         return self
 
 
-class CorruptionOptions(BaseModel):
+class CorruptionOptions(Group):
     """Which corruptions, and on which images.
 
     Attributes:
@@ -149,14 +139,12 @@ class CorruptionOptions(BaseModel):
         images: how many test images are corrupted, the same ones for every network; null takes all.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    names: Annotated[tuple[Corruption, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = Corruption.__args__  # type: ignore[attr-defined]
+    names: Annotated[tuple[Corruption, ...], Field(min_length=1), DISTINCT] = Corruption.__args__  # type: ignore[attr-defined]
     severities: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=1, le=5)], ...], Field(min_length=1), FROM_WORDS, DISTINCT
+        tuple[Annotated[int, Field(strict=True, ge=1, le=5)], ...], Field(min_length=1), DISTINCT
     ] = (1, 2, 3, 4, 5)
     published: str | None = None
-    new_test_sets: Annotated[tuple[str, ...], FROM_WORDS, DISTINCT] = ()
+    new_test_sets: Annotated[tuple[TextWithBlanks, ...], DISTINCT] = ()
     images: Images = None
 
     def resolve(self, project: Path) -> Self:
@@ -167,7 +155,7 @@ class CorruptionOptions(BaseModel):
         )
 
 
-class DetectionOptions(BaseModel):
+class DetectionOptions(Group):
     """Out-of-distribution detection: which strangers, which scores.
 
     Attributes:
@@ -179,15 +167,12 @@ class DetectionOptions(BaseModel):
         images: at most so many images of either kind; null takes all.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     sets: Annotated[
-        tuple[Annotated[str, AfterValidator(_check_stranger)], ...],
+        tuple[Annotated[TextWithBlanks, AfterValidator(_check_stranger)], ...],
         Field(min_length=1),
-        FROM_WORDS,
         DISTINCT,
     ] = OFFLINE_STRANGERS
-    scores: Annotated[tuple[Score, ...], Field(min_length=1), FROM_WORDS, DISTINCT] = (
+    scores: Annotated[tuple[Score, ...], Field(min_length=1), DISTINCT] = (
         "msp",
         "max_logit",
         "energy",
@@ -205,7 +190,7 @@ class DetectionOptions(BaseModel):
         return self.model_copy(update={"sets": tuple(sets), "root": self.root and str(project / self.root)})
 
 
-class CalibrationOptions(BaseModel):
+class CalibrationOptions(Group):
     """How confidence is judged.
 
     Attributes:
@@ -214,13 +199,11 @@ class CalibrationOptions(BaseModel):
             fitted on the validation images (arXiv 1706.04599).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     bins: int = Field(default=15, ge=1, le=1000)
     temperature_scaling: bool = True
 
 
-class RobustnessOptions(BaseModel):
+class RobustnessOptions(Group):
     """What pipeline ``robustness_evaluation`` measures; a family that is null is left out.
 
     Attributes:
@@ -235,9 +218,7 @@ class RobustnessOptions(BaseModel):
         resamples: of the bootstrap.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    methods: Annotated[tuple[str, ...], FROM_WORDS, DISTINCT] = ()
+    methods: Annotated[tuple[str, ...], DISTINCT] = ()
     adversarial: AdversarialOptions | None = AdversarialOptions()
     corruptions: CorruptionOptions | None = CorruptionOptions()
     out_of_distribution: DetectionOptions | None = DetectionOptions()

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from lottery_pipeline.options.lists import Group
 
 Density = Annotated[float, Field(gt=0, le=1, strict=True)]
 Start = Literal["initial", "rewind"]
 
 
-class StartOptions(BaseModel):
+class StartOptions(Group):
     """Options of every method that finds its mask at the start point.
 
     Attributes:
@@ -16,8 +18,6 @@ class StartOptions(BaseModel):
         start: ``initial`` is theta_0, ``rewind`` is theta_k: the weights that the search sees and that the
             ticket starts from.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     density: Density
     start: Start = "initial"

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from lottery_pipeline.options.lists import FROM_WORDS
+from lottery_pipeline.options.lists import Group
 from lottery_pipeline.options.start import Density
 
 # Below 1 a share of the training, rounded to whole epochs; from 1 on a number of epochs.
@@ -12,7 +12,7 @@ Interval = Annotated[float, Field(gt=0, le=1_000_000, strict=True)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class UnitSearchOptions(BaseModel):
+class UnitSearchOptions(Group):
     """The search for an architecture: which hidden channels and tokens go, and when.
 
     Attributes:
@@ -33,8 +33,6 @@ class UnitSearchOptions(BaseModel):
             remain at the end. Every event removes the least important units, down to a part of the way.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     every: Interval = 1.0
     start: float = Field(default=0.0, ge=0, lt=1)
     rho: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
@@ -46,7 +44,7 @@ class UnitSearchOptions(BaseModel):
     mac_budget: float | None = Field(default=None, gt=0, lt=1)
 
 
-class WeightPruningOptions(BaseModel):
+class WeightPruningOptions(Group):
     """The pruning of weights: how many are masked, when, and which may come back.
 
     Attributes:
@@ -65,8 +63,6 @@ class WeightPruningOptions(BaseModel):
         min_keep_per_layer: weights that a layer keeps at least, if it has that many.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     every: Interval = 2.0
     end: float = Field(default=1.0, gt=0, le=1)
     progressive: bool = True
@@ -78,7 +74,7 @@ class WeightPruningOptions(BaseModel):
     min_keep_per_layer: int = Field(default=1, ge=0, le=1_000_000, strict=True)
 
 
-class SuperticketOptions(BaseModel):
+class SuperticketOptions(Group):
     """SuperTickets: one training that searches an architecture and prunes its weights.
 
     Attributes:
@@ -95,13 +91,11 @@ class SuperticketOptions(BaseModel):
         calibration_batches: batches over which batch-norm statistics are taken anew before each measurement.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     supernet: Annotated[str, Field(min_length=1, max_length=4096)] | dict[str, Any] | None = None
     density: Density
     density_of: Literal["supernet", "model"] = "supernet"
     epochs: int | None = Field(default=None, ge=1, le=1_000_000, strict=True)
-    ignore_layers: Annotated[tuple[Pattern, ...], Field(max_length=64), FROM_WORDS] = ()
+    ignore_layers: Annotated[tuple[Pattern, ...], Field(max_length=64)] = ()
     search: UnitSearchOptions | None = UnitSearchOptions()
     pruning: WeightPruningOptions | None = WeightPruningOptions()
     ema_share: float = Field(default=0.05, gt=0, le=1)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.lists import DISTINCT, Group
 from lottery_pipeline.options.supertickets import SuperticketOptions
 
 REFERENCE = "two_in_one"  # what the other arms are compared with
@@ -157,7 +157,7 @@ def _check_arms(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-class StudyOptions(BaseModel):
+class StudyOptions(Group):
     """Which arms of the study are trained.
 
     Attributes:
@@ -166,15 +166,10 @@ class StudyOptions(BaseModel):
         retrain: whether found networks are also trained again, with their masks on.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    arms: Annotated[
-        tuple[str, ...], Field(min_length=1), FROM_WORDS, DISTINCT, AfterValidator(_check_arms)
-    ] = tuple(ARMS)
+    arms: Annotated[tuple[str, ...], Field(min_length=1), DISTINCT, AfterValidator(_check_arms)] = tuple(ARMS)
     seeds: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...],
         Field(min_length=1),
-        FROM_WORDS,
         DISTINCT,
     ] = (0, 1, 2)
     retrain: bool = True

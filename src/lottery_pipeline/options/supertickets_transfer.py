@@ -2,16 +2,16 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from lottery_pipeline.options.lists import DISTINCT, FROM_WORDS
+from lottery_pipeline.options.lists import DISTINCT, Group
 from lottery_pipeline.options.task import TaskName
 
 TransferHead = Literal["fresh", "carry"]
 TransferControl = Literal["reinitialised", "random_mask", "dense", "direct"]
 
 
-class TransferOptions(BaseModel):
+class TransferOptions(Group):
     """Which tasks a SuperTicket moves between, what it takes along, and what it is compared with.
 
     Attributes:
@@ -26,16 +26,13 @@ class TransferOptions(BaseModel):
         seeds: of the runs; they are the unit of the statistics.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tasks: Annotated[tuple[TaskName, ...], Field(min_length=2), FROM_WORDS, DISTINCT] = get_args(TaskName)
+    tasks: Annotated[tuple[TaskName, ...], Field(min_length=2), DISTINCT] = get_args(TaskName)
     head: TransferHead = "fresh"
     freeze: bool = False
-    controls: Annotated[tuple[TransferControl, ...], FROM_WORDS, DISTINCT] = get_args(TransferControl)
+    controls: Annotated[tuple[TransferControl, ...], DISTINCT] = get_args(TransferControl)
     seeds: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=0, lt=2**63)], ...],
         Field(min_length=1),
-        FROM_WORDS,
         DISTINCT,
     ] = (0, 1, 2)
 

@@ -3,7 +3,9 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from lottery_pipeline.options.lists import Group
 
 
 def _check_registered(name: str) -> str:
@@ -15,14 +17,12 @@ def _check_registered(name: str) -> str:
     return name.strip()
 
 
-class TrackingParameters(BaseModel):
+class TrackingParameters(Group):
     """What is left in MLflow beside the runs themselves.
 
     Attributes:
         register_as: name of the registered model that gets the winner of the run as a new version.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # pydantic itself has a method of that name.
     register_as: Annotated[str, AfterValidator(_check_registered)] | None = Field(None, alias="register")

@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.ownership.canonical_json import encode
 from lottery_pipeline.ownership.errors import OwnershipError
 
@@ -44,7 +45,4 @@ def parse_record(model: type[RecordModel], value: object, *, what: str) -> Recor
     try:
         return model.model_validate_json(encode(value))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:100]
-        fault = first["msg"].removeprefix("Value error, ")[:300]
-        raise OwnershipError(f"the {what} is wrong: {place!a}: {fault}") from error
+        raise OwnershipError(f"the {what} is wrong: {describe_file_fault(model, error)}") from error

@@ -18,6 +18,7 @@ from torch import nn
 
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.reproducibility.files import stat_regular, write_atomically
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries, check_values, draw_blueprint
@@ -210,10 +211,7 @@ def _parse(content: bytes) -> Architecture:
     try:
         return Architecture.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:100]
-        fault = first["msg"].removeprefix("Value error, ")[:300]
-        raise TicketError(f"{place!a}: {fault}" if place else fault) from error
+        raise TicketError(describe_file_fault(Architecture, error)) from error
 
 
 def _check_layout(file: TensorFile, blueprint: Blueprint) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 import lottery_pipeline
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options import MAX_ROUNDS
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.short_header import lengthen_header
@@ -179,10 +180,7 @@ def parse_header(file: TensorFile, model: type[HeaderModel]) -> HeaderModel:
     try:
         header = model.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:100]
-        fault = first["msg"].removeprefix("Value error, ")[:300]
-        raise TicketError(f"its header is wrong: {place!a}: {fault}" if place else f"{fault}") from error
+        raise TicketError(f"its header is wrong: {describe_file_fault(model, error)}") from error
     if canonical(header.model_dump(mode="json")) != canonical(content):
         raise TicketError("its header has a value of the wrong type")
     return header

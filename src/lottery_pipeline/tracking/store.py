@@ -12,15 +12,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import click
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from lottery_pipeline.options.faults import describe_faults
+from lottery_pipeline.options.lists import Group
 
 SQLITE = "sqlite:///"
 LOCAL = "http://127.0.0.1:5000"  # of `make mlflow`
 
 
-class TrackingSettings(BaseModel):
+class TrackingSettings(Group):
     """``mlflow.yml``.
 
     Attributes:
@@ -31,8 +32,6 @@ class TrackingSettings(BaseModel):
         models: whether trained tickets become models in MLflow.
         system_metrics: whether the load of the machine is drawn; needs psutil.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
     experiment: str = "lottery_pipeline"

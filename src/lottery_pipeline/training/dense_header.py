@@ -12,6 +12,7 @@ from torch import Tensor
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.reproducibility.files import stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
 from lottery_pipeline.training.recipe import Recipe
@@ -102,9 +103,7 @@ def check_header(record: dict[str, Any]) -> Header:
     try:
         return Header.model_validate(record)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"]) or "header"
-        raise DenseRunError(f"{place} in its header: {first['msg']}") from error
+        raise DenseRunError(f"its header is wrong: {describe_file_fault(Header, error)}") from error
 
 
 def checksum(record: dict[str, Any], tensors: State) -> str:

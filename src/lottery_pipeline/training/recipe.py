@@ -4,17 +4,10 @@ import math
 from fractions import Fraction
 from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from lottery_pipeline.options.adversary import Adversary
+from lottery_pipeline.options.lists import Group
 
 Optimiser = Literal["sgd", "nesterov", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
@@ -70,7 +63,7 @@ class RecipeError(ValueError):
     """A recipe that does not fit the images or the request at hand."""
 
 
-class Recipe(BaseModel):
+class Recipe(Group):
     """How to train. A named recipe fills in what is not given; explicit keys override it.
 
     Exactly one of ``epochs`` and ``iterations`` sets the length. Milestones and warm-up are counted in epochs
@@ -82,8 +75,6 @@ class Recipe(BaseModel):
 
     ``name`` itself changes nothing: two recipes with the same other values train alike.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Literal["custom", "olth", "tlab"] = "custom"
     optimiser: Optimiser = "sgd"
@@ -120,11 +111,6 @@ class Recipe(BaseModel):
         if given.get("schedule", "step") != "step":
             named.pop("milestones", None)
         return {**named, **given}
-
-    @field_validator("milestones", mode="before")
-    @classmethod
-    def _no_milestones_is_none(cls, value: Any) -> Any:
-        return () if value is None else value
 
     @field_validator("milestones")
     @classmethod

@@ -51,11 +51,17 @@ def test_a_head_for_another_task_is_replaced():
                 "canvas32, cifar, hrnas"
             ),
         ),
-        ({**WHOLE, "kernel_sizes": 3}, f"{PLACE}.kernel_sizes is 3: it must be a list"),
-        ({**WHOLE, "input_stride": 3}, f"{PLACE}.input_stride is 3: input should be 1, 2 or 4"),
+        (
+            {**WHOLE, "kernel_sizes": {}},
+            f"{PLACE}.kernel_sizes is {{}}: it must be a list of 1 to 4 entries, each a whole number from",
+        ),
+        ({**WHOLE, "input_stride": 3}, f"{PLACE}.input_stride is 3: it must be 1, 2 or 4"),
         (
             {**WHOLE, "attention": {"branches": "x"}},
-            f"{PLACE}.attention.branches is 'x': input should be 'all', or it must be a list",
+            (
+                f"{PLACE}.attention.branches is ['x']: it must be all, or a list of at most 8 entries, each "
+                "a whole number from 1 to 8"
+            ),
         ),
         (
             "digits9",

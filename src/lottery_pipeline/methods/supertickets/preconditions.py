@@ -17,8 +17,10 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.config import Supernet
 from lottery_pipeline.models.supernet.presets import PRESETS
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.supertickets import SuperticketOptions
 from lottery_pipeline.search.outlook import Outlook
+from lottery_pipeline.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -93,5 +95,5 @@ def _count_epochs(outlook: Outlook, options: SuperticketOptions) -> int | None:
     try:
         return outlook.recipe.replace(epochs=options.epochs).epochs
     except ValidationError as error:  # a milestone after the end, for example
-        fault = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        fault = describe_file_fault(Recipe, error)
         raise ValueError(f"extraction.epochs is {options.epochs}, but {fault}") from error

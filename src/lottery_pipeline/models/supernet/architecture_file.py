@@ -9,6 +9,7 @@ from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.supernet.architecture import BlockWidths
 from lottery_pipeline.models.supernet.config import Supernet
 from lottery_pipeline.models.supernet.layout import check_architecture
+from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.reproducibility.files import stat_regular
 
 MAX_BYTES = 4 * 2**20
@@ -55,10 +56,8 @@ def read_architecture(path: Path) -> ArchitectureFile:
         if found.architecture:
             check_architecture(found.supernet, found.architecture)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "content"
-        message = fault["msg"].removeprefix("Value error, ")
-        raise ModelError(f"{path} is not the file of an architecture: {place}: {message}") from error
+        fault = describe_file_fault(ArchitectureFile, error)
+        raise ModelError(f"{path} is not the file of an architecture: {fault}") from error
     except ModelError as error:
         raise ModelError(f"{path} is not the file of an architecture: {error}") from error
     return found

@@ -6,9 +6,10 @@ Imports no torch. Every number is bounded, because a configuration may come from
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.options.lists import Group
 from lottery_pipeline.options.task import TaskName
 
 Blocks = Annotated[int, Field(ge=1, le=16)]
@@ -20,11 +21,7 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 MAX_BLOCKS = 200
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Stage(_Part):
+class Stage(Group):
     """One stage: its branches are fused with their neighbours, then each is a chain of searchable blocks.
 
     Attributes:
@@ -45,7 +42,7 @@ class Stage(_Part):
         return self
 
 
-class Attention(_Part):
+class Attention(Group):
     """The attention path beside the skip path of blocks of stride 1 and equal widths.
 
     Attributes:
@@ -69,7 +66,7 @@ class Attention(_Part):
     decoder: bool = True
 
 
-class Head(_Part):
+class Head(Group):
     """What turns the branches into outputs.
 
     Attributes:
@@ -93,7 +90,7 @@ class Head(_Part):
         return self
 
 
-class Supernet(_Part):
+class Supernet(Group):
     """The full network: everything that a search can remove is there.
 
     Attributes:

@@ -1,0 +1,53 @@
+"""``kedro run --params`` with lists."""
+
+from typing import Any
+
+import click
+import pytest
+
+from lottery_pipeline.cli import cli, run, split_parameters
+
+
+def read(params: str) -> Any:
+    return run.make_context("run", ["--params", params]).params["params"]
+
+
+@pytest.mark.parametrize(
+    ("params", "values"),
+    [
+        ("seed=1,variant=a", {"seed": 1, "variant": "a"}),
+        ("pretraining.milestones=80,120,seed=1", {"pretraining": {"milestones": "80,120"}, "seed": 1}),
+        ("pretraining.milestones=[80,120],seed=1", {"pretraining": {"milestones": [80, 120]}, "seed": 1}),
+        ("model.ignore_layers=fc, conv1", {"model": {"ignore_layers": "fc, conv1"}}),
+        (
+            "lth.extraction.layer_rates={fc: 0.1, conv1: 0.2}",
+            {"lth": {"extraction": {"layer_rates": {"fc": 0.1, "conv1": 0.2}}}},
+        ),
+        ("a.b=1,a.c=2", {"a": {"b": 1, "c": 2}}),
+        ("model.ignore_layers=", {"model": {"ignore_layers": None}}),
+        ("seed=1,", {"seed": 1}),
+        ("", {}),
+    ],
+)
+def test_a_comma_inside_a_list_does_not_end_a_parameter(params: str, values: dict[str, Any]) -> None:
+    assert read(params) == values
+
+
+def test_what_is_not_a_key_with_a_value_is_refused_in_one_sentence() -> None:
+    for params, words in (
+        ("seed", "'seed' must be a key and a value"),
+        ("=3", "'=3' must be"),
+        ("a=[1", "cannot be read"),
+    ):
+        with pytest.raises(click.BadParameter, match=words) as refusal:
+            read(params)
+        assert "\n" not in refusal.value.message
+
+
+def test_an_equals_sign_in_a_value_is_part_of_it() -> None:
+    assert split_parameters("a.layer_rates=fc=0.1 conv1=0.2,b=1") == ["a.layer_rates=fc=0.1 conv1=0.2", "b=1"]
+
+
+def test_the_project_has_no_other_command_of_its_own() -> None:
+    assert list(cli.commands) == ["run"]
+    assert run.callback is not None
