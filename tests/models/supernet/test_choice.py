@@ -53,7 +53,10 @@ def test_a_head_for_another_task_is_replaced():
         ),
         (
             {**WHOLE, "kernel_sizes": {}},
-            f"{PLACE}.kernel_sizes is {{}}: it must be a list of 1 to 4 entries, each a whole number from",
+            (
+                f"{PLACE}.kernel_sizes is {{}}: it must be a list of 1 to 4 entries, each a whole number "
+                "from 1 to 15"
+            ),
         ),
         ({**WHOLE, "input_stride": 3}, f"{PLACE}.input_stride is 3: it must be 1, 2 or 4"),
         (
