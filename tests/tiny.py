@@ -106,7 +106,7 @@ def pretrain_tiny(
         rewind_epoch=rewind_epoch,
         seed=seed,
         device="cpu",
-        allow_factory=OWN_MODEL,
+        allow_factory=name,
     )
 
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
@@ -88,3 +89,63 @@ class Volume(nn.Module):
 
 def volume(num_classes: int, channels: int) -> nn.Module:
     return Volume(num_classes, channels)
+
+
+class _Hidden(nn.Module):
+    """Flat pixels, two hidden layers of equal size, logits."""
+
+    def __init__(self, num_classes: int, channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        width = channels * image_size[0] * image_size[1]
+        self.a, self.b, self.fc = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+            nn.Linear(width, num_classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(torch.relu(self.b(torch.relu(self.a(images.flatten(1))))))
+
+
+def tied(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """Two linear layers share a weight, but not the bias."""
+    network = _Hidden(num_classes, channels, image_size)
+    network.b.weight = network.a.weight
+    return network
+
+
+def one_memory(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """Two linear layers have two weights in one place."""
+    network = _Hidden(num_classes, channels, image_size)
+    network.b.weight = nn.Parameter(network.a.weight.data)
+    return network
+
+
+def expanded(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """All weights of a layer are one number."""
+    network = _Hidden(num_classes, channels, image_size)
+    network.b.weight = nn.Parameter(torch.full((1, 1), 0.1).expand_as(network.b.weight))
+    return network
+
+
+def twice(num_classes: int, channels: int) -> nn.Module:
+    """A block, batch norm included, is registered and called twice."""
+    block = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU())
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, num_classes))
+    return nn.Sequential(nn.Conv2d(channels, 6, 3, padding=1), nn.ReLU(), block, block, head)
+
+
+class Embedded(nn.Module):
+    """A linear layer reads with the weights of an embedding that is registered before it."""
+
+    def __init__(self, num_classes: int, channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(4, 8)
+        self.pixels = nn.Linear(channels * image_size[0] * image_size[1], 8)
+        self.read, self.fc = nn.Linear(8, 4, bias=False), nn.Linear(4, num_classes)
+        self.read.weight = self.embedding.weight
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = images.flatten(1)
+        looked_up = self.embedding((flat > 0).long() + 1).mean(1)
+        return self.fc(torch.relu(self.read(torch.relu(self.pixels(flat)) + looked_up)))

@@ -129,7 +129,7 @@ def test_two_flops_per_mac_of_a_supernet_are_what_torch_counts(preset):
 def test_the_costs_of_the_specification_by_hand():
     assert total_macs(count_macs(nn.Conv2d(3, 8, 1), (3, 4, 4))) == 384
     half = torch.arange(24).reshape(8, 3, 1, 1) % 2 == 0
-    assert theoretical_macs(count_macs(nn.Conv2d(3, 8, 1), (3, 4, 4)), {".weight": half}) == 192
+    assert theoretical_macs(count_macs(nn.Conv2d(3, 8, 1), (3, 4, 4)), {"weight": half}) == 192
     assert total_macs(count_macs(nn.Conv2d(8, 8, 5, padding=2, groups=8), (8, 4, 4))) == 3200
 
 
@@ -165,7 +165,7 @@ def torch_flops(model, images):
 
 
 def test_layers_cost_their_hand_count():
-    assert count_macs(nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32)) == {".weight": 442_368}
+    assert count_macs(nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32)) == {"weight": 442_368}
     flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     assert count_macs(flat, (1, 8, 8)) == {"1.weight": 640}
 
@@ -209,7 +209,7 @@ def test_zeros_are_work_for_a_dense_kernel_but_not_in_theory():
     model.weight.data.mul_(mask)
     macs = count_macs(model, (1, 5, 5))
     assert torch_flops(model, images) == before == 2 * total_macs(macs)
-    assert theoretical_macs(macs, {".weight": mask}) == total_macs(macs) // 2
+    assert theoretical_macs(macs, {"weight": mask}) == total_macs(macs) // 2
 
 
 def test_equal_density_is_not_equal_arithmetic():
@@ -241,3 +241,24 @@ def test_a_network_that_needs_two_images_has_the_macs_of_one():
         nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8, track_running_stats=False), nn.Linear(8, 3)
     )
     assert count_macs(model, (1, 4, 4)) == {"1.weight": 128, "3.weight": 24}
+
+
+@pytest.mark.parametrize("network", ["tied", "twice", "Embedded"])
+def test_a_layer_computes_as_often_as_it_is_called_whoever_else_has_its_weight(network):
+    name = f"tests.user_networks:{network}"
+    spec = ModelSpec(name=name, num_classes=3, channels=1, image_size=(4, 4), mean=(0.5,), std=(0.25,))
+    model = build_model(spec, seed=0, device="meta", allow_factory=name)
+    expected = {
+        "tied": {"network.a.weight": 2 * 16 * 16, "network.fc.weight": 48},
+        "twice": {"network.0.weight": 54 * 16, "network.2.0.weight": 2 * 324 * 16, "network.4.2.weight": 18},
+        "Embedded": {"network.pixels.weight": 128, "network.embedding.weight": 32, "network.fc.weight": 12},
+    }
+    macs = count_macs(model, (1, 4, 4))
+    assert macs == expected[network]
+    built, counter = build_model(spec, seed=0, allow_factory=name).eval(), FlopCounterMode(display=False)
+    with counter:
+        built(torch.zeros(1, 1, 4, 4))
+    assert counter.get_total_flops() == 2 * total_macs(macs)
+    assert theoretical_macs(macs, {"network.a.weight": torch.eye(16).bool()}) == total_macs(macs) - (
+        480 if network == "tied" else 0
+    )

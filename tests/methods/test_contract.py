@@ -172,3 +172,22 @@ def test_the_scores_of_a_method_explain_its_mask(images, dense, method, density)
         inside = kept[name] if name else torch.cat(list(kept.values()))
         outside = dropped[name] if name else torch.cat(list(dropped.values()))
         assert not len(inside) or not len(outside) or inside.min() >= outside.max()
+
+
+@pytest.fixture(scope="module", params=["tied", "twice", "Embedded"])
+def tied(request, images):
+    return pretrain_tiny(images, f"tests.user_networks:{request.param}")
+
+
+@every_method
+def test_a_tied_weight_is_masked_once_and_saved_once(images, tied, method, tmp_path):
+    found = extract(method, images, tied, 0.5, allow_factory=tied.spec.name)
+    found.ticket.save(tmp_path / "ticket.safetensors")
+    ticket = Ticket.load(tmp_path / "ticket.safetensors", allow_factory=tied.spec.name)
+    model = ticket.build()
+    distinct = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
+    assert len(ticket.state) == len(distinct) - 2  # without mean and deviation of the pixels
+    assert ticket.prunable == sum(mask.numel() for mask in ticket.masks.values()) < 500
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        assert name not in ticket.masks or not parameter[~ticket.masks[name]].any()
+    assert ticket.kept == ticket.prunable // 2

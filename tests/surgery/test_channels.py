@@ -35,6 +35,18 @@ def test_a_basic_block_has_one_inner_group():
     assert groups[4].name == f"{block}.conv1"
 
 
+def test_channels_of_layers_that_share_a_weight_are_in_no_group():
+    first, second = nn.Linear(16, 16), nn.Linear(16, 16)
+    rest = [nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)]
+    model = classify(nn.Flatten(), first, nn.ReLU(), second, nn.ReLU(), *rest)
+    names = ["network.1", "network.3", "network.5", "network.7"]
+    assert [group.name for group in find_inner_groups(model)] == names
+    second.weight = first.weight
+    assert [group.name for group in find_inner_groups(model)] == names[2:]
+    images = (1, 4, 4)
+    assert {group.name for group in find_coupled_groups(model.eval(), images)} == set(names[2:])
+
+
 def test_a_bottleneck_has_two_inner_groups():
     groups = find_inner_groups(build("resnet50"))
     assert len(groups) == 32

@@ -16,7 +16,9 @@ import safetensors.torch
 import torch
 
 from lottery_pipeline.evaluation.retraining import retrain_ticket
+from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.ties import find_ties
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.export import (
@@ -178,6 +180,22 @@ def test_a_model_of_ones_own_is_built_only_on_request(tmp_path):
         load_exported(tmp_path)
     images = torch.rand(2, 1, 4, 4)
     assert torch.equal(load_exported(tmp_path, OWN_MODEL)(images), ticket.build()(images))
+
+
+@pytest.mark.parametrize("network", ["tied", "twice", "Embedded"])
+def test_a_tied_weight_is_written_once_and_is_one_weight_in_the_module(tmp_path, network):
+    name = f"tests.user_networks:{network}"
+    spec = tiny_spec(name)
+    model = build_model(spec, seed=0, allow_factory=name)
+    masks = {key: weight > 0 for key, weight in prunable_parameters(model).items()}
+    state = model.state_dict()
+    ticket = draw_ticket(spec=spec, state=state, masks=masks, allow_factory=name)
+    export_ticket(ticket, tmp_path)
+    assert safetensors.torch.load_file(tmp_path / WEIGHTS_FILE).keys() == state.keys()
+    module = load_exported(tmp_path, name)
+    assert find_ties(module) == find_ties(model)
+    images = torch.rand(2, 1, 4, 4)
+    assert torch.equal(module(images), ticket.build().eval()(images))
 
 
 def truncate(folder: Path) -> None:

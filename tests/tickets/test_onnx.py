@@ -3,6 +3,7 @@
 import re
 import sys
 
+import onnx
 import pytest
 import torch
 
@@ -35,6 +36,17 @@ def test_the_onnx_file_computes_the_logits_of_the_ticket_at_any_batch_size(tmp_p
         assert check_onnx(ticket, path, images) < 1e-5
     assert [entry.name for entry in tmp_path.iterdir()] == ["ticket.onnx"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_weight_that_two_layers_share_is_written_once(tmp_path):
+    name = "tests.user_networks:tied"
+    spec = tiny_spec(name)
+    state = build_model(spec, seed=0, allow_factory=name).state_dict()
+    ticket = draw_ticket(spec=spec, state=state, masks=draw_masks(state), allow_factory=name)
+    path = export_onnx(ticket, tmp_path / "ticket.onnx")
+    assert check_onnx(ticket, path, draw(3, 4)) < 1e-5
+    shapes = [list(tensor.dims) for tensor in onnx.load(path).graph.initializer]
+    assert shapes.count([16, 16]) == 1
 
 
 @pytest.fixture(scope="module")

@@ -91,14 +91,12 @@ def theoretical_macs(macs: Mapping[str, int], masks: Mapping[str, Tensor]) -> in
 
 def _counted_layers(model: nn.Module) -> dict[nn.Module, str]:
     """Return the name of each layer's weight; layers that share a weight share its first name."""
-    layers: dict[nn.Module, str] = {}
-    first_names: dict[int, str] = {}
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | _ConvNd):
-            weight = module._parameters.get("weight")
-            key = id(module if weight is None else weight)
-            layers[module] = first_names.setdefault(key, f"{name}.weight")
-    return layers
+    first_names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {
+        module: first_names.get(id(module._parameters.get("weight")), f"{name}.weight")
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | _ConvNd)
+    }
 
 
 def _counted_products(model: nn.Module) -> dict[nn.Module, str]:

@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from lottery_pipeline.models.classifier import Normalise
+from lottery_pipeline.models.ties import find_ties
 from lottery_pipeline.options import SynflowOptions
 from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.saliency import extract_by_scores
@@ -67,6 +68,8 @@ def _unit_statistics(model: nn.Module) -> Weights:
         elif isinstance(module, Normalise):
             units[f"{name}.mean"] = torch.zeros_like(module.mean)
             units[f"{name}.std"] = torch.ones_like(module.std)
+    for name in find_ties(model):
+        units.pop(name, None)
     return units
 
 

@@ -15,6 +15,7 @@ from torchvision.models import resnet
 
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.resnet import BasicBlock
+from lottery_pipeline.models.ties import find_tied_layers
 
 RESIDUAL_BLOCKS = (BasicBlock, resnet.BasicBlock, resnet.Bottleneck)
 LEAST_PER_STAGE = 2
@@ -29,12 +30,19 @@ class Block:
         stage: name of the ``nn.Sequential`` it is in.
         identity: whether its shortcut is the identity, so that it can be left out.
         first: whether it is the first of its stage.
+        tied: whether a layer of it shares a tensor with another layer, so that it cannot be left out.
     """
 
     name: str
     stage: str
     identity: bool
     first: bool
+    tied: bool = False
+
+    @property
+    def removable(self) -> bool:
+        """Whether the network works without it."""
+        return self.identity and not self.tied
 
 
 def list_blocks(model: nn.Module) -> list[Block]:
@@ -43,13 +51,15 @@ def list_blocks(model: nn.Module) -> list[Block]:
     The blocks of our own and of torchvision's ResNets are known; each is in an ``nn.Sequential``.
     """
     blocks: list[Block] = []
+    tied = [f"{layer}." for layer in find_tied_layers(model)]
     for stage, sequential in model.named_modules():
         if not isinstance(sequential, nn.Sequential):
             continue
         for position, (name, module) in enumerate(sequential.named_children()):
             if isinstance(module, RESIDUAL_BLOCKS):
                 place = f"{stage}.{name}" if stage else name
-                blocks.append(Block(place, stage, module.downsample is None, position == 0))
+                shares = any(layer.startswith(f"{place}.") for layer in tied)
+                blocks.append(Block(place, stage, module.downsample is None, position == 0, shares))
     return blocks
 
 
@@ -64,7 +74,7 @@ def list_candidates(model: nn.Module, *, with_first_block: bool = False) -> list
     Raises:
         ModelError: the network has no block with an identity shortcut, such as a VGG.
     """
-    blocks = [block for block in list_blocks(model) if block.identity]
+    blocks = [block for block in list_blocks(model) if block.removable]
     candidates = [block for block in blocks if with_first_block or not block.first]
     if not candidates:
         raise ModelError(

@@ -15,7 +15,8 @@ def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> 
     """Return the weights of convolution and linear layers, last layer and shortcuts included.
 
     Biases and batch norm are never included. The input projection of torch's attention layer is not a linear
-    layer, so it does not count either. A weight that two layers share appears once, under its first name.
+    layer, so it does not count either. A weight that two layers share appears once, under the first name that
+    the network has for it; a pattern that matches one of the layers matches it.
 
     Args:
         model: usually what ``build_model`` returned.
@@ -27,22 +28,23 @@ def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> 
     Raises:
         ModelError: a pattern matches no layer, or no weight is left.
     """
-    layers: dict[str, nn.Parameter] = {}
-    seen: set[int] = set()
-    for name, module in model.named_modules():
+    first_names = {id(parameter): name for name, parameter in model.named_parameters()}
+    layers: dict[str, str] = {}  # the names of all layers, and of the weight that each has
+    weights: dict[str, nn.Parameter] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
         weight = module._parameters.get("weight") if isinstance(module, nn.Linear | _ConvNd) else None
-        if weight is not None and id(weight) not in seen:
-            seen.add(id(weight))
-            layers[name] = weight
+        if weight is not None:
+            layers[name] = first_names[id(weight)]
+            weights.setdefault(layers[name], weight)
     ignored: set[str] = set()
     for pattern in ignore_layers:
-        matched = {name for name in layers if _matches(name, pattern)}
+        matched = {weight for name, weight in layers.items() if _matches(name, pattern)}
         if not matched:
             known = [name.removeprefix(PREFIX) for name in layers]
             shown = ", ".join(known if len(known) <= 8 else [*known[:4], "...", *known[-3:]])
             raise ModelError(f"ignore_layers pattern {pattern!r} matches no layer; layers are {shown}")
         ignored |= matched
-    kept = {f"{name}.weight": weight for name, weight in layers.items() if name not in ignored}
+    kept = {name: weight for name, weight in weights.items() if name not in ignored}
     if not kept:
         raise ModelError("nothing is left to prune: no convolution or linear layer is outside ignore_layers")
     return kept

@@ -23,7 +23,7 @@ def remove_blocks_(model: nn.Module, names: Iterable[str]) -> None:
     Raises:
         ModelError: there is no such block, or its shortcut is not the identity.
     """
-    removable = {block.name for block in list_blocks(model) if block.identity}
+    removable = {block.name for block in list_blocks(model) if block.removable}
     for name in names:
         if name not in removable:
             raise ModelError(

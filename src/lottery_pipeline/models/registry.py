@@ -23,6 +23,7 @@ from lottery_pipeline.models.reduction import narrow_layers_, remove_blocks_
 from lottery_pipeline.models.resnet import CifarResNet
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.network import build_supernet
+from lottery_pipeline.models.ties import check_memory
 from lottery_pipeline.models.torchvision_models import build_resnet, build_torchvision, check_torchvision_name
 from lottery_pipeline.models.vgg import CifarVGG
 from lottery_pipeline.models.without_allocation import WithoutAllocation
@@ -89,6 +90,7 @@ def build_model(
             model = Classifier(Normalise(spec.mean, spec.std), _build_network(spec))
         if factory:  # lazy layers draw their weights in this pass, and only then can they be narrowed
             _check_logits(model, spec)
+            check_memory(model)
         with place():
             remove_blocks_(model, spec.removed_blocks)
             narrow_layers_(model, spec.narrowed)

@@ -51,10 +51,11 @@ class GatedNetwork:
         inside = {name.removeprefix(self._prefix) for name in prunable}
         parameters = dict(self._network.named_parameters())
         self.others = {name: p.detach() for name, p in parameters.items() if name not in inside}
-        for name, module in self._network.named_modules():
+        names = {id(parameter): name for name, parameter in parameters.items()}
+        for module in self._network.modules():
             if isinstance(module, _BatchNorm) and module.affine and not affine:
-                self.others[f"{name}.weight"] = torch.ones_like(module.weight).detach()
-                self.others[f"{name}.bias"] = torch.zeros_like(module.bias).detach()
+                self.others[names[id(module.weight)]] = torch.ones_like(module.weight).detach()
+                self.others[names[id(module.bias)]] = torch.zeros_like(module.bias).detach()
 
     def __call__(self, inputs: Tensor, weights: Tensor, others: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return logits [N, classes], float32.

@@ -26,6 +26,7 @@ from lottery_pipeline.models.lenet import LeNet300100
 from lottery_pipeline.models.reduction import layer_widths
 from lottery_pipeline.models.resnet import CifarResNet
 from lottery_pipeline.models.supernet.units import find_units
+from lottery_pipeline.models.ties import find_tied_layers
 from lottery_pipeline.models.vgg import CifarVGG
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -81,7 +82,7 @@ def find_inner_groups(model: nn.Module) -> list[ChannelGroup]:
         if output in widths and reader in widths and (norm is None or norm in widths):
             size, norms = widths[output][1], () if norm is None else (norm,)
             groups.append(ChannelGroup(size, (output,), norms, ((reader, widths[reader][0] // size),)))
-    return groups
+    return _leave_out_tied(model, groups)
 
 
 def find_stream_groups(model: nn.Module) -> list[ChannelGroup]:
@@ -116,7 +117,7 @@ def find_stream_groups(model: nn.Module) -> list[ChannelGroup]:
             size = written[0][1]  # type: ignore[index]
             inputs = tuple((name, 1) for name in stream.readers)
             groups.append(ChannelGroup(size, tuple(stream.outputs), tuple(stream.norms), inputs))
-    return groups
+    return _leave_out_tied(model, groups)
 
 
 def find_hidden_groups(model: nn.Module) -> list[ChannelGroup]:
@@ -181,7 +182,18 @@ def find_coupled_groups(model: nn.Module, image_shape: tuple[int, int, int]) -> 
         _translate(members, names, order)
         for members in graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear])
     ]
-    return sorted((group for group in found if group is not None), key=lambda group: order[group.name])
+    known = _leave_out_tied(model, [group for group in found if group is not None])
+    return sorted(known, key=lambda group: order[group.name])
+
+
+def _leave_out_tied(model: nn.Module, groups: Iterable[ChannelGroup]) -> list[ChannelGroup]:
+    """Leave out groups with a layer that shares a tensor: it cannot lose channels that the other keeps."""
+    tied = find_tied_layers(model)
+    return [
+        group
+        for group in groups
+        if tied.isdisjoint((*group.outputs, *group.norms, *(name for name, _ in group.inputs)))
+    ]
 
 
 def _block_triples(model: nn.Module) -> Iterator[tuple[str, str | None, str]]:

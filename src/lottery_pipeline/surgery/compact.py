@@ -161,7 +161,7 @@ def _find_dead_blocks(
         inside = {name for name in state if name.startswith(f"{block.name}.") and state[name].dim() > 1}
         # A layer that is never pruned keeps its block.
         if (
-            block.identity
+            block.removable
             and inside <= live.keys()
             and not live[f"{last}.weight"].any()
             and bool((_constants(model, last, (norm,), state) == 0).all())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lottery_pipeline.models.classifier import Classifier
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.models.ties import find_tied_layers
 from lottery_pipeline.ownership.attacks.training import (
     count_epochs,
     descend,
@@ -229,6 +230,10 @@ def find_head(model: nn.Module, num_classes: int) -> str:
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not layers or layers[-1][1].out_features != num_classes:
         raise OwnershipError("this attack needs a network whose last linear layer has one output per class")
+    if layers[-1][0] in find_tied_layers(model):
+        raise OwnershipError(
+            "this attack needs a last linear layer that shares its weight with no other layer"
+        )
     return layers[-1][0]
 
 
