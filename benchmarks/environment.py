@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.training.device import describe_device
 
 
 def describe_environment() -> dict[str, Any]:
@@ -22,6 +23,7 @@ def describe_environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "arithmetic": describe_device("auto"),
         "python": platform.python_version(),
         **{name: _version(name) for name in ("torch", "torchvision", "kedro", "numpy")},
         "commit": _commit(),

@@ -17,6 +17,7 @@ from lottery_pipeline.tickets import TicketError
 from lottery_pipeline.tickets.ladder import complete_rows
 from lottery_pipeline.tickets.ticket import make_ticket
 from lottery_pipeline.training.dense import pretrain
+from lottery_pipeline.training.device import describe_device
 from lottery_pipeline.training.evaluation import evaluate, predict, recompute_batchnorm_
 from lottery_pipeline.training.history import least_validation_loss
 from lottery_pipeline.training.recipe import Recipe
@@ -59,6 +60,7 @@ COLUMNS = {
     "confusion",
     "fingerprint",
     "dense_fingerprint",
+    "arithmetic",
 }
 
 
@@ -81,6 +83,7 @@ def test_the_method_metrics_are_complete_and_right(images, dense, extraction, re
     assert metrics["test_accuracy"] == test["accuracy"]
     assert metrics["test_loss"] == test["loss"]
     assert metrics["metric"] == "accuracy"
+    assert metrics["arithmetic"] == describe_device("cpu")
     assert metrics["dense_accuracy"] == dense.metrics["test_accuracy"]
     assert metrics["accuracy_delta"] == test["accuracy"] - dense.metrics["test_accuracy"]
     assert metrics["validation_accuracy"] == retraining.history[-1]["validation_accuracy"]

@@ -99,8 +99,9 @@ def test_the_verdicts_are_a_table_and_stand_in_the_record(
         *("method", "check", "seeds", "difference", "low", "high", "verdict", "note")
     ]
     assert (table.loc[0, "method"], table.loc[0, "seeds"]) == ("lth", 2)
-    record = record_sanity(rows, table)
+    record = record_sanity(rows, table, "cpu")
     assert record["rows"] == rows
+    assert record["arithmetic"]["device"] == "cpu"
     assert record["verdicts"][0]["verdict"] == table.loc[0, "verdict"]
     assert json.dumps(record, allow_nan=False)
 

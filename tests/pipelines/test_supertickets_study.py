@@ -75,7 +75,7 @@ def test_the_summary_is_a_table_with_a_figure_and_stands_in_the_record() -> None
     table, figure = summarise_arms(ARM_ROWS)
     assert list(table["arm"]) == ["dense", *["search_then_prune"] * 2, *["two_in_one"] * 2]
     assert {"difference_low", "macs_executed"} <= set(table.columns)
-    record = record_study(ARM_ROWS, table, figure)
+    record = record_study(ARM_ROWS, table, figure, "cpu")
     assert record["metrics"] == {
         "found_accuracy/dense": pytest.approx(0.97),
         "found_accuracy/search_then_prune": pytest.approx(0.31),
@@ -84,6 +84,7 @@ def test_the_summary_is_a_table_with_a_figure_and_stands_in_the_record() -> None
         "retrained_accuracy/two_in_one": pytest.approx(0.98),
     }
     assert record["rows"] == ARM_ROWS
+    assert record["arithmetic"]["device"] == "cpu"
     assert json.dumps(record, allow_nan=False)
 
 

@@ -98,10 +98,11 @@ def test_there_is_a_row_for_every_seed_source_target_and_arm(
 def test_the_summary_is_a_table_with_a_figure_and_stands_in_the_record() -> None:
     table, figure = summarise_transfers(MOVES)
     assert {"early_difference_low", "macs_theoretical"} <= set(table.columns)
-    record = record_transfers(MOVES, table, figure)
+    record = record_transfers(MOVES, table, figure, "cpu")
     assert record["metrics"]["transferred_accuracy/segmentation_to_keypoints"] == pytest.approx(0.51)
     assert record["metrics"]["direct_accuracy/keypoints_to_keypoints"] == pytest.approx(0.6)
     assert record["rows"] == MOVES
+    assert record["arithmetic"]["device"] == "cpu"
     assert json.dumps(record, allow_nan=False)
 
 

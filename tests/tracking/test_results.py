@@ -35,6 +35,13 @@ def test_constants_are_parameters_and_what_was_achieved_is_a_metric_of_its_own_n
     assert found.parameters == {"dense_accuracy": "0.9", "macs_dense": "7", "prunable": "100", "seed": "0"}
 
 
+def test_how_it_was_computed_is_a_parameter_wherever_the_record_says_it() -> None:
+    arithmetic = {"convolutions": "tf32", "deterministic_algorithms": False}
+    expected = {"arithmetic.convolutions": "tf32", "arithmetic.deterministic_algorithms": "False"}
+    assert sort_record({"metrics": {"arithmetic": arithmetic}}).parameters == expected
+    assert sort_record({"rows": [], "arithmetic": arithmetic}).parameters == expected
+
+
 def test_a_chain_is_told_whole_and_by_its_last_method() -> None:
     assert sort_record({"metrics": METRICS}).tags == {
         "chain": "layer>snip",

@@ -25,6 +25,7 @@ from lottery_pipeline.training.dense import (
     pretrain,
     save_dense_run,
 )
+from lottery_pipeline.training.device import describe_device
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe, RecipeError
@@ -216,6 +217,16 @@ def test_a_run_without_validation_images_and_rewind_point_is_saved_too(tmp_path)
 
     assert loaded.metrics["validation_accuracy"] is None
     assert fingerprint_tensors(loaded.rewind) == fingerprint_tensors(run.initial)
+
+
+def test_the_record_of_how_it_was_computed_survives_the_file(dense, tmp_path):
+    save_dense_run(dense, tmp_path / "dense.safetensors")
+    loaded = load_dense_run(tmp_path / "dense.safetensors")
+    assert loaded.arithmetic == describe_device("cpu")
+    assert (loaded.arithmetic["convolutions"], loaded.arithmetic["deterministic_algorithms"]) == (
+        "ieee",
+        False,
+    )
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path):

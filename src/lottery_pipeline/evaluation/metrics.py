@@ -14,6 +14,7 @@ from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.sparsity.tables import dead_layers, density_table
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
+from lottery_pipeline.training.arithmetic import describe_arithmetic
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import Prediction, evaluate, predict, recompute_batchnorm_
@@ -62,7 +63,8 @@ def evaluate_ticket(
         ``price_ticket``. ``metric`` says what the accuracies are (accuracy, mIoU or PCK). A dense task adds
         ``test_pixel_accuracy`` or ``test_pixel_error``. ``classes`` and ``confusion`` are those of
         ``tabulate_classes`` or ``tabulate_pixels``, of the test images; points have none.
-        A retraining with an adversary adds the numbers of ``measure_robust_gap``.
+        A retraining with an adversary adds the numbers of ``measure_robust_gap``. ``arithmetic`` is that of
+        ``describe_arithmetic``.
         Values from clocks and meters are in ``measured``; everything else is the same in every run.
 
     Raises:
@@ -121,6 +123,7 @@ def evaluate_ticket(
         **_tabulate(test, images),
         "fingerprint": trained.fingerprint,
         "dense_fingerprint": dense.fingerprint,
+        "arithmetic": describe_arithmetic(place),
         MEASURED: clock | price[MEASURED],
     }
 

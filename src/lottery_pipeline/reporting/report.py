@@ -181,7 +181,8 @@ def render_report(
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
             ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
             of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
-            ``parameters`` and ``versions`` are dicts, nested to any depth.
+            ``parameters`` and ``versions`` are dicts, nested to any depth; ``arithmetic`` as
+            ``list_arithmetic`` makes it.
 
     Returns:
         The html text.
@@ -233,6 +234,7 @@ def render_report(
         glossary=_list_methods(rows),
         profile=None if data_profile is None else describe_profile(data_profile),
         parameters=flatten(context.get("parameters") or {}),
+        arithmetic=context.get("arithmetic") or {},
         versions=flatten(context.get("versions") or {}),
         plotly_js=get_plotlyjs(),
     )

@@ -25,6 +25,7 @@ from lottery_pipeline.robustness.logits import compute_logits
 from lottery_pipeline.robustness.rows import Row, make_row
 from lottery_pipeline.robustness.subjects import Subject
 from lottery_pipeline.statistics.proportions import wilson_interval
+from lottery_pipeline.training.arithmetic import describe_arithmetic
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ def evaluate_networks(
         Plain JSON: ``networks``; ``rows``, one for each network, setting and metric; ``reliability`` by
         network; ``checks`` of the evaluation itself; ``corruptions``, what kind they are; ``images``, how
         many each family was measured on; ``classes``; ``headline``, the setting at which attacked networks
-        are compared; ``eps`` that were asked for; ``margin`` and ``confidence``.
+        are compared; ``eps`` that were asked for; ``margin`` and ``confidence``; ``arithmetic``, that of
+        ``describe_arithmetic``.
 
     Raises:
         ImageError: the images have no classes; or images that the options name are missing, damaged or
@@ -158,6 +160,7 @@ def _collect(
         "eps": [] if options.adversarial is None else list(options.adversarial.eps),
         "margin": options.margin,
         "confidence": options.confidence,
+        "arithmetic": describe_arithmetic(conditions.device),
     }
 
 

@@ -28,7 +28,7 @@ class Results:
 
     Attributes:
         tags: what identifies the result, and the verdict on who owns a ticket.
-        parameters: numbers that no method of a run changes.
+        parameters: numbers that no method of a run changes, and how it was computed (``arithmetic.``).
         metrics: what was achieved, and at what cost.
         tables: rows by artifact path.
         rows: all that was reported on the way, in order: part and row.
@@ -62,6 +62,9 @@ def sort_record(record: Mapping[str, Any], *, dense: bool = False) -> Results:
         accuracy = {"dense_accuracy": metrics.pop("test_accuracy")}
         metrics = accuracy | {f"dense_{name}": value for name, value in metrics.items()}
         tags = {f"dense_{name}": value for name, value in tags.items()}
+    arithmetic = record.get("arithmetic") or flat.get("arithmetic") or {}
+    parameters = {name: str(numbers[name]) for name in sorted(constants)}
+    parameters |= {f"arithmetic.{name}": str(value) for name, value in arithmetic.items()}
     trace = [(f"round_{row.get('round', 1):02d}", row) for row in record.get("trace", []) if "step" in row]
     parts = {"ladder_table": "ladder", "controls": "controls", "history": "dense" if dense else "training"}
     rows = trace + [(part, row) for name, part in parts.items() for row in record.get(name, [])]
@@ -70,7 +73,7 @@ def sort_record(record: Mapping[str, Any], *, dense: bool = False) -> Results:
         for name, value in {**flat, **record}.items()
         if isinstance(value, list) and value and isinstance(value[0], Mapping) and "step" not in value[0]
     }
-    return Results(tags, {name: str(numbers[name]) for name in sorted(constants)}, metrics, tables, rows)
+    return Results(tags, parameters, metrics, tables, rows)
 
 
 def name_chain(block: str) -> dict[str, str]:

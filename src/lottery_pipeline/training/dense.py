@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lottery_pipeline.reproducibility.files import replace_atomically
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.reproducibility.storage import set_aside
+from lottery_pipeline.training.arithmetic import describe_arithmetic
 from lottery_pipeline.training.dense_header import (
     HEADER_FIELDS,
     HEADER_KEY,
@@ -65,6 +66,7 @@ class DenseRun:
             of ``measure_robust_gap``.
         images_fingerprint: fingerprint of the images it was trained on.
         fingerprint: hash of images, specification, recipe, seed and rewind step.
+        arithmetic: how it was computed, as ``describe_arithmetic`` says; empty in a file of an older version.
     """
 
     spec: ModelSpec
@@ -78,6 +80,7 @@ class DenseRun:
     metrics: dict[str, Any]
     images_fingerprint: str
     fingerprint: str
+    arithmetic: dict[str, Any] = field(default_factory=dict)
 
 
 def pretrain(
@@ -173,6 +176,7 @@ def pretrain(
         metrics=metrics,
         images_fingerprint=images.fingerprint,
         fingerprint=identity,
+        arithmetic=describe_arithmetic(chosen),
     )
 
 

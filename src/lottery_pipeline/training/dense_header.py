@@ -25,6 +25,7 @@ _DTYPES = {torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}  # as s
 _Fingerprint = Annotated[str, Field(pattern=f"^[0-9a-f]{{{FINGERPRINT_LENGTH}}}$")]
 _Number = int | float | None
 _Name = Annotated[str, Field(max_length=32)]
+_Text = Annotated[str, Field(max_length=256)]
 
 
 class DenseRunError(ValueError):
@@ -49,6 +50,7 @@ class Header(BaseModel):
     metrics: dict[str, _Number | _Name]
     images_fingerprint: _Fingerprint
     fingerprint: _Fingerprint
+    arithmetic: dict[_Name, _Number | bool | _Text] = Field(default_factory=dict)
     sha256: _Fingerprint | None = None  # of the rest of the header and all tensors
 
     @field_validator("metrics")

@@ -5,12 +5,14 @@ import functools
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.models.memory_format import lay_out_
 from lottery_pipeline.reproducibility.seeds import draw_states, seeded_draws, set_draw_states
+from lottery_pipeline.training.arithmetic import describe_arithmetic, set_arithmetic
 
 # Parameters of glibc's mallopt (malloc.h), and the largest sizes that are kept: 1 GiB.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _KEPT_BYTES = -1, -3, 2**30
@@ -21,7 +23,7 @@ class DeviceError(ValueError):
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
-    """Turn a device name into a device that works here.
+    """Turn a device name into a device that works here, and set how it computes (``set_arithmetic``).
 
     Args:
         name: ``auto`` (cuda, else mps, else cpu), ``cpu``, ``cuda``, ``cuda:<index>`` or ``mps``.
@@ -29,6 +31,7 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     Raises:
         DeviceError: the name is unknown or the device is not on this machine.
     """
+    set_arithmetic()
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
@@ -50,6 +53,11 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps' is not on this machine; use auto or cpu")
     return torch.device(device.type)
+
+
+def describe_device(name: str) -> dict[str, Any]:
+    """Say how the device of that name computes; see ``describe_arithmetic``."""
+    return describe_arithmetic(pick_device(name))
 
 
 def place_model_(model: nn.Module, device: torch.device) -> None:
@@ -83,13 +91,12 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def fastest_convolutions(device: torch.device) -> Iterator[None]:
-    """Let cuDNN time its algorithms for the one shape that a training uses."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = device.type == "cuda" or before
+    """Let cuDNN time its algorithms for the one shape that a training uses; elsewhere it does not."""
+    torch.backends.cudnn.benchmark = device.type == "cuda"
     try:
         yield
     finally:
-        torch.backends.cudnn.benchmark = before
+        torch.backends.cudnn.benchmark = False
 
 
 @contextmanager

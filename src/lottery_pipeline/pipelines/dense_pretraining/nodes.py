@@ -45,5 +45,5 @@ def pretrain_dense(
     )
     if run is stored:
         current().note_reuse("dense_run", run.fingerprint)
-    metrics = run.metrics | {"fingerprint": run.fingerprint}
+    metrics = run.metrics | {"fingerprint": run.fingerprint, "arithmetic": run.arithmetic}
     return run, {"metrics": set_apart(metrics, CLOCK_COLUMNS), "history": run.history}

@@ -86,8 +86,14 @@ def tabulate_attacks(attack_rows: Rows) -> tuple[Any, Any]:
     return pandas.DataFrame(attack_rows), draw_attacks(attack_rows)
 
 
-def record_attacks(attack_rows: Rows, attacks: Any) -> dict[str, Any]:  # noqa: ARG001 (drawn inside)
-    """Put the rows into one record, with the promises that were broken."""
+def record_attacks(
+    attack_rows: Rows,
+    attacks: Any,  # noqa: ARG001 (drawn inside)
+    device: str,
+) -> dict[str, Any]:
+    """Put the rows into one record, with the promises that were broken and how they were computed."""
+    from lottery_pipeline.training.device import describe_device
+
     promised = [row for row in attack_rows if row["held"] is not None]
     read = [row for row in promised if row["counted"] is not None]
     metrics = {
@@ -96,4 +102,4 @@ def record_attacks(attack_rows: Rows, attacks: Any) -> dict[str, Any]:  # noqa: 
         "promises_broken": sum(not row["held"] for row in promised),
         "least_bits_within_promises": min((row["bits"] for row in read), default=None),
     }
-    return {"metrics": metrics, "rows": attack_rows}
+    return {"metrics": metrics, "rows": attack_rows, "arithmetic": describe_device(device)}

@@ -33,7 +33,7 @@ def create_pipeline() -> Pipeline:
         ),
         Node(
             record_attacks,
-            inputs=["attack_rows", "attacks"],
+            inputs=["attack_rows", "attacks", "params:device"],
             outputs="record",
             name="record_attacks",
         ),

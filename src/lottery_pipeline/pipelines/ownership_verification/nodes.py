@@ -75,8 +75,10 @@ def verify_ownership(
     return compare_answers(found, published, predict_with(known.model, device=device), own.test)
 
 
-def record_verdict(ownership: dict[str, Any]) -> dict[str, Any]:
-    """Put the verdict into a record: its numbers and words, and the checks as rows."""
+def record_verdict(ownership: dict[str, Any], device: str) -> dict[str, Any]:
+    """Put the verdict into a record: its numbers and words, the checks as rows, how they were computed."""
+    from lottery_pipeline.training.device import describe_device
+
     parts = {name: ownership.get(name) or {} for name in ("mask_code", "triggers", "fingerprint")}
     numbers = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
     words = (
@@ -84,7 +86,8 @@ def record_verdict(ownership: dict[str, Any]) -> dict[str, Any]:
         *("bits", "alpha_bits"),
     )
     said = {word: ownership[word] for word in words if word in ownership}
-    return {"metrics": {**said, **numbers}, "checks": ownership["checks"]}
+    arithmetic = describe_device(device)
+    return {"metrics": {**said, **numbers}, "checks": ownership["checks"], "arithmetic": arithmetic}
 
 
 def disclose(release: Any, images: Any, owner: Any, signature_embedding: SignatureOptions) -> Any:

@@ -31,7 +31,7 @@ def create_pipeline(*, of_this_run: bool = False) -> Pipeline:
             outputs="ownership",
             name="verify_ownership",
         ),
-        Node(record_verdict, inputs="ownership", outputs="record", name="record_verdict"),
+        Node(record_verdict, inputs=["ownership", "params:device"], outputs="record", name="record_verdict"),
     ]
     return make_block(
         BLOCK,

@@ -117,6 +117,7 @@ def write_report(
     from lottery_pipeline.evaluation.study_summaries import summarise_arms, summarise_transfer
     from lottery_pipeline.evaluation.verdicts import summarise_sanity
     from lottery_pipeline.reporting.architecture_section import describe_architecture
+    from lottery_pipeline.reporting.arithmetic import list_arithmetic
     from lottery_pipeline.reporting.figures import (
         draw_arms,
         draw_attacks,
@@ -163,7 +164,8 @@ def write_report(
         arms=describe_arms(arms),
         transfers=describe_transfers(transfers),
         robustness=robustness,
-        context=describe_run(plain, data_overview["summary"], tracked=current().page),
+        context=describe_run(plain, data_overview["summary"], tracked=current().page)
+        | {"arithmetic": list_arithmetic({"dense": dense_record, **results})},
     )
 
 

@@ -78,6 +78,9 @@ def summarise_sanity(sanity_rows: Rows) -> Any:
     return pandas.DataFrame(verdicts.summarise_sanity(sanity_rows), columns=list(verdicts.COLUMNS))
 
 
-def record_sanity(sanity_rows: Rows, sanity_checks_table: Any) -> dict[str, Any]:
-    """Put the rows and the verdicts into one record."""
-    return {"rows": sanity_rows, "verdicts": json.loads(sanity_checks_table.to_json(orient="records"))}
+def record_sanity(sanity_rows: Rows, sanity_checks_table: Any, device: str) -> dict[str, Any]:
+    """Put the rows and the verdicts into one record, with how they were computed."""
+    from lottery_pipeline.training.device import describe_device
+
+    verdicts = json.loads(sanity_checks_table.to_json(orient="records"))
+    return {"rows": sanity_rows, "verdicts": verdicts, "arithmetic": describe_device(device)}

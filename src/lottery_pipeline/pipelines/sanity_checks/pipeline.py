@@ -27,7 +27,7 @@ def create_pipeline() -> Pipeline:
         Node(summarise_sanity, inputs="sanity_rows", outputs="sanity_checks_table", name="summarise_sanity"),
         Node(
             record_sanity,
-            inputs=["sanity_rows", "sanity_checks_table"],
+            inputs=["sanity_rows", "sanity_checks_table", "params:device"],
             outputs="record",
             name="record_sanity",
         ),

@@ -156,6 +156,7 @@ def read_back(
     from lottery_pipeline.ownership.claims import open_as_owner
     from lottery_pipeline.ownership.suspect import gather_suspect
     from lottery_pipeline.ownership.verify import verify_claim
+    from lottery_pipeline.training.device import describe_device
 
     ticket = release.ticket
     found = verify_claim(
@@ -184,4 +185,5 @@ def read_back(
         "ticket": ticket.header.parents["ticket"],
         "unsigned": unsigned.fingerprint,
         "fingerprint": ticket.fingerprint,
+        "arithmetic": describe_device(device),
     }

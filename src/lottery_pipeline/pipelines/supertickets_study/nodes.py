@@ -65,10 +65,17 @@ def summarise_arms(rows: Rows) -> tuple[Any, Any]:
     return pandas.DataFrame(summary, columns=list(study_summaries.ARM_COLUMNS)), draw_arms(summary, rows)
 
 
-def record_study(rows: Rows, table: Any, figure: Any) -> dict[str, Any]:  # noqa: ARG001 (drawn inside)
-    """Put rows, summary and the mean accuracies into one record."""
+def record_study(
+    rows: Rows,
+    table: Any,  # noqa: ARG001 (drawn inside)
+    figure: Any,  # noqa: ARG001
+    device: str,
+) -> dict[str, Any]:
+    """Put rows, summary and the mean accuracies into one record, with how they were computed."""
     from lottery_pipeline.evaluation import study_summaries
+    from lottery_pipeline.training.device import describe_device
 
     summary = study_summaries.summarise_arms(rows)
     metrics = {f"{line['state']}_accuracy/{line['arm']}": line["accuracy"] for line in summary}
-    return {"metrics": metrics, "rows": rows, "summary": summary}
+    arithmetic = describe_device(device)
+    return {"metrics": metrics, "rows": rows, "summary": summary, "arithmetic": arithmetic}

@@ -19,7 +19,12 @@ def create_pipeline() -> Pipeline:
     nodes = [
         Node(train_arms, inputs=["images", "dense_run", *parameters], outputs="rows", name="train_arms"),
         Node(summarise_arms, inputs="rows", outputs=["table", "figure"], name="summarise_arms"),
-        Node(record_study, inputs=["rows", "table", "figure"], outputs="record", name="record_study"),
+        Node(
+            record_study,
+            inputs=["rows", "table", "figure", "params:device"],
+            outputs="record",
+            name="record_study",
+        ),
     ]
     return make_block(
         BLOCK, nodes, inputs={"images": "images", "dense_run": "dense_run"}, parameters=parameters

@@ -23,6 +23,11 @@ def create_pipeline() -> Pipeline:
     nodes = [
         Node(train_transfers, inputs=[*FILES, *parameters], outputs="rows", name="train_transfers"),
         Node(summarise_transfers, inputs="rows", outputs=["table", "figure"], name="summarise_transfers"),
-        Node(record_transfers, inputs=["rows", "table", "figure"], outputs="record", name="record_transfers"),
+        Node(
+            record_transfers,
+            inputs=["rows", "table", "figure", "params:device"],
+            outputs="record",
+            name="record_transfers",
+        ),
     ]
     return make_block(BLOCK, nodes, inputs={name: name for name in FILES}, parameters=parameters)
