@@ -122,12 +122,34 @@ def test_in_a_dense_task_no_part_needs_every_class():
 @pytest.mark.parametrize(
     ("counts", "fields", "message"),
     [
-        ([50, 1], {}, "'class 1' with 1 images is too small: data.test_fraction 0.2 of 51 images"),
+        ([50, 1], {}, "'class 1' with 1 image is too small: data.test_fraction 0.2 of 51 images"),
         ([50, 3], {"validation_fraction": 0.01, "test_fraction": 0.4}, "data.validation_fraction 0.01"),
         ([50, 50], {"test_fraction": 0.999}, "data.test_fraction 0.999"),
-        ([50, 50, 50], {"train_limit": 2}, "data.train_limit 2 leaves a part without it"),
+        (
+            [50, 50, 50],
+            {"train_limit": 2},
+            "data.train_limit is 2, but there are 3 classes; allowed: 3 or more",
+        ),
+        (
+            [500, 5, 500],
+            {"train_limit": 3, "test_fraction": 0.5, "validation_fraction": 0},
+            "data.train_limit 3 leaves a part without it",
+        ),
     ],
 )
 def test_a_class_too_small_for_a_part_is_named(counts, fields, message):
     with pytest.raises(ImageError, match=message):
         partition_images(labelled(counts), ImageRequest(**fields), seed=0)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"test_fraction": 0.01}, {"validation_fraction": 0.001}, {"test_fraction": 0.999}]
+)
+def test_a_part_without_images_is_refused_for_every_task(fields):
+    images = labelled([10, 10])
+    dense = replace(images, read_both=lambda indices: (images.read(indices), images.read(indices)))
+    name, fraction = next(iter(fields.items()))
+    with pytest.raises(
+        ImageError, match=rf"data.{name} is {fraction}, which leaves a part without images; there are"
+    ):
+        partition_images(dense, ImageRequest(**fields), seed=0)

@@ -109,7 +109,7 @@ def test_a_validation_fraction_of_zero_gives_an_empty_set(folder):
 def test_a_class_too_small_is_reported_before_an_image_is_read(tmp_path):
     write_classes(tmp_path, {"a": 30, "b": 1})
     (tmp_path / "a" / "000.png").write_bytes(b"broken")
-    with pytest.raises(ImageError, match="class 'b' with 1 images is too small"):
+    with pytest.raises(ImageError, match="class 'b' with 1 image is too small"):
         prepare_images(folder_request(tmp_path), seed=0)
 
 

@@ -26,11 +26,13 @@ def test_calibration_images_are_so_many_of_each_class_drawn_by_seed():
     assert not torch.equal(pixels, other)
 
 
-def test_a_class_with_few_images_gives_all_it_has():
+def test_a_class_with_few_images_gives_all_it_has(caplog):
     labels = torch.tensor([0, 0, 0, 0, 1, 0])
     images = torch.arange(6, dtype=torch.uint8).reshape(6, 1, 1, 1)
     part = ImageSet(images, labels)
     splits = assemble_splits(part, part, part, ["a", "b", "c"], source="tiny")
     pixels, drawn = draw_calibration(splits, per_class=3, seed=0, device=CPU)
     assert drawn.bincount(minlength=3).tolist() == [3, 1, 0]
+    (said,) = caplog.messages
+    assert "class 'b' has only 1 training images (2 of 3 classes have fewer): 4 are taken in all." in said
     assert torch.isclose(pixels[drawn == 1].flatten(), torch.tensor([4 / 255])).all()

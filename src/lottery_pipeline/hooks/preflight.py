@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.hooks.image_checks import RECIPES, Counts, check_recipe, check_triggers, count_images
 from lottery_pipeline.hooks.search_checks import check_arms, check_method, check_model, check_transfer
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.methods import TICKET_BLOCKS
-from lottery_pipeline.parameters import DataParameters, ParametersError
+from lottery_pipeline.parameters import ParametersError
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -135,7 +136,15 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
     if "device" in wanted:
         yield from _refusal("device", lambda: _check_device(parameters["device"]))
     if "data" in wanted:
-        yield from _refusal("data", lambda: _check_images(parameters["data"].resolve(project)))
+        counted: list[Counts | None] = []
+        yield from _refusal("data", lambda: counted.append(count_images(parameters, project)))
+        for name in [name for name in RECIPES if counted and name in wanted]:
+            faults = list(_refusal(name, partial(check_recipe, name, parameters, counted[0])))
+            yield from faults
+            if faults:  # the other recipes are changes to the first
+                break
+        if counted and "signature_embedding" in wanted:
+            yield from _refusal("signature_embedding", partial(check_triggers, parameters, counted[0]))
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
     studies = {"supertickets_study": check_arms, "supertickets_transfer": check_transfer}
@@ -180,12 +189,6 @@ def _check_device(name: str) -> None:
     from lottery_pipeline.training.device import pick_device
 
     pick_device(name)
-
-
-def _check_images(request: DataParameters) -> None:
-    from lottery_pipeline.images.sources import check_request
-
-    check_request(request)
 
 
 def _check_robustness(project: Path, parameters: Mapping[str, Any]) -> None:

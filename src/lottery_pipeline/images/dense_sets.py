@@ -65,7 +65,8 @@ def find_dense_set(request: ImageRequest) -> Source:
         files = [file for folder in folders if folder not in missing for file in list_files(folder)]
     except OSError as error:
         raise ImageError(f"the folders of {name} under {root} cannot be listed: {error}") from error
-    return Source(digest_files(root, files), lambda _seed: _load(request, name, root))
+    content = digest_files(root, files)
+    return Source(content, lambda _seed: _load(request, name, root), is_complete=not missing)
 
 
 def _load(request: ImageRequest, name: str, root: Path) -> LabelledImages:

@@ -56,7 +56,9 @@ class Source:
         content: changes when the files behind the source change; empty if there are none.
         load: reads labels (and pixels, if the files do not keep the two apart). Its argument is the seed, for
             sources that draw something.
+        is_complete: whether all files are there; otherwise ``load`` downloads what is missing.
     """
 
     content: str
     load: Callable[[int], LabelledImages]
+    is_complete: bool = True

@@ -19,12 +19,16 @@ def partition_images(images: LabelledImages, request: ImageRequest, *, seed: int
     from what remains, so a limit changes neither of the other two parts.
 
     Raises:
-        ImageError: a class is too small to be in every part. In a dense task the labels only balance the
-            parts, and none of them need be in each.
+        ImageError: a part would have no images, or a class is too small to be in every part. In a dense task
+            the labels only balance the parts, and none of them need be in each.
     """
+    limit, classes = request.train_limit, len(images.class_names)
+    if limit is not None and limit < classes and images.read_both is None:
+        raise ImageError(
+            f"data.train_limit is {limit}, but there are {classes} classes; allowed: {classes} or more"
+        )
     train, validation, test = images.partition or _draw_parts(images, request, seed)
-    if request.train_limit is not None and request.train_limit < len(train):
-        limit = request.train_limit
+    if limit is not None and limit < len(train):
         train = _draw_stratified(train, images.labels, limit, derive_seed(seed, "images", "train_limit"))
         _check_every_class(images, train, f"train_limit {limit}")
     return Partition(train, validation, test)
@@ -50,7 +54,12 @@ def _set_aside(
     drawn = _draw_stratified(indices, images.labels, count, derive_seed(seed, "images", field))
     rest = np.setdiff1d(indices, drawn, assume_unique=True)
     for part in (drawn, rest):
-        _check_every_class(images, part, f"{field} {fraction} of {len(indices)} images")
+        _check_every_class(images, part, f"{field} {fraction:g} of {_count(len(indices))}")
+        if not len(part):
+            raise ImageError(
+                f"data.{field} is {fraction:g}, which leaves a part without images; there are "
+                f"{_count(len(indices))} to divide"
+            )
     return drawn, rest
 
 
@@ -71,6 +80,10 @@ def _check_every_class(images: LabelledImages, indices: np.ndarray, reason: str)
     smallest = int(counts.argmin())
     total = int((images.labels[: images.train_count] == smallest).sum())
     raise ImageError(
-        f"class {images.class_names[smallest]!r} with {total} images is too small: data.{reason} "
+        f"class {images.class_names[smallest]!r} with {_count(total)} is too small: data.{reason} "
         "leaves a part without it; add images, or change the fraction or limit"
     )
+
+
+def _count(images: int) -> str:
+    return f"{images:,} image{'' if images == 1 else 's'}"

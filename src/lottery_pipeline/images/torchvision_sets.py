@@ -53,7 +53,7 @@ def find_torchvision_set(request: ImageRequest) -> Source:
     if missing:
         logger.info("%s is not under %s and will be downloaded", name, root)
     content = "/".join(describe_state(file.stat()) for file in files if file not in missing)
-    return Source(content, lambda _seed: _load(request, name, root))
+    return Source(content, lambda _seed: _load(request, name, root), is_complete=not missing)
 
 
 def _load(request: ImageRequest, name: str, root: Path) -> LabelledImages:

@@ -1,5 +1,6 @@
 """The images that all networks of an evaluation are measured on: chosen and made once."""
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,8 @@ from lottery_pipeline.reproducibility.seeds import derive_seed, make_generator
 from lottery_pipeline.robustness.corruptions.preparation import CorruptedImages, prepare_corrupted
 from lottery_pipeline.robustness.strangers import gather_strangers
 from lottery_pipeline.training.device import pick_device, place_model_
+
+logger = logging.getLogger(__name__)
 
 
 class Conditions:
@@ -35,6 +38,15 @@ class Conditions:
         if not len(images.test):
             raise ImageError("there are no test images to measure robustness on")
         self.images, self.options = images, options
+        for name, taken in self.counts().items():
+            asked = getattr(getattr(options, name, None), "images", None)
+            if asked is not None and asked > taken:
+                logger.warning(
+                    "robustness_evaluation.%s.images is %d, but there are %d test images: all are taken.",
+                    name,
+                    asked,
+                    taken,
+                )
         self.seed = derive_seed(seed, "robustness")
         self.device = pick_device(device)
 

@@ -9,7 +9,8 @@ from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import Crops, fill_floats_, move_points, pad_images
 from lottery_pipeline.training.augmix import Mixtures, draw_mixtures, mix_images
-from lottery_pipeline.training.recipe import Recipe, RecipeError
+from lottery_pipeline.training.fit import check_fit
+from lottery_pipeline.training.recipe import Recipe
 
 # Largest set, in bytes with padding, for which a mirrored copy is kept: a look-up is faster than a flip.
 _LARGEST_MIRRORED = 2**28
@@ -121,12 +122,7 @@ class Batches:
         self._seed = seed
         self._device = device
         self._task, self._image_size = image_set.task, (height, width)
-        if recipe.flip and self._task == "keypoints":
-            raise RecipeError("flip is on, but points cannot be flipped: left and right would be mixed up")
-        if recipe.augmix and self._task != "classification":
-            raise RecipeError(
-                f"augmix is on, but it would move the images away from what {self._task} looks for in them"
-            )
+        check_fit(recipe, images=None, image_size=(height, width), task=self._task)
         padding = recipe.crop_padding
         padded_size = self._count * (height + 2 * padding) * (width + 2 * padding) * channels
         self._mirrored = recipe.flip and padded_size <= _LARGEST_MIRRORED

@@ -181,6 +181,14 @@ class Recipe(Group):
         assert self.epochs is not None  # noqa: S101 (the validator has made sure of one of the two)
         return self.epochs * self.steps_per_epoch(images)
 
+    def check_length(self, images: int) -> None:
+        """Refuse milestones and a warm-up that reach past the end of a training on ``images`` images.
+
+        Raises:
+            RecipeError: they do, or there are fewer than two images.
+        """
+        _check_length(self, self.total_steps(images) / self.steps_per_epoch(images))
+
     def passes_per_step(self) -> Fraction:
         """What a step costs, in steps without an adversary: forward, gradient of images, gradient of weights.
 
@@ -214,9 +222,8 @@ class Recipe(Group):
         Raises:
             RecipeError: a milestone or the warm-up reaches past the last iteration.
         """
+        self.check_length(images)
         steps, total = self.steps_per_epoch(images), self.total_steps(images)
-        if self.epochs is None:
-            _check_length(self, total / steps)
         warmup = round(self.warmup_epochs * steps)
         drops = [round(milestone * steps) for milestone in self.milestones]
         rates = []
