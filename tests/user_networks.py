@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from tests.own_model import build
+
 
 def batch_statistics(num_classes: int, channels: int) -> nn.Module:
     """Batch norm that keeps no running statistics, after a convolution and on flat features."""
@@ -149,3 +151,115 @@ class Embedded(nn.Module):
         flat = images.flatten(1)
         looked_up = self.embedding((flat > 0).long() + 1).mean(1)
         return self.fc(torch.relu(self.read(torch.relu(self.pixels(flat)) + looked_up)))
+
+
+def parametrised(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """The weight of the first layer is computed from two other tensors."""
+    first = nn.utils.parametrizations.weight_norm(nn.Linear(channels * image_size[0] * image_size[1], 8))
+    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(8, num_classes))
+
+
+def pruned(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """Masked by torch's own hooks."""
+    network = build(num_classes, channels, image_size)
+    nn.utils.prune.l1_unstructured(network[1], "weight", amount=0.5)
+    return network
+
+
+def scripted(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    return torch.jit.script(build(num_classes, channels, image_size))
+
+
+class Heads(nn.Module):
+    """Three heads: one that nobody reads, one that helps in training alone, and a decoder that waits."""
+
+    def __init__(self, num_classes: int, channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.body = nn.Linear(channels * image_size[0] * image_size[1], 4)
+        self.idle = nn.Linear(4, 10)
+        self.helper = nn.Linear(4, num_classes)
+        self.decoder = nn.ModuleList([nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 2))])
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.body(images.flatten(1)).relu()
+        self.idle(features)  # it is called, but what it says is lost
+        logits = self.fc(features)
+        return logits + self.helper(features) if self.training else logits
+
+
+def heads(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    return Heads(num_classes, channels, image_size)
+
+
+class CutOff(nn.Module):
+    """A first layer that gets no gradient and still matters; a second that is skipped at random."""
+
+    def __init__(self, num_classes: int, channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.body = nn.Linear(channels * image_size[0] * image_size[1], 4)
+        self.skipped = nn.Linear(4, 4)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            features = self.body(images.flatten(1)).relu()
+        if not self.training:
+            features = self.skipped(features)
+        return self.fc(features)
+
+
+def cut_off(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    return CutOff(num_classes, channels, image_size)
+
+
+class Mixture(nn.Module):
+    """Weights of many kinds beside two linear layers."""
+
+    def __init__(self, num_classes: int, side: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(side, 4)
+        self.places = nn.Parameter(torch.zeros(1, side, 4))
+        self.scale = nn.Parameter(torch.ones(1, 1, 4))
+        self.norm = nn.LayerNorm((side, 4))
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.memory = nn.GRU(4, 4, batch_first=True)
+        self.fc = nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.norm(self.embed(images[:, 0]) + self.places) * self.scale
+        tokens = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return self.fc(self.memory(tokens)[0][:, -1])
+
+
+def mixture(num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+    return Mixture(num_classes, image_size[1])
+
+
+def two_answers(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """Returns a pair, but only in training."""
+
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(channels * image_size[0] * image_size[1], num_classes)
+
+        def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+            logits = self.fc(images.flatten(1))
+            return (logits, logits) if self.training else logits
+
+    return Pair()
+
+
+def lazy_rest(num_classes: int) -> nn.Module:
+    """A lazy layer that the forward pass never reaches."""
+
+    class Rest(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.rest = nn.LazyLinear(num_classes), nn.LazyLinear(3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.fc(images.flatten(1))
+
+    return Rest()

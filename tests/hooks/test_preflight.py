@@ -448,3 +448,25 @@ def test_a_minimum_of_each_layer_that_cannot_be_met_is_said_before_anything_is_t
     caplog.clear()
     assert check_search({"pruning": {"min_keep_per_layer": 2}}) == []
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("pruned", "its layer 1 is pruned by torch.nn.utils.prune; call "),
+        (
+            "two_answers",
+            "cannot be trained: in training mode it returns a tuple that is not the logits alone",
+        ),
+    ],
+)
+def test_a_network_that_cannot_become_a_ticket_is_refused(name: str, sentence: str, tmp_path: Path) -> None:
+    message = refuse(tmp_path, "ltr", model={"name": f"tests.user_networks:{name}"})
+    assert message.startswith("Parameter model: ")
+    assert sentence in message
+
+
+def test_a_network_is_refused_before_the_size_of_its_images_is_known(tmp_path: Path) -> None:
+    data = {"source": "image_folder", "root": str(make_folder(tmp_path / "photos", "cat", "dog"))}
+    with redirected(tmp_path, tracking=True), pytest.raises(RunRefusedError, match="is pruned by torch"):
+        run("ltr", data=data, model={"name": "tests.user_networks:pruned"})

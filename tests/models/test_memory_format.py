@@ -65,3 +65,17 @@ def test_trying_a_network_leaves_no_trace_in_it_or_in_the_random_state():
     assert all(parameter.grad is None for parameter in first.parameters())
     assert first.training
     assert all(map(torch.equal, first.state_dict().values(), again.state_dict().values()))
+
+
+def test_a_network_may_be_built_where_no_gradients_are_recorded(monkeypatch):
+    monkeypatch.setattr(memory_format, "_obstacles", {})
+    with torch.inference_mode():
+        assert stays_contiguous(build("flatten_by_view"))
+        assert not stays_contiguous(build("parametrised"))
+
+
+def test_classes_that_are_made_anew_in_every_call_are_tried_once(monkeypatch):
+    monkeypatch.setattr(memory_format, "_obstacles", {})
+    for _ in range(2):
+        build("parametrised")
+    assert len(memory_format._obstacles) == 1

@@ -69,3 +69,11 @@ def test_changes_go_to_the_model_itself():
     with torch.no_grad():
         prunable_parameters(model)["0.weight"].zero_()
     assert not model[0].weight.any()
+
+
+def test_a_pattern_may_name_a_layer_that_does_not_count_anyway():
+    norm = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
+    model = nn.Sequential(norm, nn.Linear(2, 2), nn.LSTM(2, 2))
+    assert list(prunable_parameters(model, ["0", "2"])) == ["1.weight"]
+    with pytest.raises(ModelError, match="'3' matches no layer"):
+        prunable_parameters(model, ["3"])

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from lottery_pipeline.models.blocks import list_blocks, list_candidates, most_removable, stage_sizes
 from lottery_pipeline.models.names import ModelError
-from lottery_pipeline.models.reduction import narrow_layers_
+from lottery_pipeline.models.reduction import layer_widths, narrow_layers_
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 
@@ -127,3 +127,12 @@ def test_narrower_batch_norm_keeps_no_statistics_if_the_wider_one_does_not() -> 
     narrow_layers_(model, [("0", 3, 3)])
     assert (model[0].num_features, model[0].running_mean, model[0].momentum) == (3, None, None)
     assert list(model.state_dict()) == ["0.weight", "0.bias"]
+
+
+def test_a_subclass_of_a_layer_cannot_be_narrowed_since_it_may_compute_something_else() -> None:
+    class Standardised(torch.nn.Conv2d):
+        pass
+
+    assert layer_widths(torch.nn.Conv2d(2, 3, 1)) == (2, 3)
+    assert layer_widths(Standardised(2, 3, 1)) is None
+    assert layer_widths(torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 3))) is None

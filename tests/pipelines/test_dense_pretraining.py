@@ -22,3 +22,11 @@ def test_the_network_fits_the_images_and_the_stored_run_is_reused(work: WorkPara
     assert again == record, "the seconds of a new training would differ"
     other, _ = pretrain_dense(images, MODEL, PRETRAINING, 1, "cpu", work)
     assert other.fingerprint != run.fingerprint
+
+
+def test_what_does_not_count_in_d_is_in_the_record(work: WorkParameters) -> None:
+    model = ModelParameters(name="tests.user_networks:heads", ignore_layers=("helper",))
+    _, record = pretrain_dense(draw_images(), model, PRETRAINING, 0, "cpu", work)
+    rows = {row["layer"]: row["reason"] for row in record["uncounted"]}
+    idle = "no part in the forward pass"
+    assert rows == {"idle": idle, "helper": "in ignore_layers", "decoder.0": idle, "decoder.1.0": idle}

@@ -434,3 +434,11 @@ def test_hostile_names_of_blocks_and_networks_do_not_become_markup():
 )
 def test_nested_parameters_get_dotted_names(record, flat):
     assert flatten(record) == flat
+
+
+def test_the_weights_that_do_not_count_are_named_below_the_leaderboard():
+    sentence = "12.3 % of the network's weights are not counted in D: <b> (recurrent, 12.3 %)"
+    page = Page(render(uncounted=sentence))
+    assert f"{sentence}." in page.texts
+    assert "b" not in {tag for tag, _ in page.tags}
+    assert "not counted in D" not in render()

@@ -432,3 +432,26 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "dense.safetensors")
     with pytest.raises(DenseRunError, match=r"is not a valid dense run: .*it is not a regular file"):
         load_dense_run(tmp_path / "dense.safetensors")
+
+
+def test_what_does_not_count_is_said_once_and_idle_layers_are_in_the_specification(images, caplog):
+    name = "tests.user_networks:heads"
+    spec = spec_for(images, name=name)
+    run = pretrain(images, spec, RECIPE, rewind_epoch=1, seed=0, device="cpu", allow_factory=name)
+    assert run.spec.ignore_layers == ("network.decoder.*", "network.idle")
+    assert run.metrics["prunable"] == 36 * 4 + 2 * 4 * 3
+    [said] = [message for message in caplog.messages if "not counted in D" in message]
+    assert said == (
+        "tests.user_networks:heads: 27.6 % of the network's weights are not counted in D: "
+        "idle, decoder.0, decoder.1.0 (no part in the forward pass, 27.6 %)."
+    )
+    again = pretrain(
+        images, run.spec, RECIPE, rewind_epoch=1, seed=0, device="cpu", allow_factory=name, stored=run
+    )
+    assert again is run
+
+
+def test_nothing_is_said_of_what_the_user_leaves_out(images, caplog):
+    spec = spec_for(images, ignore_layers=("fc",))
+    pretrain(images, spec, RECIPE, rewind_epoch=1, seed=0, device="cpu")
+    assert not [message for message in caplog.messages if "not counted" in message]

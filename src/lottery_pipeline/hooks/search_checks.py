@@ -25,15 +25,19 @@ def check_model(parameters: Mapping[str, Any], project: Path) -> None:
     Raises:
         ValueError: one sentence.
     """
+    from lottery_pipeline.images.expected import expect_images
     from lottery_pipeline.models.choice import is_supernet
+    from lottery_pipeline.models.names import is_factory
     from lottery_pipeline.models.registry import ensure_buildable
 
     name = parameters["model"].name
     if not is_supernet(name):
         ensure_buildable(name)
     spec = _stand_in_spec(parameters, project)
-    if _is_built_in(name):
+    if _is_built_in(name) or expect_images(parameters["data"]).image_size is not None:
         _count_prunable(spec)
+    elif is_factory(name):
+        _check_factory(spec)
 
 
 def check_method(name: str, parameters: Mapping[str, Any], project: Path) -> None:
@@ -132,12 +136,27 @@ def _is_built_in(name: str) -> bool:
     return name in BUILT_IN_MODELS or is_supernet(name)
 
 
+def _check_factory(spec: "ModelSpec") -> None:
+    """Refuse a network of the user's own that no image would fit; others may not fit those stood in for."""
+    from lottery_pipeline.models.names import ModelError
+    from lottery_pipeline.models.refusal import RefusalError
+    from lottery_pipeline.models.registry import build_model
+
+    try:
+        build_model(spec, seed=0, device="meta", allow_factory=spec.name)
+    except RefusalError:
+        raise
+    except ModelError:
+        return
+
+
 def _count_prunable(spec: "ModelSpec") -> int:
-    """Return the number of prunable weights of a built-in, without allocating it."""
+    """Return the number of prunable weights of a network, without allocating more than a factory does."""
     from lottery_pipeline.models.prunable import prunable_parameters
     from lottery_pipeline.models.registry import build_model
 
-    weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)
+    model = build_model(spec, seed=0, device="meta", allow_factory=spec.name)
+    weights = prunable_parameters(model, spec.ignore_layers)
     return sum(math.prod(weight.shape) for weight in weights.values())
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.models.refusal import check_network
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.reproducibility.seeds import seeded_draws
 
@@ -52,7 +53,8 @@ def build_from_factory(spec: ModelSpec) -> nn.Module:
     """Call the factory that ``spec.name`` names.
 
     Raises:
-        ModelError: the factory cannot be imported or called, or does not return an ``nn.Module``.
+        ModelError: the factory cannot be imported or called, does not return an ``nn.Module``, or one that
+            ``check_network`` refuses.
     """
     factory = import_factory(spec.name)
     arguments = {key: getattr(spec, key) for key in _accepted_arguments(factory, spec.name)}
@@ -62,6 +64,7 @@ def build_from_factory(spec: ModelSpec) -> nn.Module:
         raise ModelError(f"model {spec.name!r}: the factory failed on {arguments}: {error!r}") from error
     if not isinstance(network, nn.Module):
         raise ModelError(f"model {spec.name!r} returned a {type(network).__name__}, not a torch.nn.Module")
+    check_network(network, spec.name)
     return network
 
 

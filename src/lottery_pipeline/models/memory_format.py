@@ -50,9 +50,10 @@ def fit_memory_format_(model: nn.Module, spec: ModelSpec) -> None:
     Raises:
         ModelError: a training step fails in contiguous memory too.
     """
-    key = (spec, *map(type, model.modules()))
+    key = (spec, *map(_identify, model.modules()))
     if key not in _obstacles:
-        _obstacles[key] = _find_obstacle(model, spec)
+        with torch.inference_mode(False):
+            _obstacles[key] = _find_obstacle(model, spec)
     if not _obstacles[key]:
         return
     model.get_submodule("network").register_forward_pre_hook(_make_contiguous)
@@ -68,6 +69,11 @@ def fit_memory_format_(model: nn.Module, spec: ModelSpec) -> None:
 def _make_contiguous(_network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     # Not contiguous(): it leaves the strides of channels-last images of one channel, which convolutions read.
     return tuple(images.reshape(-1).view(images.shape) for images in inputs)
+
+
+def _identify(module: nn.Module) -> Any:
+    # Not its class: a factory may define a new one in every call, as torch's parametrisations do.
+    return getattr(type(module).forward, "__code__", type(module).__qualname__)
 
 
 def _find_obstacle(model: nn.Module, spec: ModelSpec) -> str:
@@ -92,7 +98,11 @@ def _run(model: nn.Module, images: Tensor) -> Tensor:
     """Return the logits in evaluation mode, after a pass forward and backward in training mode."""
     with seeded_draws(0), torch.enable_grad():
         logits = model.eval()(images)
-        model.train()(images).sum().backward()
+        in_training = model.train()(images)
+        if not isinstance(in_training, Tensor) or in_training.shape != logits.shape:
+            kind = type(in_training).__name__
+            raise TypeError(f"in training mode it returns a {kind} that is not the logits alone")
+        in_training.sum().backward()
     detached: Tensor = logits.detach()
     return detached
 

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
 
 from lottery_pipeline.models.names import ModelError
 
@@ -21,6 +22,7 @@ def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> 
     Args:
         model: usually what ``build_model`` returned.
         ignore_layers: fnmatch patterns on layer names, with or without ``network.``: ``fc``, ``layer1.*``.
+            They may name layers that do not count anyway, such as a parametrised one.
 
     Returns:
         Parameters by name (``network.fc.weight``), in module order; their sizes sum to D.
@@ -39,7 +41,7 @@ def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> 
     ignored: set[str] = set()
     for pattern in ignore_layers:
         matched = {weight for name, weight in layers.items() if _matches(name, pattern)}
-        if not matched:
+        if not matched and not any(_matches(name, pattern) for name in _list_owners(model)):
             known = [name.removeprefix(PREFIX) for name in layers]
             shown = ", ".join(known if len(known) <= 8 else [*known[:4], "...", *known[-3:]])
             raise ModelError(f"ignore_layers pattern {pattern!r} matches no layer; layers are {shown}")
@@ -48,6 +50,15 @@ def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> 
     if not kept:
         raise ModelError("nothing is left to prune: no convolution or linear layer is outside ignore_layers")
     return kept
+
+
+def _list_owners(model: nn.Module) -> list[str]:
+    """Return the names of the modules that have parameters of their own, parametrised ones included."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if is_parametrized(module) or any(True for _ in module.parameters(recurse=False))
+    ]
 
 
 def _matches(layer: str, pattern: str) -> bool:

@@ -56,12 +56,15 @@ def narrow_layers_(model: nn.Module, widths: Iterable[Width]) -> None:
 
 
 def layer_widths(layer: nn.Module) -> tuple[int, int] | None:
-    """Return channels in and out of a layer that can be narrowed; None for any other module."""
-    if isinstance(layer, nn.Linear):
+    """Return channels in and out of a layer that can be narrowed; None for any other module.
+
+    A subclass cannot be narrowed, since it may compute something else; a parametrised layer is one.
+    """
+    if type(layer) is nn.Linear:
         return layer.in_features, layer.out_features
-    if isinstance(layer, nn.BatchNorm2d):
+    if type(layer) is nn.BatchNorm2d:
         return layer.num_features, layer.num_features
-    if isinstance(layer, nn.Conv2d) and layer.groups == 1:
+    if type(layer) is nn.Conv2d and layer.groups == 1:
         return layer.in_channels, layer.out_channels
     return None
 

@@ -20,6 +20,7 @@ from lottery_pipeline.models.names import (
     is_factory,
 )
 from lottery_pipeline.models.reduction import narrow_layers_, remove_blocks_
+from lottery_pipeline.models.refusal import check_complete
 from lottery_pipeline.models.resnet import CifarResNet
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.network import build_supernet
@@ -90,6 +91,7 @@ def build_model(
             model = Classifier(Normalise(spec.mean, spec.std), _build_network(spec))
         if factory:  # lazy layers draw their weights in this pass, and only then can they be narrowed
             _check_logits(model, spec)
+            check_complete(model, spec.name)
             check_memory(model)
         with place():
             remove_blocks_(model, spec.removed_blocks)

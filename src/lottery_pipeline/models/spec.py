@@ -20,6 +20,7 @@ from lottery_pipeline.models.supernet.config import Supernet
 Side = Annotated[int, Field(ge=1, le=2048)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
 Layer = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{1,200}$")]
+MOST_PATTERNS = 64  # of ignore_layers
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
 
 
@@ -36,7 +37,8 @@ class ModelSpec(BaseModel):
         image_size: height and width of an image, pixels.
         mean: mean per channel of the training pixels, in [0, 1] pixel units.
         std: standard deviation per channel, same units.
-        ignore_layers: fnmatch patterns of layers that are never pruned.
+        ignore_layers: fnmatch patterns of layers that are never pruned. Layers of a user's network that take
+            no part in its forward pass are added by ``leave_out_idle_layers``.
         removed_blocks: residual blocks that are left out (``network.layer1.3``).
         narrowed: layers that are narrower than the network's own: name, channels in and out.
         supernet: the full configuration of a supernet; None for any other network.
@@ -51,7 +53,7 @@ class ModelSpec(BaseModel):
     image_size: tuple[Side, Side]
     mean: Annotated[tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...], Field(min_length=1, max_length=16)]
     std: Annotated[tuple[Annotated[float, Field(ge=1e-6, le=1.0)], ...], Field(min_length=1, max_length=16)]
-    ignore_layers: Annotated[tuple[Pattern, ...], Field(max_length=64)] = ()
+    ignore_layers: Annotated[tuple[Pattern, ...], Field(max_length=MOST_PATTERNS)] = ()
     removed_blocks: Annotated[tuple[Layer, ...], Field(max_length=1024)] = ()
     narrowed: Annotated[tuple[tuple[Layer, Width, Width], ...], Field(max_length=4096)] = ()
     supernet: Supernet | None = None

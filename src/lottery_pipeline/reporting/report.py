@@ -158,6 +158,7 @@ def render_report(
     arms: Mapping[str, Any] | None = None,
     transfers: Mapping[str, Any] | None = None,
     robustness: Mapping[str, Any] | None = None,
+    uncounted: str = "",
     context: Mapping[str, Any],
 ) -> str:
     """Write the report as one self-contained html page.
@@ -178,6 +179,7 @@ def render_report(
         arms: as ``describe_arms`` makes it; None leaves the section out.
         transfers: as ``describe_transfers`` makes it; None leaves the section out.
         robustness: as ``describe_robustness`` makes it; None leaves the section out.
+        uncounted: a sentence about the weights that do not count in D; empty if all do.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
             ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
             of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
@@ -228,6 +230,7 @@ def render_report(
         transfer_figures=[figure for figure in drawn if figure["name"] == STUDY_FIGURES[1]],
         architecture_figures=[figure for figure in drawn if figure["name"] in ARCHITECTURE_FIGURES],
         robustness=robustness,
+        uncounted=uncounted,
         robustness_figures=[figure for figure in drawn if figure["name"] in ROBUSTNESS_FIGURES],
         attack_figures=[figure for figure in drawn if figure["name"] == "attacks"],
         data_figures=[figure for figure in drawn if figure["name"] in DATA_FIGURES],

@@ -12,10 +12,12 @@ from safetensors.torch import save_file
 
 from lottery_pipeline import __version__
 from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.models.idle import leave_out_idle_layers
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.models.uncounted import IGNORED, describe_uncounted, find_uncounted
 from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.files import replace_atomically
@@ -102,7 +104,8 @@ def pretrain(
 
     Args:
         images: to train and measure on.
-        spec: the network's specification; it must describe these images.
+        spec: the network's specification; it must describe these images. Layers that take no part in the
+            forward pass are added to its ``ignore_layers``.
         recipe: how to train.
         rewind_epoch: k in epochs, fractions allowed: k = round(rewind_epoch * steps per epoch).
         seed: the run's seed.
@@ -119,6 +122,10 @@ def pretrain(
         RecipeError: the rewind point is not before the end of the training.
     """
     check_images(spec, images)
+    spec = leave_out_idle_layers(spec, allow_factory=allow_factory)
+    uncounted = find_uncounted(spec, allow_factory=allow_factory)
+    if any(row.reason != IGNORED for row in uncounted):
+        logger.warning("%s: %s.", spec.name, describe_uncounted(uncounted))
     if not len(images.test):
         raise DenseRunError("there are no test images to measure the dense network on")
     rewind_step = recipe.rewind_step(len(images.train), rewind_epoch)

@@ -197,3 +197,12 @@ def test_costs_are_in_passes_of_a_training_step():
     assert costs["kl"] == costs["cka"] == 2
     assert costs["expectabs"] == costs["hrank"] == 1 / 3
     assert costs["random"] == 0
+
+
+def test_a_block_with_a_parametrised_convolution_is_scored_by_the_others():
+    block = nn.Sequential(nn.Conv2d(1, 1, 1), nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 1, 1)))
+    model = nn.Sequential(block)
+    scores = {"0.0.weight": torch.full((1, 1, 1, 1), 3.0)}
+    assert aggregate(model, "0", scores, "mean") == 3.0
+    only = nn.Sequential(nn.Sequential(block[1]))
+    assert aggregate(only, "0", {}, "mean") == 0.0

@@ -118,9 +118,11 @@ def count_passes(criterion: Criterion, blocks: int) -> float:
 def aggregate(model: nn.Module, block: str, scores: Mapping[str, Tensor], aggregation: str) -> float:
     """Return the sum, or the mean, of the scores of the weights of a block's convolutions, in float64."""
     layers = model.get_submodule(block).named_modules()
-    convolutions = [f"{block}.{name}.weight" for name, layer in layers if isinstance(layer, nn.Conv2d)]
+    names = [f"{block}.{name}.weight" for name, layer in layers if isinstance(layer, nn.Conv2d)]
+    convolutions = [name for name in names if name in scores]  # a parametrised one has no weight to score
     total = math.fsum(float(scores[name].cpu().double().sum()) for name in convolutions)
-    return total / sum(scores[name].numel() for name in convolutions) if aggregation == "mean" else total
+    count = sum(scores[name].numel() for name in convolutions)
+    return total / count if aggregation == "mean" and count else total
 
 
 def _draw(seed: int, block: str) -> float:

@@ -18,6 +18,7 @@ def pretrain_dense(
 ) -> tuple[Any, dict[str, Any]]:
     """Train the full network, or return the stored dense run if it is the one asked for."""
     from lottery_pipeline.models.choice import specify_model
+    from lottery_pipeline.models.uncounted import find_uncounted
     from lottery_pipeline.training.dense import find_dense_run, pretrain
     from lottery_pipeline.training.history import CLOCK_COLUMNS
 
@@ -46,4 +47,6 @@ def pretrain_dense(
     if run is stored:
         current().note_reuse("dense_run", run.fingerprint)
     metrics = run.metrics | {"fingerprint": run.fingerprint, "arithmetic": run.arithmetic}
-    return run, {"metrics": set_apart(metrics, CLOCK_COLUMNS), "history": run.history}
+    uncounted = [row._asdict() for row in find_uncounted(run.spec, allow_factory=model.name)]
+    record = {"metrics": set_apart(metrics, CLOCK_COLUMNS), "history": run.history}
+    return run, record | ({"uncounted": uncounted} if uncounted else {})

@@ -116,6 +116,7 @@ def write_report(
     """Write the report as one self-contained page."""
     from lottery_pipeline.evaluation.study_summaries import summarise_arms, summarise_transfer
     from lottery_pipeline.evaluation.verdicts import summarise_sanity
+    from lottery_pipeline.models.uncounted import Uncounted, describe_uncounted
     from lottery_pipeline.reporting.architecture_section import describe_architecture
     from lottery_pipeline.reporting.arithmetic import list_arithmetic
     from lottery_pipeline.reporting.figures import (
@@ -164,6 +165,7 @@ def write_report(
         arms=describe_arms(arms),
         transfers=describe_transfers(transfers),
         robustness=robustness,
+        uncounted=describe_uncounted([Uncounted(**row) for row in dense_record.get("uncounted", ())]),
         context=describe_run(plain, data_overview["summary"], tracked=current().page)
         | {"arithmetic": list_arithmetic({"dense": dense_record, **results})},
     )
