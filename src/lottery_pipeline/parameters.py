@@ -33,6 +33,7 @@ from lottery_pipeline.options import (
 from lottery_pipeline.options.allowed import annotate
 from lottery_pipeline.options.faults import describe_faults, name_unknown_key
 from lottery_pipeline.options.lists import Group
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions, VerificationOptions
 from lottery_pipeline.options.robustness import RobustnessOptions
 from lottery_pipeline.options.supertickets_study import StudyOptions
@@ -113,8 +114,9 @@ class PretrainingParameters(Recipe):
     def _rewinds_before_the_end(self) -> Self:
         if self.epochs is not None and self.rewind_epoch >= self.epochs:
             raise ValueError(
-                f"rewind_epoch is {self.rewind_epoch:g}, but training ends after {self.epochs:g} epochs; "
-                f"it must be at least 0 and less than {self.epochs:g}"
+                f"rewind_epoch is {write_number(self.rewind_epoch)}, but training ends after "
+                f"{write_number(self.epochs)} epochs; "
+                f"it must be at least 0 and less than {write_number(self.epochs)}"
             )
         return self
 
@@ -289,6 +291,7 @@ def _check_recipes(checked: Mapping[str, Any]) -> Iterator[str]:
             continue
         if recipe.epochs is not None and pretraining.rewind_epoch >= recipe.epochs:
             yield (
-                f"Parameter pretraining.rewind_epoch is {pretraining.rewind_epoch:g}, but {name} ends after "
-                f"{recipe.epochs:g} epochs: a rewound ticket would not be trained at all."
+                f"Parameter pretraining.rewind_epoch is {write_number(pretraining.rewind_epoch)}, but "
+                f"{name} ends after "
+                f"{write_number(recipe.epochs)} epochs: a rewound ticket would not be trained at all."
             )

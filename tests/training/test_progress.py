@@ -31,6 +31,14 @@ def test_a_log_gets_a_line_every_ten_seconds_with_the_time_left(clock, caplog):
     ]
 
 
+def test_a_long_training_counts_its_epochs_in_full(clock, caplog):
+    with caplog.at_level(logging.INFO):
+        progress = Progress("dense", total=15_000, done=14_368, steps_per_epoch=10)
+        clock[0] = 10.0
+        progress.advance(4)
+    assert caplog.messages == ["dense: 1,437 of 1,500 epochs, about 0:26:10 left."]
+
+
 def test_a_log_gets_a_last_line_when_the_training_has_ended(clock, caplog):
     with caplog.at_level(logging.INFO):
         progress = Progress("", total=10, done=0, steps_per_epoch=10)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from lottery_pipeline.costs.carbon import Carbon, find_intensity
+from lottery_pipeline.options.numerals import write_number
 
 _INTERVAL_SECONDS = 1.0
 
@@ -87,7 +88,9 @@ def track_energy(
             f"codecarbon gave no number ({'no reason given' if cause is None else repr(cause)}); "
             "choose tracker: estimate"
         ) from cause
-    watched = "its choice for this machine" if power_watts is None else f"{power_watts:g} W given, GPUs read"
+    watched = "its choice for this machine"
+    if power_watts is not None:
+        watched = f"{write_number(power_watts)} W given, GPUs read"
     return result, Carbon(
         grams=float(kilograms) * 1000,
         energy_kwh=float(energy),

@@ -11,6 +11,7 @@ from lottery_pipeline.images.array_labels import number_labels
 from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.memory import check_memory
 from lottery_pipeline.images.request import ImageError, ImageRequest
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reproducibility.files import describe_state
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def _read_images(path: Path, name: str) -> "Tensor":
         low, high = chunk.min(), chunk.max()
         if not (low >= 0 and high <= 1):  # so that NaN is refused too
             raise ImageError(
-                f"{name} in {path} holds values from {low:g} to {high:g}; floats must be from 0 to 1"
+                f"{name} in {path} holds values from {write_number(low)} to {write_number(high)}; "
+                f"floats must be from 0 to 1"
             )
         pixels[start : start + step] = np.rint(chunk * 255)
     return torch.from_numpy(pixels)

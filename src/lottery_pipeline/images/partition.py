@@ -5,6 +5,7 @@ from sklearn.utils import resample
 
 from lottery_pipeline.images.labelled import LabelledImages, Partition
 from lottery_pipeline.images.request import ImageError, ImageRequest
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reproducibility.seeds import derive_seed
 
 NUMPY_SEEDS = 2**32
@@ -54,10 +55,10 @@ def _set_aside(
     drawn = _draw_stratified(indices, images.labels, count, derive_seed(seed, "images", field))
     rest = np.setdiff1d(indices, drawn, assume_unique=True)
     for part in (drawn, rest):
-        _check_every_class(images, part, f"{field} {fraction:g} of {_count(len(indices))}")
+        _check_every_class(images, part, f"{field} {write_number(fraction)} of {_count(len(indices))}")
         if not len(part):
             raise ImageError(
-                f"data.{field} is {fraction:g}, which leaves a part without images; there are "
+                f"data.{field} is {write_number(fraction)}, which leaves a part without images; there are "
                 f"{_count(len(indices))} to divide"
             )
     return drawn, rest

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lottery_pipeline.options.lists import DISTINCT, Group, TextWithBlanks
+from lottery_pipeline.options.numerals import write_number
 
 AttackName = Literal["fgsm", "pgd", "fmn", "autoattack"]
 Norm = Literal["Linf", "L2"]
@@ -121,8 +122,9 @@ class AdversarialOptions(Group):
         for value in (*self.eps, *([] if self.eps_limit is None else [self.eps_limit])):
             if self.norm == "Linf" and value > 1:
                 raise ValueError(
-                    f"eps is {value:g}, but pixels are in [0, 1]; for {value:g} steps of 8-bit images write "
-                    f"{value:g}/255"
+                    f"eps is {write_number(value)}, but pixels are in [0, 1]; for {write_number(value)} "
+                    f"steps of 8-bit images write "
+                    f"{write_number(value)}/255"
                 )
         return self
 

@@ -25,6 +25,7 @@ from urllib.request import (
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from lottery_pipeline.options.extras import check_extra
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.ownership.errors import OwnershipError
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ def _post(url: str, body: bytes, timeout: float) -> bytes:
             while chunk := response.read1(MAX_TOKEN + 1 - len(content)):
                 content += chunk
                 if time.monotonic() > deadline:  # the other end may send a byte a second
-                    raise OwnershipError(f"the time-stamping authority did not finish within {timeout:g} s")
+                    raise OwnershipError(
+                        f"the time-stamping authority did not finish within {write_number(timeout)} s"
+                    )
     except OwnershipError:
         raise
     except HTTPError as error:

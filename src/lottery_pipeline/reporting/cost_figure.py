@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import axis, column, start_figure
 from lottery_pipeline.reporting.metric import name_metric, put_metric
@@ -17,12 +18,12 @@ from lottery_pipeline.reproducibility.measured import flatten_record
 Records = Mapping[str, dict[str, Any] | None]
 DECADES = tuple(float(f"{mantissa}e{decade}") for decade in range(-3, 6) for mantissa in (1, 2, 5))
 TIMES: dict[float, str] = {  # ticks as people count time
-    **{seconds: f"{seconds:g} s" for seconds in (*DECADES[:9], 1, 2, 5, 10, 20, 30)},
+    **{seconds: f"{write_number(seconds)} s" for seconds in (*DECADES[:9], 1, 2, 5, 10, 20, 30)},
     **{60 * minutes: f"{minutes} min" for minutes in (1, 2, 5, 10, 20, 30)},
     **{3600 * hours: f"{hours} h" for hours in (1, 2, 5, 12)},
     **{86400 * days: f"{days} d" for days in (1, 2, 5, 10, 30)},
 }
-TICKS = {"epochs": {number: f"{number:g}" for number in DECADES}, "seconds": TIMES}
+TICKS = {"epochs": {number: write_number(number) for number in DECADES}, "seconds": TIMES}
 TITLES = {"epochs": "Epochs of search<br>and training", "seconds": "Time of search<br>and training"}
 MOST_TICKS = 9
 

@@ -48,7 +48,7 @@ def _add_curves(
     figure: go.Figure, label: str, colour: str, history: Sequence[dict[str, Any]], metric: str
 ) -> None:
     steps, heading = column(history, "epoch"), f"<b>{escape(label)}</b>, epoch %{{x}}"
-    for panel, quantity, form in ((1, "accuracy", ".2%"), (2, "loss", ".4~g")):
+    for panel, quantity, form in ((1, "accuracy", ".2%"), (2, "loss", ",.4~r")):
         curves = [(part, column(history, f"{part}_{quantity}")) for part in ("validation", "train")]
         known = [(part, values) for part, values in curves if any(value is not None for value in values)]
         said = put_metric(quantity, metric)

@@ -5,6 +5,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import axis, leave_empty, start_figure
 from lottery_pipeline.reporting.palette import DENSE_COLOUR
@@ -73,7 +74,7 @@ def draw_eps_curves(record: Record) -> go.Figure:
 
 
 def _print_tick(eps: float, norm: str) -> str:
-    return f"{255 * eps:.3g}" if norm == "Linf" else f"{eps:.3g}"
+    return write_number(255 * eps if norm == "Linf" else eps, 3)
 
 
 def _find_row(rows: Mapping[Key, Row], method: str, setting: str, eps: float) -> Row | None:

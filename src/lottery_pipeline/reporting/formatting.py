@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from lottery_pipeline.options.numerals import write_number
+
 DASH = "–"
 NARROW_SPACE = "\u202f"
 MINUS = "\u2212"
@@ -46,6 +48,11 @@ def points(difference: Any, digits: int = 1) -> str:
 def whole(number: Any) -> str:
     """270896 -> '270,896'."""
     return DASH if is_missing(number) else f"{round(number):,}"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Print any number with significant digits: 1437.2 -> '1,437', 0.0123456 -> '0.0123'."""
+    return DASH if is_missing(value) else write_number(value, digits)
 
 
 def epochs(number: Any) -> str:

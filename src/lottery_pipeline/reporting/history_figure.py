@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting.layout import axis, column, log_axis, start_figure
 from lottery_pipeline.training.history import CLOCK_COLUMNS
 
@@ -114,4 +115,4 @@ def _draw_table(rows: Rows) -> go.Figure:
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return write_number(value, 4) if isinstance(value, float) else escape(str(value))

@@ -11,6 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting.palette import DENSE_COLOUR
 
 GRID = "rgba(128,134,145,0.22)"
@@ -92,17 +93,17 @@ def density_axis(title: str, densities: Sequence[float], *, decreasing: bool) ->
         range=ends if decreasing else ends[::-1],
         tickmode="array",
         tickvals=ticks,
-        ticktext=[f"{100 * tick:.6g}%" for tick in ticks],
+        ticktext=[f"{write_number(100 * tick, 6)}%" for tick in ticks],
     )
 
 
-def log_axis(title: str, values: Sequence[float | None], *, form: str = "~g") -> dict[str, Any]:
+def log_axis(title: str, values: Sequence[float | None], *, form: str = ",~r") -> dict[str, Any]:
     """Describe a logarithmic axis; its ticks are whole numbers (0.5, not a lone 5 below 1).
 
     Args:
         title: of the axis.
         values: which it spans.
-        form: of the ticks: ``~g`` for losses, ``~s`` for large counts.
+        form: of the ticks: ``,~r`` for losses, written in full, ``~s`` for large counts.
     """
     positive = [value for value in values if value is not None and value > 0] or [1.0]
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))

@@ -140,7 +140,7 @@ STUDY_FIGURES = ("supertickets_study", "supertickets_transfer")
 ROBUSTNESS_FIGURES = tuple(ROBUSTNESS_TEXTS)
 ARCHITECTURE_FIGURES = ("architecture", "block_widths", "search_path", "search_course")
 PRINTED = (  # filters of the template
-    *(fmt.percent, fmt.density, fmt.points, fmt.whole, fmt.epochs, fmt.duration),
+    *(fmt.percent, fmt.density, fmt.points, fmt.whole, fmt.number, fmt.epochs, fmt.duration),
     *(fmt.quantity, fmt.size, fmt.ratio, fmt.short_fingerprint, put_metric),
 )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.networks import count_of_dense, has_own_network
 from lottery_pipeline.reporting.palette import label_control, label_run, look_of
@@ -109,4 +110,4 @@ def _cell(value: Any) -> tuple[str, bool]:
     if isinstance(value, bool):
         return str(value).lower(), False
     number = float(value)
-    return (f"{round(number):,}" if number.is_integer() else f"{number:.4g}"), True
+    return write_number(number, 4), True

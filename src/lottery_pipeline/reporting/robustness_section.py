@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.published_robustness import EPS, PAPER, Published, find_published
 from lottery_pipeline.reporting.robustness_findings import find_robustness
@@ -120,7 +121,9 @@ def _state_prune_potential(record: Record) -> str:
 
 
 def _print_margin(margin: float | None) -> str:
-    return "" if margin is None else f"{100 * margin:.3g} point{'' if math.isclose(margin, 0.01) else 's'}"
+    if margin is None:
+        return ""
+    return f"{write_number(100 * margin, 3)} point{'' if math.isclose(margin, 0.01) else 's'}"
 
 
 def _describe_checks(record: Record) -> dict[str, Any]:

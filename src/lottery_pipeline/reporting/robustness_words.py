@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.robustness_record import Key, Network, Row, list_eps, value_of
 
@@ -65,7 +66,9 @@ def describe_interval(row: Row | None, confidence: float) -> list[str]:
 
 def print_eps(value: float, norm: str) -> str:
     """Print a distance in steps of 8-bit images for Linf, 0.0314 -> '8/255', and as it is for L2."""
-    return "0" if value == 0 else f"{255 * value:.3g}/255" if norm == "Linf" else f"{value:.3g}"
+    if value == 0 or norm != "Linf":
+        return write_number(value, 3)
+    return f"{write_number(255 * value, 3)}/255"
 
 
 def print_median(rows: Mapping[Key, Row], method: str, norm: str) -> str:
@@ -97,7 +100,7 @@ def print_p(value: float | None) -> str:
 
 def print_number(value: float | None) -> str:
     """Print a loss with three significant digits."""
-    return fmt.DASH if value is None or not math.isfinite(value) else f"{value:.3g}"
+    return fmt.DASH if value is None or not math.isfinite(value) else write_number(value, 3)
 
 
 def _print_bound(rows: Mapping[Key, Row], method: str, norm: str, value: float | None) -> str:

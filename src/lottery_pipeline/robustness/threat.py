@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lottery_pipeline.images.balls import distance
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.options.robustness import Norm
 
 # Rounding of float32 pixels; in L2 that of all pixels of an image adds up.
@@ -28,7 +29,8 @@ class Threat:
         if not (math.isfinite(self.eps) and self.eps >= 0):
             raise ValueError(f"eps must be a number of at least 0, got {self.eps!r}")
         if self.norm == "Linf" and self.eps > 1:
-            raise ValueError(f"eps is {self.eps:g}, but pixels are in [0, 1]; did you mean {self.eps:g}/255?")
+            eps = write_number(self.eps)
+            raise ValueError(f"eps is {eps}, but pixels are in [0, 1]; did you mean {eps}/255?")
 
 
 def describe(threat: Threat) -> str:

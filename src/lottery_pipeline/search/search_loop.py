@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.classifier import Normalise
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.training.batches import Batches
 from lottery_pipeline.training.progress import Progress
@@ -159,7 +160,7 @@ class SearchLoop:
         progress.advance(self._step - first)
         if self._step == end:
             row = self._close_epoch(epoch)
-            progress.report(f"{self._learner.columns[0]} {row[self._learner.columns[0]]:.4g}")
+            progress.report(f"{self._learner.columns[0]} {write_number(row[self._learner.columns[0]], 4)}")
             self._tell(row)
         if self._checkpoints is not None and self._step < len(self._rates) and self._checkpoints.is_due():
             self._save(finished=False)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reproducibility.files import write_atomically
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.tickets.errors import TicketError
@@ -99,8 +100,8 @@ def check_onnx(ticket: Ticket, path: str | Path, images: Tensor, *, tolerance: f
     difference = float((found - wanted).abs().max())
     if not difference <= tolerance:  # so that NaN fails
         raise TicketError(
-            f"the logits of {path} differ by {difference:.3g} from those of the ticket, "
-            f"but at most {tolerance:g} is allowed"
+            f"the logits of {path} differ by {write_number(difference, 3)} from those of the ticket, "
+            f"but at most {write_number(tolerance)} is allowed"
         )
     return difference
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from lottery_pipeline.options.numerals import write_number
+
 logger = logging.getLogger(__name__)
 
 Work = Callable[[], Any]
@@ -81,7 +83,7 @@ class Connection:
                 self._patience -= time.monotonic() - began
             silent = unsent and self._patience <= 0 and not self._paused()
         if silent:
-            self.report(f"no answer within {PATIENCE_SECONDS:g} s")
+            self.report(f"no answer within {write_number(PATIENCE_SECONDS)} s")
 
     def try_again(self) -> None:
         """Give what was set aside, and what waits for MLflow to answer, another chance."""

@@ -1,5 +1,6 @@
 """Whether a recipe can work on some images: what is knowable before the first step."""
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 
@@ -23,7 +24,8 @@ def check_fit(
         raise RecipeError("flip is on, but points cannot be flipped: left and right would be mixed up")
     if recipe.label_smoothing and task == "keypoints":
         raise RecipeError(
-            f"label_smoothing is {recipe.label_smoothing:g}, but keypoints have no classes to smooth"
+            f"label_smoothing is {write_number(recipe.label_smoothing)}, but keypoints have no "
+            f"classes to smooth"
         )
     if recipe.augmix and task != "classification":
         raise RecipeError(f"augmix is on, but it would move the images away from what {task} looks for")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lottery_pipeline.images.targets import POINTS_PER_PIXEL
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.training.recipe import RecipeError
 
 # A point is found if it is no farther off than this share of the longer side of the image.
@@ -35,7 +36,9 @@ def loss(
         RecipeError: there is label smoothing, which heatmaps do not have.
     """
     if label_smoothing:
-        raise RecipeError(f"label_smoothing is {label_smoothing:g}, but keypoints have no classes to smooth")
+        raise RecipeError(
+            f"label_smoothing is {write_number(label_smoothing)}, but keypoints have no classes to smooth"
+        )
     visible = labels[..., 2, None, None]
     wanted = draw_heatmaps(labels, size, (heatmaps.shape[2], heatmaps.shape[3]))
     value = 0.5 * ((heatmaps - wanted) * visible).square().mean()

@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from lottery_pipeline.options.numerals import write_number
+
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -56,9 +58,8 @@ class Progress:
             logger.info("%s, finished in %s.", self._describe(), _clock(time.monotonic() - self._began))
 
     def _describe(self) -> str:
-        epochs = (
-            f"{self._done / self._steps_per_epoch:.3g} of {self._total / self._steps_per_epoch:.3g} epochs"
-        )
+        done, total = (write_number(steps / self._steps_per_epoch, 3) for steps in (self._done, self._total))
+        epochs = f"{done} of {total} epochs"
         return f"{self._label}: {epochs}{', ' if self._numbers else ''}{self._numbers}"
 
     def _remaining(self) -> str:
@@ -68,7 +69,7 @@ class Progress:
 
 def describe_row(row: dict[str, Any], metric: str = "accuracy") -> str:
     """Put the numbers of a history row, whose headline is ``metric``, into words."""
-    text = f"loss {row['train_loss']:.4g}"
+    text = f"loss {write_number(row['train_loss'], 4)}"
     if row["validation_accuracy"] is not None:
         text += f", validation {metric} {100 * row['validation_accuracy']:.2f} %"
     return f"{text}, {row['images_per_second']:,.0f} images/s"

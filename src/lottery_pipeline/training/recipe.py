@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 
 from lottery_pipeline.options.adversary import Adversary
 from lottery_pipeline.options.lists import Group
+from lottery_pipeline.options.numerals import write_number
 
 Optimiser = Literal["sgd", "nesterov", "adam", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
@@ -208,8 +209,9 @@ class Recipe(Group):
         step = round(rewind_epoch * steps)
         if step >= total:
             raise RecipeError(
-                f"rewind_epoch {rewind_epoch:g} (step {step}) is not before the end of the training "
-                f"({total / steps:g} epochs, {total} steps)"
+                f"rewind_epoch {write_number(rewind_epoch)} (step {step}) is not before the end of the "
+                f"training "
+                f"({write_number(total / steps)} epochs, {total} steps)"
             )
         return step
 
@@ -247,8 +249,12 @@ def _check_length(recipe: Recipe, epochs: float) -> None:
     """Refuse milestones after the end and a warm-up longer than the training; RecipeError is a ValueError."""
     late = [milestone for milestone in recipe.milestones if milestone >= epochs]
     if late:
-        raise RecipeError(f"milestone {late[0]:g} is not before the end of the training ({epochs:g} epochs)")
+        raise RecipeError(
+            f"milestone {write_number(late[0])} is not before the end of the "
+            f"training ({write_number(epochs)} epochs)"
+        )
     if recipe.warmup_epochs > epochs:
         raise RecipeError(
-            f"warmup_epochs {recipe.warmup_epochs:g} is longer than the training ({epochs:g} epochs)"
+            f"warmup_epochs {write_number(recipe.warmup_epochs)} is longer than the training "
+            f"({write_number(epochs)} epochs)"
         )

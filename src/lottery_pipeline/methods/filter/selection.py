@@ -13,6 +13,7 @@ from lottery_pipeline.costs.sizes import count_filters, count_parameters
 from lottery_pipeline.models.reduction import layer_widths
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.filter import Matching
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.surgery.channels import ChannelGroup
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -93,7 +94,8 @@ def value_channels(
         raise TicketError(f"filter cannot rank channels by {criterion}: a score is not finite")
     if bool((flat == flat[0]).all()):
         raise TicketError(
-            f"filter cannot rank channels by {criterion}: all {len(flat)} scores are {float(flat[0]):g}, as "
+            f"filter cannot rank channels by {criterion}: all {len(flat)} scores are "
+            f"{write_number(float(flat[0]))}, as "
             "happens when residual branches start at zero"
         )
     return values

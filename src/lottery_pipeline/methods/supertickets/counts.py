@@ -12,6 +12,7 @@ from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.units import find_units
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.options.supertickets import SuperticketOptions, UnitSearchOptions, WeightPruningOptions
 from lottery_pipeline.sparsity.allocation import kept_count
 from lottery_pipeline.tickets.errors import TicketError
@@ -85,7 +86,8 @@ def count_kept(
     keep = kept_count(options.density, sum(count_weights(other, match).values()))
     if keep > prunable:
         raise TicketError(
-            f"density {options.density:g} of {match.name} keeps {keep} weights, but the supernet has "
+            f"density {write_number(options.density)} of {match.name} keeps {keep} weights, but "
+            f"the supernet has "
             f"{prunable}; set supertickets.extraction.density_of to supernet, or lower the density"
         )
     return keep
@@ -95,8 +97,9 @@ def check_budget(search: UnitSearchOptions, price: Price) -> None:
     """Refuse a budget that is smaller than what cannot be removed; ``TicketError``."""
     if search.mac_budget is not None and search.mac_budget * price.total < price.fixed:
         raise TicketError(
-            f"supertickets.extraction.search.mac_budget is {search.mac_budget:g}, but what cannot be removed "
-            f"takes {price.fixed / price.total:.3g} of the supernet's multiply-accumulates"
+            f"supertickets.extraction.search.mac_budget is {write_number(search.mac_budget)}, but "
+            f"what cannot be removed "
+            f"takes {write_number(price.fixed / price.total, 3)} of the supernet's multiply-accumulates"
         )
 
 

@@ -33,6 +33,7 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.architecture import BlockWidths
 from lottery_pipeline.models.supernet.units import find_units
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.sparsity.masks import Masks, count_kept, full_masks
 from lottery_pipeline.surgery.units import keep_units, slice_tensors
@@ -177,8 +178,9 @@ class JointSearch:
                 keep = {name: torch.ones_like(kept) for name, kept in keep.items()}
         if self._units and not any(bool(kept.any()) for kept in keep.values()):
             raise EventError(
-                f"the search would remove every unit of the supernet (rho {plan.rho:.3g}, threshold "
-                f"{search.gamma_threshold:g}); lower supertickets.extraction.search.rho or "
+                f"the search would remove every unit of the supernet (rho {write_number(plan.rho, 3)}, "
+                f"threshold "
+                f"{write_number(search.gamma_threshold)}); lower supertickets.extraction.search.rho or "
                 "search.gamma_threshold, or train longer"
             )
         return keep

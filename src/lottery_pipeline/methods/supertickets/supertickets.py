@@ -35,6 +35,7 @@ from lottery_pipeline.methods.supertickets.schedule import plan_events, rho_fact
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.units import find_units
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.options.supertickets import SuperticketOptions
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
@@ -83,8 +84,13 @@ def extract_supertickets(search: Search, options: SuperticketOptions) -> Extract
         allow_factory=search.allow_factory,
     )
     logger.info(
-        "supertickets: D = %d weights, k = %d, %d units, rho = %.4g.",
-        *(plan.prunable, plan.keep, sum(group.size for group in find_units(model)), plan.rho),
+        "supertickets: D = %d weights, k = %d, %d units, rho = %s.",
+        *(
+            plan.prunable,
+            plan.keep,
+            sum(group.size for group in find_units(model)),
+            write_number(plan.rho, 4),
+        ),
     )
     if options.pruning is not None:
         unmet = find_unmet_minimum(options.pruning, count_weights(model, spec), plan.keep)
@@ -194,11 +200,11 @@ def _warn_of_what_did_not_happen(plan: SearchPlan, units: int, removed: int, kep
     search = plan.options.search
     if search is not None and not removed:
         logger.warning(
-            "supertickets: the search removed none of the %d units: no scale stayed within the threshold %g "
-            "under rho = %.3g. Too small a rho leaves scales large, too large a one makes them jump past 0: "
+            "supertickets: the search removed none of the %d units: no scale stayed within the threshold %s "
+            "under rho = %s. Too small a rho leaves scales large, too large a one makes them jump past 0: "
             "set supertickets.extraction.search.rho to auto, raise search.gamma_threshold, train longer, or "
             "give a search.mac_budget.",
-            *(units, search.gamma_threshold, plan.rho),
+            *(units, write_number(search.gamma_threshold), write_number(plan.rho, 3)),
         )
     if plan.options.pruning is not None and kept < plan.keep:
         logger.warning(
