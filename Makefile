@@ -1,16 +1,17 @@
-# Everything a person needs; `make` alone lists it. Works from a bare clone with Python >= 3.11 and make.
+# Everything a person needs; `make` alone lists it. Works from a bare clone with Python 3.11 to 3.13 and make.
 
 VENV := .venv
+CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
-# The first interpreter that really is 3.11 or newer; override with `make run PYTHON=/path/to/python`.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+# The first interpreter that really is 3.11 to 3.13; override with `make run PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint format bench bench-cts bench-layer viz mlflow clean
+.PHONY: help run test test-slow test-lowest lint format bench bench-cts bench-layer viz mlflow clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,10 @@ test: lint ## lint, types, import contracts and the fast tests
 
 test-slow: $(VENV)/.dev ## only the slow tests (kill -9 and resume, pairs of runs at once, every network of torchvision)
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal --timeout 3000 $(ARGS)
+
+test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows, in an environment of its own
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt .venv-lowest/.dev
+	.venv-lowest/bin/python -m pytest -n 2 $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -50,17 +55,17 @@ mlflow: $(VENV)/.run ## open the history of runs in MLflow at port 5000
 	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --port 5000
 
 clean: ## remove the environment and caches; data and results stay
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .viz src/*.egg-info
+	rm -rf $(VENV) .venv-lowest build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .viz src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found; install one or run make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found; install one or run make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# A stamp is newer than pyproject.toml and constraints.txt once its extra is installed, so nothing is installed twice.
+# A stamp is newer than pyproject.toml and the constraints once its extra is installed, so nothing is installed twice.
 # A run wants kedro-viz, whose hook notes the statistics of tables that its page shows.
 $(VENV)/.run: EXTRA := [viz]
 $(VENV)/.dev: EXTRA := [dev]
-$(VENV)/.run $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable ".$(EXTRA)"
+$(VENV)/.run $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".$(EXTRA)"
 	@touch $@
