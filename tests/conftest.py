@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lottery_pipeline.tracking.store import prepare_store
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_server_of_the_user() -> None:
@@ -16,10 +18,8 @@ def no_server_of_the_user() -> None:
 @pytest.fixture(scope="session")
 def empty_mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow data base with its tables and no experiment: making one takes seconds, a copy does not."""
-    from mlflow import MlflowClient
-
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
+    prepare_store(f"sqlite:///{path}")
     return path
 
 

@@ -2,8 +2,11 @@
 
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from click import ClickException
 
@@ -14,8 +17,14 @@ from lottery_pipeline.tracking.store import (
     check_store,
     find_page,
     list_tags,
+    open_experiment,
     prepare_store,
 )
+
+
+def list_tables(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(path)) as store:
+        return store.execute("SELECT name FROM sqlite_master").fetchall()
 
 
 def test_a_relative_store_lies_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,11 +73,14 @@ def test_a_store_that_is_no_data_base_fails_at_once(tmp_path: Path) -> None:
 
 def test_a_store_is_made_with_its_folder(tmp_path: Path) -> None:
     prepare_store(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
-    tables = (
-        sqlite3.connect(tmp_path / "new" / "mlflow.db").execute("SELECT name FROM sqlite_master").fetchall()
-    )
-    assert ("runs",) in tables
+    assert ("runs",) in list_tables(tmp_path / "new" / "mlflow.db")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["mlflow.db"]
+
+
+def test_no_connection_to_a_store_stays_open(tmp_path: Path) -> None:
+    client, experiment = open_experiment(f"sqlite:///{tmp_path / 'mlflow.db'}", "tests", tmp_path)
+    client.create_run(experiment)
+    assert [file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))] == []
 
 
 def test_a_store_whose_making_is_interrupted_is_not_left_half_made(
@@ -98,7 +110,7 @@ def test_a_store_that_another_run_has_just_made_is_kept(
 
     monkeypatch.setattr(tracking_store, "make_store", be_second)
     prepare_store(f"sqlite:///{path}")
-    assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("first",)]
+    assert list_tables(path) == [("first",)]
 
 
 @pytest.mark.parametrize(

@@ -24,5 +24,6 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interva
         raise ValueError(f"confidence must be in (0, 1), got {confidence!r}")
     proportion = successes / n
     low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
-    # Rounding may put the bound of a proportion of 1 a hair below 1.
-    return Interval(proportion, min(float(low), proportion), max(float(high), proportion), n)
+    # Rounding may put the bound of a proportion of 1 a hair below or above 1.
+    low, high = max(0.0, min(float(low), proportion)), min(1.0, max(float(high), proportion))
+    return Interval(proportion, low, high, n)

@@ -1,7 +1,6 @@
 """Where runs are tracked: the settings in ``mlflow.yml``, and the state of the store."""
 
 import os
-import shutil
 import socket
 import sqlite3
 from collections.abc import Mapping
@@ -97,6 +96,9 @@ def prepare_store(uri: str) -> None:
     A store whose creation was interrupted stays broken, so it is made beside its place and moved there when
     it is complete.
     """
+    if uri.startswith(SQLITE):
+        # Otherwise each thread keeps a connection, and nobody ever closes it.
+        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     import_module("mlflow.tracking.client")
     if not uri.startswith(SQLITE):
         return
@@ -107,10 +109,8 @@ def prepare_store(uri: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
         make_store(f"{SQLITE}{folder}/made")
-        # A copy, because MLflow keeps the original open.
-        fresh = shutil.copy(Path(folder) / "made", Path(folder) / "fresh")
         with suppress(FileExistsError):  # another run was first
-            os.link(fresh, path)
+            os.link(Path(folder) / "made", path)
 
 
 def check_store(uri: str) -> None:
