@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from lottery_pipeline import methods
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.datasets.local_files import LocalFileDataset
@@ -237,6 +238,28 @@ def test_a_users_own_model_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.
     # Two layers have no room for a mark. That is said, and ends nothing.
     assert load(tmp_path, "ownership")["verdict"] == "not signed"
     assert "no room for a mark" in (reporting(tmp_path) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_method_that_fails_is_named_when_the_others_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the card is gone")
+
+    sentence = "snip failed in extract_ticket: RuntimeError: the card is gone."
+    with redirected(tmp_path):
+        with monkeypatch.context() as patch:
+            patch.setitem(methods.METHODS, "snip", fail)
+            with pytest.raises(RunFailedError) as caught:
+                run("snip", "magnitude", "reporting")
+        assert caught.value.message.startswith(sentence)
+        assert pd.read_csv(reporting(tmp_path) / "leaderboard.csv")["method"].tolist() == ["magnitude"]
+        assert sentence in (reporting(tmp_path) / "report.html").read_text(encoding="utf-8")
+        assert list((tmp_path / "data/work").rglob("*.safetensors")), "the next run resumes from these"
+        run("snip", "reporting")
+    table = pd.read_csv(reporting(tmp_path) / "leaderboard.csv")
+    assert set(table["method"]) == {"magnitude", "snip"}
+    assert sentence not in (reporting(tmp_path) / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_command_runs_and_says_so_in_few_lines(tmp_path: Path) -> None:

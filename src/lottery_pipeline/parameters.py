@@ -5,12 +5,14 @@ Imports no torch: this module is read by every ``kedro`` command.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -32,7 +34,7 @@ from lottery_pipeline.options import (
 )
 from lottery_pipeline.options.allowed import annotate
 from lottery_pipeline.options.faults import describe_faults, name_unknown_key
-from lottery_pipeline.options.lists import Group
+from lottery_pipeline.options.lists import DISTINCT, Group, read_lists
 from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions, VerificationOptions
 from lottery_pipeline.options.robustness import RobustnessOptions
@@ -65,6 +67,19 @@ def _check_variant(variant: str) -> str:
     return variant
 
 
+def _check_left_out(name: str) -> str:
+    allowed = (*METHODS, *COMPOSITIONS, *_OTHER_BLOCKS)
+    if name not in allowed:
+        raise ValueError(f"{name!r} cannot be left out; allowed are {', '.join(allowed)}")
+    return name
+
+
+_OTHER_BLOCKS = ("signature_embedding", "ownership_verification", "robustness_evaluation")
+LeftOutBlocks = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_left_out)], ...],
+    BeforeValidator(partial(read_lists, tuple[str, ...])),
+    DISTINCT,
+]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Device = Annotated[str, AfterValidator(_check_device)]
 Threads = Annotated[int, Field(strict=True, ge=1, le=1024)] | None
@@ -227,9 +242,11 @@ GROUPS: dict[str, Any] = {
     **METHOD_GROUPS,
     **COMPOSED_GROUPS,
 }
-# Given with --params only: where the run is stored, which ticket is retrained or signed, what is verified.
+# Given with --params only: where the run is stored and what it does without, which ticket is retrained or
+# signed, what is verified.
 RUNTIME_GROUPS: dict[str, Any] = {
     "variant": Variant,
+    "left_out": LeftOutBlocks,
     "ticket": Literal[(*METHOD_GROUPS, *COMPOSED_GROUPS)],
     **dict.fromkeys(("suspect", "credential", "disclosure", "predictions"), FilePath),
 }
@@ -254,7 +271,7 @@ def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
     faults += [f"Parameter {name} is missing from the configuration." for name in GROUPS if name not in raw]
     for name in known.keys() & raw.keys():
         # "--params variant=3" arrives as a number.
-        value = str(raw[name]) if name in RUNTIME_GROUPS else raw[name]
+        value = str(raw[name]) if name in RUNTIME_GROUPS and name != "left_out" else raw[name]
         try:
             checked[name] = TypeAdapter(known[name]).validate_python(value)
         except ValidationError as error:

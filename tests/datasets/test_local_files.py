@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from kedro.io import DatasetError, Version
 
+from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.datasets.records import RecordDataset, TextDataset
 
 
@@ -93,3 +94,29 @@ def test_before_it_wrote_one_a_run_reads_the_newest_version(tmp_path: Path) -> N
     assert RecordDataset(filepath=path, version=Version(None, "2026-02-01T00.00.00.000Z")).load() == {
         "run": "theirs"
     }
+
+
+LEFT_OUT = LeftOut("grasp", "it cannot be differentiated twice")
+
+
+@pytest.mark.parametrize("version", [None, Version(None, "2026-01-01T00.00.00.000Z")])
+def test_what_is_left_out_hides_the_file_until_there_is_a_new_one(
+    version: Version | None, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.json")
+    RecordDataset(filepath=path, version=version and Version(None, "2025-01-01T00.00.00.000Z")).save({"a": 1})
+    dataset = RecordDataset(filepath=path, version=version)
+    dataset.save(LEFT_OUT)
+    other = RecordDataset(filepath=path, version=version)
+    assert dataset.load() == other.load() == LEFT_OUT
+    assert not other.exists()
+    other.save({"a": 2})
+    assert RecordDataset(filepath=path, version=version).load() == {"a": 2}
+    assert not (tmp_path / "a.json.left_out").exists()
+
+
+def test_a_pinned_version_is_read_whatever_was_left_out_since(tmp_path: Path) -> None:
+    path, first = str(tmp_path / "a.json"), "2025-01-01T00.00.00.000Z"
+    RecordDataset(filepath=path, version=Version(None, first)).save({"a": 1})
+    RecordDataset(filepath=path, version=Version(None, "2026-01-01T00.00.00.000Z")).save(LEFT_OUT)
+    assert RecordDataset(filepath=path, version=Version(first, None)).load() == {"a": 1}

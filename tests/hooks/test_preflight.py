@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
-from lottery_pipeline.hooks import preflight
+from lottery_pipeline.hooks import block_checks, preflight
 from lottery_pipeline.hooks.requests import RunRefusedError
 from lottery_pipeline.models.supernet.presets import PRESETS
 from lottery_pipeline.options import METHOD_OPTIONS, METHODS, StartOptions
@@ -30,6 +30,15 @@ def make_folder(folder: Path, *classes: str) -> Path:
         for number in range(4):
             Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / name / f"{number}.png")
     return folder
+
+
+def find_faults(wanted: set[str], parameters: dict[str, Any], project: Path) -> list[str]:
+    """Return what is said of groups of parameters before anything runs."""
+    general = list(preflight._impossible(wanted, parameters, project))
+    if general:
+        return general
+    faults, unfit = block_checks._ask_methods(wanted, (), parameters, project)
+    return [*faults, *(block_checks.word_fault(name, reason) for name, reason in unfit.items())]
 
 
 def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
@@ -139,7 +148,7 @@ def test_a_method_that_needs_classes_refuses_masks_and_names_those_that_do_not(t
 
 @pytest.mark.parametrize("pipeline", ["sanity_checks", "signature_embedding", "ownership_attacks"])
 def test_what_else_needs_classes_refuses_masks(pipeline: str, tmp_path: Path) -> None:
-    sentence = f"Parameter data.task is segmentation, but {pipeline} needs images with classes"
+    sentence = f"Parameter {pipeline}: needs images with classes, but data.task is segmentation; choose"
     assert sentence in refuse(tmp_path, pipeline, **SEGMENTATION)
 
 
@@ -233,7 +242,7 @@ def test_a_method_without_a_density_passes_and_one_out_of_reach_does_not(
             "retraining": RetrainingParameters(),
             "toy": group,
         }
-        return list(preflight._impossible({"model", "toy.extraction"}, parameters, Path()))
+        return find_faults({"model", "toy.extraction"}, parameters, Path())
 
     assert faults(Options()) == []
     (fault,) = faults(StartOptions(density=1e-9))
@@ -266,7 +275,7 @@ def test_a_supernet_must_be_there_and_fit_its_images(
     tmp_path: Path, model: str, data: dict[str, Any], sentence: str | None
 ) -> None:
     parameters = {"model": ModelParameters(name=model), "data": DataParameters(**data)}
-    faults = list(preflight._impossible({"model"}, parameters, tmp_path))
+    faults = find_faults({"model"}, parameters, tmp_path)
     assert len(faults) == (sentence is not None)
     assert all(fault.startswith((sentence or "").format(folder=tmp_path)) for fault in faults)
 
@@ -330,7 +339,7 @@ def check_search(extraction: dict[str, Any], **groups: dict[str, Any]) -> list[s
         "retraining": RetrainingParameters(),
         "supertickets": METHOD_GROUPS["supertickets"](extraction=options),
     }
-    return list(preflight._impossible({"model", "supertickets.extraction"}, parameters, Path()))
+    return find_faults({"model", "supertickets.extraction"}, parameters, Path())
 
 
 @pytest.mark.parametrize(

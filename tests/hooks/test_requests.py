@@ -57,11 +57,15 @@ def test_the_checkpoints_of_a_stored_dense_run_go_when_it_is_stored(
         raise KeyError("interrupted")
 
     monkeypatch.setattr("lottery_pipeline.evaluation.retraining.retrain_ticket", fail)
-    with redirected(tmp_path), pytest.raises(KeyError):
+    with redirected(tmp_path), pytest.raises(RunFailedError, match="ltr failed in retrain_ticket: KeyError"):
         run("ltr")
-    (left,) = tmp_path.glob("data/work/test/base/*.safetensors")  # the search: a later run resumes from it
-    with safe_open(left, "pt") as file:
-        assert '"trace"' in file.metadata()["checkpoint"]
+    left = list(tmp_path.glob("data/work/test/base/*.safetensors"))
+    assert len(left) == 3, "the search and two controls: a later run resumes from them"
+    searches = 0
+    for path in left:
+        with safe_open(path, "pt") as file:
+            searches += '"trace"' in file.metadata()["checkpoint"]
+    assert searches == 1
 
 
 def test_a_failed_run_is_shown_without_a_traceback(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 
+from lottery_pipeline.datasets.left_out import LeftOut, read_note, remove_note, write_note
+
 Recall = Callable[[], Any]  # returns what a reader of the file would get, without reading it
 
 
@@ -17,6 +19,9 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     What a run has saved, it need not read back: ``load`` returns it from memory until Kedro releases the
     dataset, which the runner does once no node needs it any more. Only ``save`` fills this memory, so a
     catalog that only reads always shows the file.
+
+    A ``LeftOut`` may be saved and loaded in place of every content. It becomes a note beside the file, which
+    then does not exist for anybody who does not pin a version, until there is a new one.
 
     Args:
         filepath: path of the file; with ``versioned: true`` a folder of that name holds the versions.
@@ -54,6 +59,8 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         pinned = self._version.load if self._version else None
         if self._recall is not None and pinned in (None, self._saved_version):
             return self._recall()
+        if (left_out := self.left_out()) is not None:
+            return left_out
         if self.missing_ok and not self.exists():
             return None
         path = self.stored_path()
@@ -63,13 +70,22 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     def save(self, data: Any) -> None:
         """Write the file atomically; None, if there may be no file, removes it (versions stay)."""
+        if isinstance(data, LeftOut):
+            write_note(self.path, data)
+            self._recall = lambda: data
+            return
         if data is None:
             if not self._version:
                 self.path.unlink(missing_ok=True)
             self._recall = lambda: None
-            return
-        self._recall = self._write(Path(self._get_save_path()), data)
-        self._saved_version = self.resolve_save_version()
+        else:
+            self._recall = self._write(Path(self._get_save_path()), data)
+            self._saved_version = self.resolve_save_version()
+        remove_note(self.path)
+
+    def left_out(self) -> LeftOut | None:
+        """Return why there is no content to load; None if there may be one."""
+        return None if self._version and self._version.load else read_note(self.path)
 
     def resolve_load_version(self) -> str | None:
         """Return the version to read; once this run has written one, it ignores newer ones of other runs.
@@ -95,8 +111,9 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
         @wraps(save_func)
         def save(self: "LocalFileDataset", data: Any) -> None:
-            # Kedro refuses to save None, whatever the dataset means by it.
-            (save_func if data is None and self.missing_ok else wrapped)(self, data)
+            # Kedro refuses to save None, whatever the dataset means by it, and expects a version of a note.
+            own = isinstance(data, LeftOut) or (data is None and self.missing_ok)
+            (save_func if own else wrapped)(self, data)
 
         # Kedro forgets this mark, so each level of subclasses wraps again, and may draw another version.
         vars(save)["__savewrapped__"] = True
@@ -111,7 +128,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         return {**self.__dict__, "_recall": None}
 
     def _exists(self) -> bool:
-        return self.stored_path().is_file()
+        return self.left_out() is None and self.stored_path().is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version, "missing_ok": self.missing_ok}

@@ -9,6 +9,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from lottery_pipeline.datasets.left_out import ENDING, LeftOut, read_note
 from lottery_pipeline.datasets.previews import TablePreview, tabulate
 from lottery_pipeline.evaluation.lineage import LineageError, collect_record
 
@@ -37,7 +38,7 @@ class StoredResultsDataset(AbstractDataset[None, dict[str, Callable[[], Any]]]):
         readers: dict[str, Callable[[], Any]] = {
             folder.name: partial(read_record, folder)
             for folder in folders
-            if (folder / RECORD).is_file() or (folder / "metrics.json").is_file()
+            if any((folder / name).is_file() for name in (RECORD, f"{RECORD}{ENDING}", "metrics.json"))
         }
         rows = Path(self._filepath) / "sanity_rows.json"
         if rows.is_file():
@@ -52,7 +53,8 @@ class StoredResultsDataset(AbstractDataset[None, dict[str, Callable[[], Any]]]):
         """Return a row per record for Kedro-Viz."""
         rows = []
         for name, read in self.load().items():
-            metrics = (read() or {}).get("metrics", {})
+            record = read()
+            metrics = {} if record is None or isinstance(record, LeftOut) else record.get("metrics", {})
             columns = ("test_accuracy", "density", "seed")
             rows.append({"block": name, **{column: metrics.get(column) for column in columns}})
         return tabulate(rows)
@@ -64,12 +66,15 @@ class StoredResultsDataset(AbstractDataset[None, dict[str, Callable[[], Any]]]):
         return {"filepath": self._filepath}
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> dict[str, Any] | LeftOut | None:
     """Read the record of a block, or the files that it left before there were records.
 
     Returns:
-        The record; None, with a warning, if it is damaged or those files belong to different tickets.
+        The record, or why it was left out; None, with a warning, if it is damaged or those files belong to
+        different tickets.
     """
+    if (left_out := read_note(folder / RECORD)) is not None:
+        return left_out
     try:
         if (folder / RECORD).is_file():
             return _read(folder / RECORD)

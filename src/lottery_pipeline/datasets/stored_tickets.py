@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from lottery_pipeline.datasets.left_out import read_note
 from lottery_pipeline.datasets.previews import TablePreview, tabulate
 
 if TYPE_CHECKING:
@@ -58,11 +59,14 @@ class StoredTicketsDataset(AbstractDataset[None, "dict[str, Callable[[], Ticket]
         )
 
     def _find(self) -> dict[str, Path]:
-        """Return the newest file of each block; one that is versioned by Kedro is a folder of versions."""
+        """Return the newest file of each block; one that is versioned by Kedro is a folder of versions.
+
+        An older ticket of a block that was left out since, or failed, is not what the last run made.
+        """
         found: dict[str, Path] = {}
         for path in sorted(Path(self._filepath).glob(f"*/{FILE}")):
             versions = [path] if path.is_file() else sorted(path.glob(f"*/{FILE}"))
-            if versions:
+            if versions and read_note(path) is None:
                 found[path.parent.name] = versions[-1]
         return found
 

@@ -1,11 +1,13 @@
 """Checkpoints of a run: removed once no later run would resume from them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.datasets.images import ImageSplitsDataset
+from lottery_pipeline.datasets.left_out import LeftOut
+from lottery_pipeline.hooks.guards import find_failures
 from lottery_pipeline.parameters import WorkParameters
 
 if TYPE_CHECKING:
@@ -32,15 +34,16 @@ class CheckpointHooks:
         }
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str) -> None:
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Clear what led to an output that is now reused: no later run would look for it again."""
-        if dataset_name in self._reused:
+        if dataset_name in self._reused and not isinstance(data, LeftOut):
             self._clear()
 
     @hook_impl
-    def after_pipeline_run(self) -> None:
+    def after_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
         """Clear the rest; after a failure it stays, and the next run resumes from it."""
-        self._clear()
+        if not find_failures(pipeline, catalog):
+            self._clear()
 
     def _clear(self) -> None:
         if self._work is not None:

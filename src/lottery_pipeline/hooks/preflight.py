@@ -3,17 +3,19 @@
 Each is cheap; a run that would fail after an hour of training is refused in a second, in one sentence.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.hooks.block_checks import choose_blocks, find_required, word_fault
 from lottery_pipeline.hooks.image_checks import RECIPES, Counts, check_recipe, check_triggers, count_images
-from lottery_pipeline.hooks.search_checks import check_arms, check_method, check_model, check_transfer
-from lottery_pipeline.options import COMPOSITIONS, METHODS
+from lottery_pipeline.hooks.search_checks import check_arms, check_model, check_transfer
+from lottery_pipeline.options import METHODS
 from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.methods import TICKET_BLOCKS
@@ -31,8 +33,9 @@ def check_run(
     *,
     pipelines: "Mapping[str, Pipeline]",
     project: Path,
+    named: Collection[str] = (),
     options: str = "",
-) -> None:
+) -> dict[str, LeftOut]:
     """Check a run before its first node.
 
     Args:
@@ -41,23 +44,35 @@ def check_run(
         parameters: typed groups, as ``check_parameters`` returns them.
         pipelines: all registered pipelines, to say which one makes a missing file.
         project: project folder, where relative paths start.
+        named: pipelines that were asked for by name.
         options: command line options that belong to this run, such as `` --env test``.
+
+    Returns:
+        What cannot work with this network or these images, and so is left out, by block. What was asked for
+        by name is never among it.
 
     Raises:
         ParametersError: one sentence for each thing that is missing or cannot be done.
     """
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+    impossible = list(_impossible(wanted, parameters, project))
     faults = [
         *(list(_made_too_late(pipeline, catalog)) or _missing_files(pipeline, catalog, pipelines, options)),
-        *_impossible(wanted, parameters, project),
+        *impossible,
     ]
     if "sparse_retraining" in wanted:
         faults += _missing_ladder(parameters["sparse_retraining"].rung, catalog)
     if "ticket_to_sign" in pipeline.inputs():
         faults += _unsignable(parameters.get("ticket", "cts"))
     faults += _missing_named(pipeline.inputs(), parameters, project)
+    left_out: dict[str, LeftOut] = {}
+    if not impossible:  # of a network that does not exist, nothing can be asked
+        required = find_required(named, pipelines)
+        refused, left_out = choose_blocks(pipeline, parameters, project, required=required)
+        faults += refused
     if faults:
         raise ParametersError("\n".join(faults))
+    return left_out
 
 
 def _made_too_late(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:
@@ -148,29 +163,11 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
     studies = {"supertickets_study": check_arms, "supertickets_transfer": check_transfer}
-    refused = [
-        fault
-        for name, check in studies.items()
-        if name in wanted
-        for fault in _refusal(name, partial(check, parameters))
-    ]
-    yield from refused
+    for name, check in studies.items():
+        if name in wanted:
+            yield from _refusal(name, partial(check, parameters))
     if "model" in wanted:
-        faults = list(_refusal("model", partial(check_model, parameters, project)))
-        yield from faults
-        checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
-        for name in (*METHODS, *COMPOSITIONS):
-            # What a study of a method refuses need not be said again.
-            if faults or (refused and name == "supertickets"):
-                continue
-            if f"{name}.extraction" in wanted or name in checked:
-                yield from _refusal(name, partial(check_method, name, parameters, project))
-    for name in ("sanity_checks", "signature_embedding", "ownership_attacks", "robustness_evaluation"):
-        if name in wanted and parameters["data"].task != "classification":
-            yield (
-                f"Parameter data.task is {parameters['data'].task}, but {name} needs images with classes; "
-                "choose classification."
-            )
+        yield from _refusal("model", partial(check_model, parameters, project))
     if "robustness_evaluation" in wanted:
         yield from _refusal("robustness_evaluation", partial(_check_robustness, project, parameters))
 
@@ -180,9 +177,7 @@ def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
         check()
     except ValueError as error:
         words = describe_file_fault(None, error) if isinstance(error, ValidationError) else str(error)
-        sentence = words.rstrip(".")
-        place = sentence if sentence.startswith(f"{name}.") else f"{name}: {sentence}"
-        yield f"Parameter {place}{'' if place.endswith('?') else '.'}"
+        yield word_fault(name, words)
 
 
 def _check_device(name: str) -> None:

@@ -2,9 +2,11 @@
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
+
+from lottery_pipeline.datasets.left_out import find_reason
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
@@ -27,11 +29,12 @@ class ProgressHooks:
         self._count, self._total = 0, len(pipeline.nodes)
 
     @hook_impl(tryfirst=True)
-    def before_node_run(self, node: "Node") -> None:
-        """Name the node."""
+    def before_node_run(self, node: "Node", inputs: dict[str, Any]) -> None:
+        """Name the node, unless it does nothing because its block is left out."""
         self._count += 1
         self._started[node.name] = time.monotonic()
-        logger.info("[%d/%d] %s", self._count, self._total, node.name)
+        if find_reason(node.func, inputs.values()) is None:
+            logger.info("[%d/%d] %s", self._count, self._total, node.name)
 
     @hook_impl
     def after_node_run(self, node: "Node") -> None:

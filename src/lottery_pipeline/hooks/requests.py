@@ -1,5 +1,6 @@
 """Before the first node: a run that cannot succeed is refused, with one sentence for each reason."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,17 @@ from kedro.framework.hooks import hook_impl
 from lottery_pipeline.datasets.ownership import ReleaseDataset
 from lottery_pipeline.datasets.stored_tickets import StoredTicketsDataset
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
+from lottery_pipeline.hooks.guards import find_failures, find_storage_error, guard_nodes
 from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.parameters import ParametersError, check_parameters
-from lottery_pipeline.reproducibility.storage import StorageError
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
+logger = logging.getLogger(__name__)
 
 BUILT_BY_A_FACTORY = (TicketDataset, LadderDataset, ReleaseDataset, StoredTicketsDataset)
 
@@ -68,21 +70,27 @@ class RequestHooks:
         self._options += f" --params variant={variant}" if variant else ""
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Check that the nodes have what they need and can do what they are asked for."""
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: "Pipeline", catalog: "CatalogProtocol"
+    ) -> None:
+        """Check that the nodes have what they need and can do what they are asked for, and guard them."""
         from kedro.framework.project import pipelines
 
         try:
-            check_run(
+            left_out = check_run(
                 pipeline,
                 catalog,
                 self._parameters,
                 pipelines=dict(pipelines),
+                named=run_params.get("pipeline_names") or (),
                 project=self._project,
                 options=self._options,
             )
         except ParametersError as error:
             raise RunRefusedError(str(error)) from error
+        for reason in left_out.values():
+            logger.warning(reason.sentence)
+        guard_nodes(pipeline, left_out, self._parameters)
         _trust_own_factory(self._parameters["model"].name, pipeline, catalog)
         if self._parameters["threads"] is not None and "params:device" in pipeline.inputs():
             import torch
@@ -90,15 +98,24 @@ class RequestHooks:
             torch.set_num_threads(self._parameters["threads"])
 
     @hook_impl(trylast=True)
+    def after_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
+        """End a run with an error if something in it failed, after all else was done."""
+        if failures := find_failures(pipeline, catalog):
+            sentences = " ".join(failure.sentence for failure in failures)
+            raise RunFailedError(
+                f"{sentences} The rest is done; the same command tries what is missing again."
+            )
+
+    @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:
         """Say in one sentence what this package itself has refused, or could not write.
 
         Other errors keep their traceback.
         """
+        if (fault := find_storage_error(error)) is not None:
+            raise RunFailedError(str(fault)) from error
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, StorageError):
-                raise RunFailedError(str(cause)) from error
             if isinstance(cause, ValueError) and type(cause).__module__.startswith("lottery_pipeline."):
                 raise RunFailedError(f"{type(cause).__name__}: {cause}") from error
             cause = cause.__cause__

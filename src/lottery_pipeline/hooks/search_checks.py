@@ -49,16 +49,18 @@ def check_method(name: str, parameters: Mapping[str, Any], project: Path) -> Non
         project: folder where relative paths start.
 
     Raises:
+        UnfitError: no options can, because of the network or its images; one sentence.
         ValueError: they cannot; one sentence.
     """
     from lottery_pipeline.methods import CHECKS
+    from lottery_pipeline.search.outlook import UnfitError
     from lottery_pipeline.sparsity.allocation import kept_count
 
     method = COMPOSITIONS[name][1] if name in COMPOSITIONS else METHODS[name]
     group, task = parameters[name], parameters["data"].task
     if task != "classification" and not method.any_task:
         able = ", ".join(other.name for other in METHODS.values() if other.any_task)
-        raise ValueError(f"needs images with classes, but data.task is {task}, which {able} can do")
+        raise UnfitError(f"needs images with classes, but data.task is {task}, which {able} can do")
     outlook, options = _look_ahead(parameters, project), group.extraction
     counts_here = method.has_density and not method.own_network and options.density is not None
     if counts_here and outlook.network is not None:

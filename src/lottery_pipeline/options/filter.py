@@ -41,3 +41,8 @@ class FilterOptions(Group):
     images_per_class: int = Field(default=10, ge=1, strict=True)
     batch_size: int = Field(default=256, ge=2, strict=True)
     batch_statistics: bool = True
+
+    @property
+    def needs_match(self) -> bool:
+        """Whether another ticket sets the size of this one."""
+        return self.mac_budget is None

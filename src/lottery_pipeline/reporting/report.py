@@ -159,6 +159,7 @@ def render_report(
     transfers: Mapping[str, Any] | None = None,
     robustness: Mapping[str, Any] | None = None,
     uncounted: str = "",
+    left_out: Sequence[str] = (),
     context: Mapping[str, Any],
 ) -> str:
     """Write the report as one self-contained html page.
@@ -180,6 +181,7 @@ def render_report(
         transfers: as ``describe_transfers`` makes it; None leaves the section out.
         robustness: as ``describe_robustness`` makes it; None leaves the section out.
         uncounted: a sentence about the weights that do not count in D; empty if all do.
+        left_out: a sentence for everything that was left out or failed.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
             ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
             of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
@@ -231,6 +233,7 @@ def render_report(
         architecture_figures=[figure for figure in drawn if figure["name"] in ARCHITECTURE_FIGURES],
         robustness=robustness,
         uncounted=uncounted,
+        left_out=left_out,
         robustness_figures=[figure for figure in drawn if figure["name"] in ROBUSTNESS_FIGURES],
         attack_figures=[figure for figure in drawn if figure["name"] == "attacks"],
         data_figures=[figure for figure in drawn if figure["name"] in DATA_FIGURES],

@@ -7,6 +7,10 @@ from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.training.recipe import Recipe
 
 
+class UnfitError(ValueError):
+    """A network or images that a method cannot work with; a run of several can do without this one."""
+
+
 @dataclass(frozen=True)
 class Outlook:
     """A search before its images are read.

@@ -12,6 +12,7 @@ from kedro.framework.hooks import hook_impl
 
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.datasets.images import ImageSplitsDataset
+from lottery_pipeline.datasets.left_out import LeftOut, find_reason
 from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.datasets.records import FigureDataset, TableDataset, TextDataset
 from lottery_pipeline.parameters import to_plain
@@ -86,7 +87,8 @@ class TrackingHooks:
         """Open the run of a block at its first node: a block that is never reached leaves none."""
         if "images" in inputs:
             current().note_images(inputs["images"])
-        self._open_block(node)
+        if find_reason(node.func, inputs.values()) is None:
+            self._open_block(node)
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
@@ -99,6 +101,8 @@ class TrackingHooks:
     def after_dataset_saved(self, dataset_name: str, data: Any, node: "Node") -> None:
         """Mirror an output."""
         dataset = self._datasets.get(dataset_name)
+        if isinstance(data, LeftOut):
+            return
         if isinstance(dataset, (ImageSplitsDataset, DenseRunDataset)):
             current().note_made(dataset_name, data.fingerprint)
         if dataset is not None and data is not None:
@@ -106,20 +110,31 @@ class TrackingHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: "Pipeline") -> None:
-        """Close the run; what the workers of a parallel runner saved is mirrored here."""
+        """Close the run; what the workers of a parallel runner saved is mirrored here.
+
+        What is left out becomes a tag; if something failed, so has the run.
+        """
         if not current().active:
             return
         left = [(node, name) for node in pipeline.nodes for name in node.outputs if name in self._datasets]
         left = [(node, name) for node, name in left if name not in self._mirrored]
         if left and "images" in self._datasets:
             current().note_images(self._datasets["images"].load())
+        absent: dict[str, LeftOut] = {}
         for node, name in left:
+            data = self._datasets[name].load()
+            if isinstance(data, LeftOut):
+                absent[data.block] = data
+                continue
             self._open_block(node)
-            if (data := self._datasets[name].load()) is not None:
+            if data is not None:
                 self._mirror(node, name, self._datasets[name], data)
+        for block, reason in absent.items():
+            current().send("", "set_tag", f"left_out.{block}", reason.sentence)
         if register := self._parameters.get("tracking", {}).get("register"):
             current().register_winner(register)
-        self._finish("FINISHED")
+        failures = " ".join(reason.sentence for reason in absent.values() if reason.failed)
+        self._finish("FAILED", RuntimeError(failures)) if failures else self._finish("FINISHED")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:

@@ -23,8 +23,9 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options.layer import LayerOptions
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
-from lottery_pipeline.search.outlook import Outlook
+from lottery_pipeline.search.outlook import Outlook, UnfitError
 from lottery_pipeline.sparsity.masks import full_masks
+from lottery_pipeline.tickets.errors import TicketError
 
 
 def extract_layer(search: Search, options: LayerOptions) -> Extraction:
@@ -70,7 +71,7 @@ def check_layer(outlook: Outlook, options: LayerOptions) -> None:
     """Refuse, before anything runs, to remove more blocks than the network can spare.
 
     Raises:
-        ValueError: the network can spare fewer, or it has no residual blocks.
+        UnfitError: the network can spare fewer, or it has no residual blocks.
     """
     spec = outlook.network
     if spec is None:
@@ -78,4 +79,6 @@ def check_layer(outlook: Outlook, options: LayerOptions) -> None:
     try:
         plan_removal(build_model(spec, seed=0, device="meta"), options, (spec.channels, *spec.image_size))
     except ModelError as error:
-        raise ValueError(f"{error}; or set layer.extraction.removed to 0, which leaves it whole") from error
+        raise UnfitError(f"{error}; or set layer.extraction.removed to 0, which leaves it whole") from error
+    except TicketError as error:
+        raise UnfitError(str(error)) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.parameters import PretrainingParameters, to_plain
 from lottery_pipeline.tracking import current
@@ -27,13 +28,18 @@ def gather_results(stored_results: Mapping[str, Callable[[], Any]], **records: A
     Args:
         stored_results: by block, what reads its record; called only if this run did not make it.
         **records: those of this run by block; None if there is none.
+
+    Returns:
+        The records. That of a block that was left out, or failed, has the one part ``left_out``, a sentence.
     """
-    made = {name: record for name, record in records.items() if record is not None}
     results: Results = {}
     for name in (*METHODS, *COMPOSITIONS, *OTHERS):
-        if name in made:
-            results[name] = made[name]
-        elif name in stored_results and (record := stored_results[name]()) is not None:
+        record = records.get(name)
+        if record is None and name in stored_results:
+            record = stored_results[name]()
+        if isinstance(record, LeftOut):
+            record = {"left_out": record.sentence}
+        if record is not None:
             results[name] = record
     return results
 
@@ -130,6 +136,8 @@ def write_report(
     from lottery_pipeline.reporting.robustness_section import describe_robustness
     from lottery_pipeline.reporting.supertickets_section import describe_arms, describe_transfers
 
+    left_out = [record["left_out"] for record in results.values() if "left_out" in record]
+    results = {name: record for name, record in results.items() if "left_out" not in record}
     if rows := results.get("sanity_checks", {}).get("rows"):
         figures["sanity_checks"] = draw_sanity_checks(summarise_sanity(rows), rows)
     if rows := results.get("ownership_attacks", {}).get("rows"):
@@ -166,6 +174,7 @@ def write_report(
         transfers=describe_transfers(transfers),
         robustness=robustness,
         uncounted=describe_uncounted([Uncounted(**row) for row in dense_record.get("uncounted", ())]),
+        left_out=left_out,
         context=describe_run(plain, data_overview["summary"], tracked=current().page)
         | {"arithmetic": list_arithmetic({"dense": dense_record, **results})},
     )
