@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lottery_pipeline.models.names import ModelError
-from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.models.prunable import check_ignore_layers, prunable_parameters
 from lottery_pipeline.models.registry import build_model
 
 
@@ -48,7 +48,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(resnet):
     with pytest.raises(
         ModelError, match=r"'classifier' matches no layer; layers are conv1, layer1.0.conv1, .*fc"
     ):
-        prunable_parameters(resnet, ["fc", "classifier"])
+        check_ignore_layers(resnet, ["fc", "classifier"])
 
 
 def test_nothing_left_to_prune_is_an_error(resnet):
@@ -75,5 +75,12 @@ def test_a_pattern_may_name_a_layer_that_does_not_count_anyway():
     norm = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
     model = nn.Sequential(norm, nn.Linear(2, 2), nn.LSTM(2, 2))
     assert list(prunable_parameters(model, ["0", "2"])) == ["1.weight"]
+    check_ignore_layers(model, ["0", "2"])
     with pytest.raises(ModelError, match="'3' matches no layer"):
-        prunable_parameters(model, ["3"])
+        check_ignore_layers(model, ["3"])
+
+
+def test_a_pattern_for_a_layer_that_the_network_has_lost_matches_nothing_more(make_spec):
+    spec = make_spec(ignore_layers=("layer1.1.conv1",), removed_blocks=("network.layer1.1",))
+    weights = prunable_parameters(build_model(spec, seed=0, device="meta"), spec.ignore_layers)
+    assert sum(weight.numel() for weight in weights.values()) == 270_896 - 2 * 2_304

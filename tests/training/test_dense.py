@@ -11,6 +11,7 @@ from kedro.io import DatasetError
 from safetensors.torch import load_file, save_file
 
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
+from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
@@ -434,24 +435,34 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         load_dense_run(tmp_path / "dense.safetensors")
 
 
-def test_what_does_not_count_is_said_once_and_idle_layers_are_in_the_specification(images, caplog):
+def test_what_does_not_count_is_said_once_and_idle_layers_are_in_the_specification(
+    images, caplog, monkeypatch
+):
+    monkeypatch.setattr(module, "_said", set())
     name = "tests.user_networks:heads"
     spec = spec_for(images, name=name)
     run = pretrain(images, spec, RECIPE, rewind_epoch=1, seed=0, device="cpu", allow_factory=name)
     assert run.spec.ignore_layers == ("network.decoder.*", "network.idle")
     assert run.metrics["prunable"] == 36 * 4 + 2 * 4 * 3
+    again = pretrain(
+        images, run.spec, RECIPE, rewind_epoch=1, seed=0, device="cpu", allow_factory=name, stored=run
+    )
+    assert again is run
     [said] = [message for message in caplog.messages if "not counted in D" in message]
     assert said == (
         "tests.user_networks:heads: 27.6 % of the network's weights are not counted in D: "
         "idle, decoder.0, decoder.1.0 (no part in the forward pass, 27.6 %)."
     )
-    again = pretrain(
-        images, run.spec, RECIPE, rewind_epoch=1, seed=0, device="cpu", allow_factory=name, stored=run
-    )
-    assert again is run
 
 
 def test_nothing_is_said_of_what_the_user_leaves_out(images, caplog):
     spec = spec_for(images, ignore_layers=("fc",))
     pretrain(images, spec, RECIPE, rewind_epoch=1, seed=0, device="cpu")
     assert not [message for message in caplog.messages if "not counted" in message]
+
+
+def test_a_pattern_that_matches_no_layer_is_refused_before_the_training(images):
+    with pytest.raises(ModelError, match="'head' matches no layer; layers are fc1, fc2, fc"):
+        pretrain(
+            images, spec_for(images, ignore_layers=("head",)), RECIPE, rewind_epoch=1, seed=0, device="cpu"
+        )

@@ -154,10 +154,11 @@ def _check_factory(spec: "ModelSpec") -> None:
 
 def _count_prunable(spec: "ModelSpec") -> int:
     """Return the number of prunable weights of a network, without allocating more than a factory does."""
-    from lottery_pipeline.models.prunable import prunable_parameters
+    from lottery_pipeline.models.prunable import check_ignore_layers, prunable_parameters
     from lottery_pipeline.models.registry import build_model
 
     model = build_model(spec, seed=0, device="meta", allow_factory=spec.name)
+    check_ignore_layers(model, spec.ignore_layers)
     weights = prunable_parameters(model, spec.ignore_layers)
     return sum(math.prod(weight.shape) for weight in weights.values())
 

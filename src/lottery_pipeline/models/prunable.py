@@ -22,41 +22,54 @@ def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> 
     Args:
         model: usually what ``build_model`` returned.
         ignore_layers: fnmatch patterns on layer names, with or without ``network.``: ``fc``, ``layer1.*``.
-            They may name layers that do not count anyway, such as a parametrised one.
+            A layer that they name may be missing, as a network can lose layers; see ``check_ignore_layers``.
 
     Returns:
         Parameters by name (``network.fc.weight``), in module order; their sizes sum to D.
 
     Raises:
-        ModelError: a pattern matches no layer, or no weight is left.
+        ModelError: no weight is left.
     """
-    first_names = {id(parameter): name for name, parameter in model.named_parameters()}
-    layers: dict[str, str] = {}  # the names of all layers, and of the weight that each has
-    weights: dict[str, nn.Parameter] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        weight = module._parameters.get("weight") if isinstance(module, nn.Linear | _ConvNd) else None
-        if weight is not None:
-            layers[name] = first_names[id(weight)]
-            weights.setdefault(layers[name], weight)
-    ignored: set[str] = set()
-    for pattern in ignore_layers:
-        matched = {weight for name, weight in layers.items() if _matches(name, pattern)}
-        if not matched and not any(_matches(name, pattern) for name in _list_owners(model)):
-            known = [name.removeprefix(PREFIX) for name in layers]
-            shown = ", ".join(known if len(known) <= 8 else [*known[:4], "...", *known[-3:]])
-            raise ModelError(f"ignore_layers pattern {pattern!r} matches no layer; layers are {shown}")
-        ignored |= matched
-    kept = {name: weight for name, weight in weights.items() if name not in ignored}
+    patterns = tuple(ignore_layers)
+    layers = _list_layers(model)
+    ignored = {
+        id(weight) for name, weight in layers.items() if any(_matches(name, pattern) for pattern in patterns)
+    }
+    weights = {id(weight) for weight in layers.values()} - ignored
+    kept = {name: weight for name, weight in model.named_parameters() if id(weight) in weights}
     if not kept:
         raise ModelError("nothing is left to prune: no convolution or linear layer is outside ignore_layers")
     return kept
+
+
+def check_ignore_layers(model: nn.Module, ignore_layers: Iterable[str]) -> None:
+    """Check that every pattern names a layer of a whole network; it may be one that does not count anyway.
+
+    Raises:
+        ModelError: a pattern matches no layer; one sentence with some that there are.
+    """
+    for pattern in ignore_layers:
+        if not any(_matches(name, pattern) for name in _list_owners(model)):
+            known = [name.removeprefix(PREFIX) for name in _list_layers(model)]
+            shown = ", ".join(known if len(known) <= 8 else [*known[:4], "...", *known[-3:]])
+            raise ModelError(f"ignore_layers pattern {pattern!r} matches no layer; layers are {shown}")
+
+
+def _list_layers(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weight of each convolution and linear layer by the name of the layer, second names too."""
+    return {
+        name: weight
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, nn.Linear | _ConvNd)
+        and (weight := module._parameters.get("weight")) is not None
+    }
 
 
 def _list_owners(model: nn.Module) -> list[str]:
     """Return the names of the modules that have parameters of their own, parametrised ones included."""
     return [
         name
-        for name, module in model.named_modules()
+        for name, module in model.named_modules(remove_duplicate=False)
         if is_parametrized(module) or any(True for _ in module.parameters(recurse=False))
     ]
 

@@ -14,7 +14,7 @@ from lottery_pipeline import __version__
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.idle import leave_out_idle_layers
 from lottery_pipeline.models.names import ModelError
-from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.models.prunable import check_ignore_layers, prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.uncounted import IGNORED, describe_uncounted, find_uncounted
@@ -47,6 +47,7 @@ from lottery_pipeline.training.robust_gap import measure_robust_gap
 from lottery_pipeline.training.tasks import TASKS, find_spec_task
 
 logger = logging.getLogger(__name__)
+_said: set[str] = set()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +120,12 @@ def pretrain(
 
     Raises:
         DenseRunError: the specification does not describe these images.
+        ModelError: the network cannot be built, or a pattern of ``ignore_layers`` matches no layer.
         RecipeError: the rewind point is not before the end of the training.
     """
     check_images(spec, images)
     spec = leave_out_idle_layers(spec, allow_factory=allow_factory)
-    uncounted = find_uncounted(spec, allow_factory=allow_factory)
-    if any(row.reason != IGNORED for row in uncounted):
-        logger.warning("%s: %s.", spec.name, describe_uncounted(uncounted))
+    _say_what_is_uncounted(spec, allow_factory)
     if not len(images.test):
         raise DenseRunError("there are no test images to measure the dense network on")
     rewind_step = recipe.rewind_step(len(images.train), rewind_epoch)
@@ -147,6 +147,8 @@ def pretrain(
     model = build_model(spec, seed=derive_seed(seed, "initialisation"), allow_factory=allow_factory)
     if initial is not None:
         model.load_state_dict(initial)
+    if not spec.is_reduced:
+        check_ignore_layers(model, spec.ignore_layers)
     prunable = sum(weight.numel() for weight in prunable_parameters(model, spec.ignore_layers).values())
     training = train(
         model,
@@ -185,6 +187,17 @@ def pretrain(
         fingerprint=identity,
         arithmetic=describe_arithmetic(chosen),
     )
+
+
+def _say_what_is_uncounted(spec: ModelSpec, allow_factory: str | None) -> None:
+    """Warn of weights that do not count in D, once in a process; those of a supernet are known."""
+    if spec.supernet is not None:
+        return
+    rows = find_uncounted(spec, allow_factory=allow_factory)
+    sentence = f"{spec.name}: {describe_uncounted(rows)}."
+    if sentence not in _said and any(row.reason != IGNORED for row in rows):
+        _said.add(sentence)
+        logger.warning(sentence)
 
 
 def _name_further(task: TaskName, test: Mapping[str, float]) -> dict[str, Any]:

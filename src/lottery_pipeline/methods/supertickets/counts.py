@@ -51,7 +51,7 @@ def count_weights(model: nn.Module, spec: ModelSpec) -> dict[str, int]:
     """Return the number of prunable weights by parameter; their sum is D.
 
     Raises:
-        ModelError: a pattern of ``ignore_layers`` matches no layer, or nothing is left to prune.
+        ModelError: nothing is left to prune.
     """
     weights = prunable_parameters(model, spec.ignore_layers)
     return {name: weight.numel() for name, weight in weights.items()}

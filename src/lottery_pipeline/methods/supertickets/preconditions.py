@@ -13,6 +13,7 @@ from lottery_pipeline.methods.supertickets.counts import (
 )
 from lottery_pipeline.methods.supertickets.network import specify_supernet
 from lottery_pipeline.methods.supertickets.schedule import check_rho, plan_events
+from lottery_pipeline.models.prunable import check_ignore_layers
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.config import Supernet
@@ -39,6 +40,7 @@ def check_supertickets(outlook: Outlook, options: SuperticketOptions) -> None:
     """
     spec = _specify(outlook, options)
     model = build_model(spec, seed=0, device="meta")
+    check_ignore_layers(model, spec.ignore_layers)
     sizes = count_weights(model, spec)
     keep = _count_kept(outlook, options, sizes)
     if options.search is not None:
