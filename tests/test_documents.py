@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from kedro.framework.cli.project import run as kedro_run
 
+from lottery_pipeline.cli import run as kedro_run
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageError, ImageRequest
 from lottery_pipeline.images.sources import check_request

@@ -21,7 +21,7 @@ class ImpOptions(Group):
         scope: ``global`` ranks all prunable weights together, ``layer`` ranks each layer by itself.
         layer_rates: rates of single layers (scope ``layer``), by fnmatch pattern on the layer name with or
             without ``network.``; the first matching pattern counts; ``rate`` applies to the other layers.
-            LeNet of the 2018 paper: ``{"fc3": 0.1}``, half the rate for the output layer.
+            LeNet of the 2018 paper: ``{"fc": 0.1}``, half the rate for the output layer.
         one_shot: prune once, to the density at which the rounds would have ended.
     """
 
