@@ -117,7 +117,7 @@ def test_size_and_channels_are_chosen():
 
 
 def test_canvases_that_do_not_fit_in_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("lottery_pipeline.images.memory._physical_bytes", lambda: 10_000)
+    monkeypatch.setattr("lottery_pipeline.images.memory.free_bytes", lambda: 10_000)
     with pytest.raises(ImageError, match="3 canvases of 32x32 pixels would take"):
         find().read(np.arange(3))
 

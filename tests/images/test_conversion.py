@@ -3,7 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lottery_pipeline.images.conversion import IMAGES_PER_CHUNK, fit_images
+from lottery_pipeline.images.conversion import fit_images
+from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
 
 
 def random_images(count: int, channels: int, height: int, width: int) -> torch.Tensor:

@@ -2,16 +2,20 @@ import io
 import logging
 import os
 import struct
+import time
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from lottery_pipeline.images import decoding
 from lottery_pipeline.images.decoding import decode_file, decode_files
+from lottery_pipeline.images.decoding_budget import DecodingBudget
 from lottery_pipeline.images.request import ImageError
 
 RED = (255, 0, 0)
@@ -164,7 +168,7 @@ def png_claiming(width: int, height: int) -> bytes:
 def test_a_decompression_bomb_is_refused_by_name_before_it_is_unpacked(tmp_path, side):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_claiming(side, side))
-    with pytest.raises(ImageError, match=r"bomb\.png is not a readable"):
+    with pytest.raises(ImageError, match=r"bomb\.png has more than the 89478485 pixels allowed"):
         decode_file(str(path), 32)
 
 
@@ -172,15 +176,63 @@ def test_a_bomb_is_refused_even_where_pillows_own_protection_is_off(tmp_path, mo
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     path = tmp_path / "bomb.png"
     path.write_bytes(png_claiming(20_000, 20_000))
-    with pytest.raises(ImageError, match="20000x20000 pixels are more than"):
+    with pytest.raises(ImageError, match="20000x20000 pixels, more than"):
         decode_file(str(path), 32)
+
+
+def test_an_image_that_takes_more_memory_than_there_is_is_refused_before_it_is_decoded(tmp_path):
+    path = save(Image.new("RGBA", (1000, 1000)), tmp_path / "large.png")
+    message = r"large\.png would take 38 MiB of memory to decode, but only 10 MiB may be taken"
+    for image_size in (None, 8):
+        with pytest.raises(ImageError, match=message):
+            decode_file(path, image_size, DecodingBudget(10 * 2**20))
+        with pytest.raises(ImageError, match=message):
+            decode_files([path], image_size=image_size, channels=3, budget=DecodingBudget(10 * 2**20))
+    assert decode_file(path, 8, DecodingBudget(40 * 2**20))[0].size == (8, 8)
+
+
+def test_threads_together_stay_within_the_budget(tmp_path, monkeypatch):
+    paths = [
+        save(Image.new("RGB", (300, 300), (value, 0, 0)), tmp_path / f"{value}.png") for value in range(40)
+    ]
+    monkeypatch.setattr(decoding, "_count_workers", lambda paths: 4)
+    monkeypatch.setattr(decoding, "FILES_PER_TASK", 1)
+    monkeypatch.setattr(decoding, "UNCOUNTED_BYTES", 0)
+    budget = RecordingBudget(8 * 2**20)  # an image takes 3.4 MiB
+    decoded = decode_files(paths, image_size=None, channels=3, budget=budget)
+    assert decoded[:, 0, 0, 0].tolist() == list(range(40))
+    assert budget.most == 2
+
+
+class RecordingBudget(DecodingBudget):
+    """Counts how many hold memory at a time."""
+
+    now = most = 0
+
+    @contextmanager
+    def hold(self, size):
+        with super().hold(size):
+            self.now += 1
+            self.most = max(self.most, self.now)
+            time.sleep(0.002)
+            yield
+            self.now -= 1
+
+
+def test_texts_that_inflate_to_more_than_they_may_are_refused(tmp_path):
+    texts = PngInfo()
+    for number in range(70):
+        texts.add_text(str(number), "a" * 2**20, zip=True)
+    path = save(Image.new("L", (4, 4)), tmp_path / "texts.png", pnginfo=texts)
+    with pytest.raises(ImageError, match=r"texts\.png is not a readable JPEG or PNG image"):
+        decode_file(path, None)
 
 
 def test_images_that_do_not_fit_in_memory_are_refused_before_allocation(tmp_path, monkeypatch):
     path = save(Image.new("L", (4, 4)), tmp_path / "image.png")
-    monkeypatch.setattr("lottery_pipeline.images.memory._physical_bytes", lambda: 100)
+    monkeypatch.setattr("lottery_pipeline.images.memory.free_bytes", lambda: 100)
     with pytest.raises(
-        ImageError, match=r"3 images of 4x4 pixels would take .* memory: set data\.image_size"
+        ImageError, match=r"3 images of 4x4 pixels would take .* of memory are free: set data\.image_size"
     ):
         decode_files([path] * 3, image_size=None, channels=None)
 

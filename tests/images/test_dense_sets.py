@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from lottery_pipeline.images.decoding_budget import DecodingBudget
 from lottery_pipeline.images.dense_sets import FOLDERS, VOC_CLASSES, find_dense_set
+from lottery_pipeline.images.mask_files import read_pairs
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageError, ImageRequest
 from lottery_pipeline.images.sources import check_request
@@ -223,7 +225,7 @@ def add_breed(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (break_image, "image . of OxfordIIITPet cannot be read"),
+        (break_image, r"_\d.jpg with the mask .* cannot be read"),
         (shrink_mask, r"the image has \(12, 8\) pixels, and its mask \(10, 8\)"),
         (empty_part, "a part has no images"),
         (break_list, "torchvision cannot read OxfordIIITPet"),
@@ -236,6 +238,17 @@ def test_damaged_files_are_one_sentence(tmp_path, damage, message):
     with pytest.raises(ImageError, match=message) as caught:
         prepare_images(request("OxfordIIITPet", tmp_path), seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_an_image_that_takes_more_memory_than_there_is_is_named(tmp_path):
+    write_pets(tmp_path)
+    base = tmp_path / "oxford-iiit-pet"
+    files = [(base / "images" / "Abyssinian_0.jpg", base / "annotations" / "trimaps" / "Abyssinian_0.png")]
+    table = np.arange(256, dtype=np.uint8)
+    with pytest.raises(ImageError, match=r"Abyssinian_0\.jpg would take 0 MiB of memory to decode"):
+        read_pairs(files, table, side=8, channels=3, budget=DecodingBudget(1000))
+    images, masks = read_pairs(files, table, side=8, channels=3, budget=DecodingBudget(10_000))
+    assert (images.shape, masks.unique().tolist()) == ((1, 3, 8, 8), [1, 2, 3, 9])
 
 
 def test_masks_without_a_class_are_refused(tmp_path):
@@ -259,7 +272,7 @@ def test_a_task_without_labels_is_refused_with_the_allowed_one(tmp_path, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(tmp_path, monkeypatch, name):
     WRITERS[name](tmp_path)
-    monkeypatch.setattr("lottery_pipeline.images.memory._physical_bytes", lambda: 1000)
+    monkeypatch.setattr("lottery_pipeline.images.memory.free_bytes", lambda: 1000)
     with pytest.raises(ImageError, match="6 images of 8x8 pixels would take"):
         prepare_images(request(name, tmp_path), seed=0)
 

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lottery_pipeline.images.statistics import IMAGES_PER_CHUNK, STD_FLOOR, measure_channels
+from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
+from lottery_pipeline.images.statistics import STD_FLOOR, measure_channels
 
 
 def test_two_pixels_of_0_and_255_have_mean_and_std_one_half():

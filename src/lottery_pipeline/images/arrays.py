@@ -2,33 +2,40 @@
 
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lottery_pipeline.images.array_labels import number_labels
+from lottery_pipeline.images.array_labels import LONGEST_NAME, number_labels
+from lottery_pipeline.images.array_members import ArrayHeader, open_member, read_into, read_pieces
 from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.memory import check_memory
 from lottery_pipeline.images.request import ImageError, ImageRequest
 from lottery_pipeline.options.numerals import write_number
-from lottery_pipeline.reproducibility.files import describe_state
+from lottery_pipeline.reproducibility.files import describe_state, stat_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NAMES = ("x", "y", "x_test", "y_test")
 CHANNELS = (1, 3)
-VALUES_PER_CHUNK = 2**24
+BYTES_PER_LABEL = 24  # while classes are numbered
+NAME_BYTES = 4 * LONGEST_NAME  # of a text as NumPy keeps it
+MOST_TEXT_BYTES = 2**26  # of all labels, if their type has room for more than a name
 
-Index = dict[str, tuple[tuple[int, ...], np.dtype]]
+Index = dict[str, ArrayHeader]
 
 
 def find_arrays(request: ImageRequest) -> Source:
     """Check the npz file ``request.root`` from its index and labels, without reading the images.
 
     Raises:
-        ImageError: the file is missing or broken, an array is missing or of a wrong type or shape.
+        ImageError: the file is missing or broken, an array is missing or of a wrong type or shape, or memory
+            is too small for it.
     """
     path = Path(request.root or "")
     if not path.is_file():
@@ -36,60 +43,50 @@ def find_arrays(request: ImageRequest) -> Source:
         raise ImageError(f"the npz file {path} {state}")
     index = _read_index(path)
     parts = _check_index(path, index)
-    names = [f"y{part}" for part in parts]
-    labels, class_names = number_labels(path, {name: [_read_array(path, name).reshape(-1)] for name in names})
-    counts = [index[f"x{part}"][0][0] for part in parts]
+    labels, class_names = number_labels(path, {f"y{part}": _read_labels(path, f"y{part}") for part in parts})
 
     def load(_seed: int) -> LabelledImages:
-        import torch
-
         from lottery_pipeline.images.conversion import fit_images
 
-        pixels = torch.cat([_read_images(path, f"x{part}") for part in parts])
         return LabelledImages(
             class_names,
             labels,
-            counts[0],
+            index["x"].shape[0],
             lambda indices: fit_images(
-                pixels[torch.from_numpy(indices)], image_size=request.image_size, channels=request.channels
+                _read_images(path, parts, index),
+                image_size=request.image_size,
+                channels=request.channels,
+                indices=indices,
             ),
         )
 
     return Source(describe_state(path.stat()), load)
 
 
+@contextmanager
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open the archive; whatever goes wrong with its content is one sentence."""
+    try:
+        stat_regular(path)
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except ImageError:
+        raise
+    except Exception as error:  # archives from anywhere raise almost anything
+        raise ImageError(f"{path} is not a readable npz file: {error}") from error
+
+
 def _read_index(path: Path) -> Index:
     """Read type and shape of each array and compare them with the sizes in the archive."""
     index: Index = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                name = info.filename.removesuffix(".npy")
-                if name not in NAMES:
-                    continue
-                with archive.open(info) as member:
-                    shape, dtype = _read_array_header(cast(BinaryIO, member))
-                    if dtype.hasobject:
-                        raise ImageError(f"{name} holds Python objects; allowed: numbers")
-                    size = math.prod(shape) * dtype.itemsize
-                    if member.tell() + size != info.file_size:
-                        raise ImageError(f"{name} does not have the size that it claims")
-                check_memory(size, f"{name} in {path}")
-                index[name] = (shape, dtype)
-    except Exception as error:  # zip and array headers from anywhere raise almost anything
-        raise ImageError(f"{path} is not a readable npz file: {error}") from error
+    with _open(path) as archive:
+        found = [name for info in archive.infolist() if (name := info.filename.removesuffix(".npy")) in NAMES]
+        for name in found:
+            if found.count(name) > 1:
+                raise ImageError(f"{path} holds {name} twice")
+            with open_member(archive, name, f"{name} in {path}") as (_, header):
+                index[name] = header
     return index
-
-
-def _read_array_header(member: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(member)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise ImageError(f"array format {version} is unknown; allowed: 1.0, 2.0")
-    shape, _, dtype = readers[version](member)
-    if any(side < 0 for side in shape):
-        raise ImageError(f"the shape {shape} is impossible")
-    return shape, dtype
 
 
 def _check_index(path: Path, index: Index) -> tuple[str, ...]:
@@ -102,22 +99,36 @@ def _check_index(path: Path, index: Index) -> tuple[str, ...]:
                 raise ImageError(
                     f"{path} has no array {name!r}; needed: x and y, and both of x_test and y_test or neither"
                 )
-        (x_shape, x_type), (y_shape, y_type) = index[x], index[y]
-        if x_type != np.uint8 and x_type.kind != "f":
-            raise ImageError(f"{x} in {path} is {x_type}; allowed: uint8, or float from 0 to 1")
-        _find_channel_axis(f"{x} in {path}", x_shape)
-        if y_type.kind not in "iuU":
-            raise ImageError(f"{y} in {path} is {y_type}; allowed: whole numbers or text")
-        if y_shape not in ((x_shape[0],), (x_shape[0], 1)):
+        x_header, y_header = index[x], index[y]
+        count = _check_images(f"{x} in {path}", x_header)
+        if y_header.dtype.kind not in "iuU":
+            raise ImageError(f"{y} in {path} is {y_header.dtype}; allowed: whole numbers or text")
+        if y_header.shape not in ((count,), (count, 1)):
             raise ImageError(
-                f"{y} in {path} has shape {y_shape}; allowed: one label for each of {x_shape[0]} images"
+                f"{y} in {path} has shape {y_header.shape}; allowed: one label for each of {count} images"
             )
-        if not x_shape[0]:
-            raise ImageError(f"{x} in {path} holds no images")
-    sides = {_split_shape(index[f"x{part}"][0]) for part in parts}
+        if y_header.dtype.itemsize > NAME_BYTES and y_header.nbytes > MOST_TEXT_BYTES:
+            raise ImageError(
+                f"{y} in {path} is text of {y_header.dtype.itemsize // 4} characters, which takes "
+                f"{y_header.nbytes / 2**20:.0f} MiB; allowed: {LONGEST_NAME} characters"
+            )
+    sides = {_split_shape(index[f"x{part}"].shape) for part in parts}
     if len(sides) > 1:
         raise ImageError(f"x and x_test in {path} differ in the size or channels of the images")
+    images = [index[f"x{part}"].shape for part in parts]
+    size = sum(math.prod(shape) + BYTES_PER_LABEL * shape[0] for shape in images)
+    check_memory(size, f"{' and '.join(f'x{part}' for part in parts)} in {path}")
     return parts
+
+
+def _check_images(what: str, header: ArrayHeader) -> int:
+    """Return the number of images."""
+    if header.dtype != np.uint8 and header.dtype.kind != "f":
+        raise ImageError(f"{what} is {header.dtype}; allowed: uint8, or float from 0 to 1")
+    _find_channel_axis(what, header.shape)
+    if not header.shape[0]:
+        raise ImageError(f"{what} holds no images")
+    return header.shape[0]
 
 
 def _find_channel_axis(what: str, shape: tuple[int, ...]) -> int | None:
@@ -140,32 +151,37 @@ def _split_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (shape[1], shape[2], shape[3]) if axis == 1 else (shape[3], shape[1], shape[2])
 
 
-def _read_array(path: Path, name: str) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive[name]
-    except Exception as error:
-        raise ImageError(f"{name} in {path} cannot be read: {error}") from error
+def _read_labels(path: Path, name: str) -> Iterator[np.ndarray]:
+    what = f"{name} in {path}"
+    with _open(path) as archive, open_member(archive, name, what) as (stream, header):
+        yield from read_pieces(stream, header, what)
 
 
-def _read_images(path: Path, name: str) -> "Tensor":
-    """Read one array of images as uint8 ``[N, C, H, W]``."""
+def _read_images(path: Path, parts: tuple[str, ...], index: Index) -> "Tensor":
+    """Read the images of all parts as uint8 ``[N, C, H, W]``."""
     import torch
 
-    array = _read_array(path, name)
-    axis = _find_channel_axis(f"{name} in {path}", array.shape)
-    array = array[:, None] if axis is None else np.moveaxis(array, axis, 1)
-    if array.dtype == np.uint8:
-        return torch.from_numpy(np.ascontiguousarray(array))
-    pixels = np.empty(array.shape, dtype=np.uint8)
-    step = max(1, VALUES_PER_CHUNK // math.prod(array.shape[1:]))
-    for start in range(0, len(array), step):
-        chunk = array[start : start + step].astype(np.float64)
-        low, high = chunk.min(), chunk.max()
-        if not (low >= 0 and high <= 1):  # so that NaN is refused too
-            raise ImageError(
-                f"{name} in {path} holds values from {write_number(low)} to {write_number(high)}; "
-                f"floats must be from 0 to 1"
-            )
-        pixels[start : start + step] = np.rint(chunk * 255)
+    counts = [index[f"x{part}"].shape[0] for part in parts]
+    pixels = np.empty((sum(counts), *_split_shape(index["x"].shape)), dtype=np.uint8)
+    for part, target in zip(parts, np.split(pixels, np.cumsum(counts)[:-1]), strict=True):
+        what = f"x{part} in {path}"
+        with _open(path) as archive, open_member(archive, f"x{part}", what) as (stream, header):
+            if header != index[f"x{part}"]:
+                raise ImageError(f"{path} has changed since it was checked")
+            axis = _find_channel_axis(what, header.shape)
+            view = target[:, 0] if axis is None else np.moveaxis(target, 1, axis)
+            read_into(stream, header, view, what, partial(_to_bytes, what=what))
     return torch.from_numpy(pixels)
+
+
+def _to_bytes(piece: np.ndarray, what: str) -> np.ndarray:
+    if piece.dtype == np.uint8:
+        return piece
+    values = piece.astype(np.float64)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):  # so that NaN is refused too
+        raise ImageError(
+            f"{what} holds values from {write_number(low)} to {write_number(high)}; "
+            "floats must be from 0 to 1"
+        )
+    return np.rint(values * 255)

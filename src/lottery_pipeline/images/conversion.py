@@ -1,39 +1,49 @@
 """Resizing and channel conversion of images that are already arrays; the result is the same as for files."""
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lottery_pipeline.images.memory import check_memory
+from lottery_pipeline.images.memory import check_memory, count_per_chunk
 
-IMAGES_PER_CHUNK = 1024
 # ITU-R 601 luma in 16-bit fixed point, as Pillow computes it.
 LUMA_WEIGHTS = (19595, 38470, 7471)
 
 
-def fit_images(images: Tensor, *, image_size: int | None, channels: int | None) -> Tensor:
+def fit_images(
+    images: Tensor, *, image_size: int | None, channels: int | None, indices: np.ndarray | None = None
+) -> Tensor:
     """Bring images to one size and number of channels.
 
     Args:
         images: uint8 ``[N, C, H, W]`` with C 1 or 3.
         image_size: side that the centre square is resized to (bilinear, antialiased); ``None``: unchanged.
         channels: 1 or 3; ``None``: unchanged.
+        indices: int64 ``[n]``, which of the images to take; ``None``: all.
 
     Returns:
-        uint8 ``[N, channels, image_size, image_size]``, contiguous.
+        uint8 ``[n, channels, image_size, image_size]``, contiguous.
+
+    Raises:
+        ImageError: the result does not fit in memory.
     """
-    count, old_channels, height, width = images.shape
+    old_channels, height, width = images.shape[1:]
     new_height, new_width = (height, width) if image_size is None else (image_size, image_size)
+    count = len(images) if indices is None else len(indices)
     shape = (count, channels or old_channels, new_height, new_width)
-    if shape == tuple(images.shape):
+    if indices is None and shape == tuple(images.shape):
         return images.contiguous()
-    check_memory(
-        shape[0] * shape[1] * shape[2] * shape[3], f"{count} images of {new_width}x{new_height} pixels"
-    )
+    check_memory(math.prod(shape), f"{count} images of {new_width}x{new_height} pixels")
     fitted = torch.empty(shape, dtype=torch.uint8)
-    for source, target in zip(images.split(IMAGES_PER_CHUNK), fitted.split(IMAGES_PER_CHUNK), strict=True):
+    step = count_per_chunk(max(images[0].numel(), fitted[0].numel()))
+    for start in range(0, count, step):
+        chosen = slice(start, start + step)
+        source = images[chosen if indices is None else torch.from_numpy(indices[chosen])]
         narrow = _to_grey(source) if shape[1] < old_channels else source
-        target.copy_(narrow if image_size is None else _fit_square(narrow, image_size))
+        fitted[chosen] = narrow if image_size is None else _fit_square(narrow, image_size)
     return fitted
 
 

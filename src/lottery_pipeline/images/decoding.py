@@ -1,8 +1,11 @@
 """JPEG and PNG files of any size and mode, decoded in parallel into one uint8 tensor."""
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,14 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from lottery_pipeline.images.decoding_budget import DecodingBudget
 from lottery_pipeline.images.memory import check_memory
+from lottery_pipeline.images.pixel_modes import GREY_MODES, flatten, measure_decoding, write_pixels
 from lottery_pipeline.images.progress import report_progress
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.reproducibility.files import stat_regular
 
 FORMATS = ("JPEG", "PNG")
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
-WIDE_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 MAX_PIXELS = 89_478_485  # 1/4 GiB at three bytes each; Pillow warns above this and refuses above twice this
 FILES_PER_TASK = 64
 # A smaller file costs more time in the interpreter, which has one lock, than in the decoder. On 2 cores, two
@@ -25,9 +28,16 @@ FILES_PER_TASK = 64
 # 501 and one took 865 (Pillow 13.0, Python 3.11).
 SMALL_FILE_BYTES = 16 * 1024
 FILES_SAMPLED = 64
+UNCOUNTED_BYTES = 2**20  # in each thread; a lock for so little would take time
 
 
-def decode_files(paths: Sequence[str], *, image_size: int | None, channels: int | None) -> Tensor:
+def decode_files(
+    paths: Sequence[str],
+    *,
+    image_size: int | None,
+    channels: int | None,
+    budget: DecodingBudget | None = None,
+) -> Tensor:
     """Decode files in parallel into one preallocated tensor.
 
     It uses threads, not processes: Pillow decodes and resizes outside the interpreter lock, and threads write
@@ -37,6 +47,7 @@ def decode_files(paths: Sequence[str], *, image_size: int | None, channels: int 
         paths: JPEG or PNG files, at least one.
         image_size: side to resize to; ``None``: all images must have one size.
         channels: 1 or 3; ``None``: 1 if every image is grey, else 3.
+        budget: memory for decoding; by default what is free beside the result, with a limit.
 
     Returns:
         uint8 ``[N, C, H, W]``, contiguous, in the order of ``paths``.
@@ -45,40 +56,43 @@ def decode_files(paths: Sequence[str], *, image_size: int | None, channels: int 
         ImageError: a file is broken, too large or of another size (it is named), or the images do not fit in
             memory.
     """
-    width, height = decode_file(paths[0], image_size)[0].size
-    shape = (len(paths), channels or 3, height, width)
-    check_memory(int(np.prod(shape, dtype=object)), f"{len(paths)} images of {width}x{height} pixels")
-    pixels = np.empty(shape, dtype=np.uint8)
+    with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+        width, height = decode_file(paths[0], image_size, budget)[0].size
+        shape = (len(paths), channels or 3, height, width)
+        check_memory(math.prod(shape), f"{len(paths)} images of {width}x{height} pixels")
+        pixels = np.empty(shape, dtype=np.uint8)
+        grey = _decode_all(paths, pixels, image_size, budget or DecodingBudget(reserved=pixels.nbytes))
+    tensor = torch.from_numpy(pixels)
+    return tensor[:, :1].contiguous() if channels is None and grey else tensor
 
-    def decode_some(start: int) -> tuple[int, bool]:
+
+def _decode_all(
+    paths: Sequence[str], pixels: np.ndarray, image_size: int | None, budget: DecodingBudget
+) -> bool:
+    """Decode files into ``[N, C, H, W]`` and return whether all are grey."""
+    height, width = pixels.shape[2:]
+    grey = np.empty(len(paths), dtype=np.bool_)
+
+    def decode_some(start: int) -> int:
         chunk = paths[start : start + FILES_PER_TASK]
-        all_grey = True
         for index, path in enumerate(chunk, start):
-            image, is_grey = decode_file(path, image_size)
-            if image.size != (width, height):
-                raise ImageError(
-                    f"{path} is {image.width}x{image.height} pixels and {paths[0]} is {width}x{height}: "
-                    "set data.image_size to bring all images to one size"
-                )
-            _write_pixels(image, pixels[index])
-            all_grey &= is_grey
-        return len(chunk), all_grey
-
-    all_grey = True
-
-    def finished(pool: ThreadPoolExecutor) -> Iterator[int]:
-        nonlocal all_grey
-        for count, grey in pool.map(decode_some, range(0, len(paths), FILES_PER_TASK)):
-            all_grey &= grey
-            yield count
+            with ExitStack() as held:
+                image, grey[index] = _decode(path, image_size, budget, held)
+                if image.size != (width, height):
+                    raise ImageError(
+                        f"{path} is {image.width}x{image.height} pixels and {paths[0]} is {width}x{height}: "
+                        "set data.image_size to bring all images to one size"
+                    )
+                write_pixels(image, pixels[index])
+        return len(chunk)
 
     pool = ThreadPoolExecutor(max_workers=_count_workers(paths), thread_name_prefix="decode")
     try:
-        report_progress(finished(pool), total=len(paths), label="decoding images")
+        finished = pool.map(decode_some, range(0, len(paths), FILES_PER_TASK))
+        report_progress(finished, total=len(paths), label="decoding images")
     finally:
         pool.shutdown(cancel_futures=True)
-    tensor = torch.from_numpy(pixels)
-    return tensor[:, :1].contiguous() if channels is None and all_grey else tensor
+    return bool(grey.all())
 
 
 def _count_workers(paths: Sequence[str]) -> int:
@@ -87,66 +101,99 @@ def _count_workers(paths: Sequence[str]) -> int:
     return 1 if mean_bytes < SMALL_FILE_BYTES else os.cpu_count() or 1
 
 
-def decode_file(path: str, image_size: int | None) -> tuple[Image.Image, bool]:
+def decode_file(
+    path: str, image_size: int | None, budget: DecodingBudget | None = None
+) -> tuple[Image.Image, bool]:
     """Decode one file to mode L or RGB, upright, transparency over white, 16 bits rounded to 8.
 
     Args:
         path: a JPEG or PNG file.
         image_size: side that the centre square is resized to (bilinear, antialiased); ``None``: unchanged.
+        budget: memory for decoding; by default what is free, with a limit.
 
     Returns:
         The image, and whether the file is grey.
 
     Raises:
-        ImageError: the file cannot be decoded or holds too many pixels; it is named.
+        ImageError: the file cannot be decoded, holds too many pixels, or takes more memory than the budget
+            has; it is named.
     """
+    with ExitStack() as held:
+        return _decode(path, image_size, budget or DecodingBudget(), held)
+
+
+def _decode(
+    path: str, image_size: int | None, budget: DecodingBudget, held: ExitStack
+) -> tuple[Image.Image, bool]:
+    """Decode as ``decode_file`` does; the memory is counted in the budget until ``held`` is closed."""
     try:
         stat_regular(path)
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"{image.width}x{image.height} pixels are more than the {MAX_PIXELS} allowed"
-                )
+        with open_image(path, FORMATS) as image:
+            pixels = image.width * image.height
             if image_size is not None:
                 # A large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, at least twice the target.
                 image.draft(None, (2 * image_size, 2 * image_size))
+            reserve(path, measure_decoding(image, pixels), budget, held)
             image.load()
             is_grey = image.mode in GREY_MODES
             ImageOps.exif_transpose(image, in_place=True)
-            decoded = _flatten(image)
-        return (decoded if image_size is None else fit_square(decoded, image_size)), is_grey
+            if image_size is None:
+                return flatten(image), is_grey
+            # Cut first: the pixels that are cut off need no other mode.
+            square = cut_square(image)
+            if square is not image:
+                image.close()
+            return resize(flatten(square), image_size), is_grey
+    except ImageError:
+        raise
     except Exception as error:  # decoders raise almost anything on damaged bytes
         raise ImageError(f"{path} is not a readable JPEG or PNG image: {error}") from error
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    if image.mode in WIDE_MODES:
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8))
-    grey = image.mode in GREY_MODES
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    mode = "L" if grey else "RGB"
-    return image if image.mode == mode else image.convert(mode)
+def open_image(path: str | Path, formats: tuple[str, ...]) -> Image.Image:
+    """Open an image file and check the number of its pixels; none is decoded.
+
+    Raises:
+        ImageError: there are more than ``MAX_PIXELS``.
+    """
+    try:
+        image = Image.open(path, formats=formats)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{path} has more than the {MAX_PIXELS} pixels allowed: reduce it") from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise ImageError(
+            f"{path} has {image.width}x{image.height} pixels, more than the {MAX_PIXELS} allowed: reduce it"
+        )
+    return image
 
 
-def fit_square(
-    image: Image.Image, size: int, resampling: Image.Resampling = Image.Resampling.BILINEAR
-) -> Image.Image:
-    """Resize the centre square of an image to a side in pixels; the same image if it is that already."""
-    if image.size == (size, size):
+def reserve(path: str | Path, size: int, budget: DecodingBudget, held: ExitStack) -> None:
+    """Wait until a budget has so many bytes left, and keep them until ``held`` is closed.
+
+    Raises:
+        ImageError: the budget never has so many.
+    """
+    if size > budget.size:
+        raise ImageError(
+            f"{path} would take {size / 2**20:.0f} MiB of memory to decode, but only "
+            f"{budget.size / 2**20:.0f} MiB may be taken: reduce the image, or free memory"
+        )
+    if size > UNCOUNTED_BYTES:
+        held.enter_context(budget.hold(size))
+
+
+def cut_square(image: Image.Image) -> Image.Image:
+    """Return the centre square of an image; the same image if it is one."""
+    if image.width == image.height:
         return image
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side))
-    return square.resize((size, size), resampling)
+    return image.crop((left, top, left + side, top + side))
 
 
-def _write_pixels(image: Image.Image, target_chw: np.ndarray) -> None:
-    if len(target_chw) == 1:
-        target_chw[0] = np.asarray(image if image.mode == "L" else image.convert("L"))
-    elif image.mode == "L":
-        target_chw[:] = np.asarray(image)[None]
-    else:
-        target_chw[:] = np.asarray(image).transpose(2, 0, 1)
+def resize(
+    image: Image.Image, size: int, resampling: Image.Resampling = Image.Resampling.BILINEAR
+) -> Image.Image:
+    """Resize a square image to a side in pixels; the same image if it has that."""
+    return image if image.size == (size, size) else image.resize((size, size), resampling)

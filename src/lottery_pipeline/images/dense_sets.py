@@ -1,18 +1,14 @@
 """``torchvision:`` sets with masks: OxfordIIITPet, VOCSegmentation and Cityscapes, read by torchvision."""
 
 import logging
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lottery_pipeline.images.image_files import digest_files, list_files
+from lottery_pipeline.images.image_files import digest_files, is_ignored, list_files
 from lottery_pipeline.images.labelled import LabelledImages, Source
 from lottery_pipeline.images.memory import check_memory
-from lottery_pipeline.images.progress import report_progress
 from lottery_pipeline.images.request import ImageError, ImageRequest
 
 if TYPE_CHECKING:
@@ -41,6 +37,7 @@ VOC_CLASSES = (
     "tv monitor",
 )
 NOTHING = 255  # in a mask: no class
+Pair = tuple[str | Path, str | Path]
 BYTES_PER_PIXEL = 12  # of an image, three; of its mask, one while it is read and eight afterwards
 
 
@@ -71,19 +68,20 @@ def find_dense_set(request: ImageRequest) -> Source:
 
 def _load(request: ImageRequest, name: str, root: Path) -> LabelledImages:
     parts = [_open(name, root, part, request) for part in PARTS[name]]
-    counts = [len(part) for part in parts]
+    pairs = [_list_pairs(name, part) for part in parts]
+    counts = [len(part) for part in pairs]
     if not all(counts):
         raise ImageError(f"the files of {name} under {root} are damaged: a part has no images")
     side, channels = request.image_size or 0, request.channels or 3
     check_memory(sum(counts) * side**2 * BYTES_PER_PIXEL, f"{sum(counts)} images of {side}x{side} pixels")
     target_names, table = _describe_masks(name)
 
-    def get(index: int) -> tuple[Any, Any]:
-        part, place = (parts[0], index) if index < counts[0] else (parts[1], index - counts[0])
-        return part[place]
+    files = pairs[0] + pairs[1]
 
     def read_both(indices: np.ndarray) -> "tuple[torch.Tensor, torch.Tensor]":
-        return _read(get, indices, table, name, side=side, channels=channels)
+        from lottery_pipeline.images.mask_files import read_pairs
+
+        return read_pairs([files[index] for index in indices], table, side=side, channels=channels)
 
     # Splits are stratified by breed where there is one; a street has no class.
     strata: tuple[str, ...] = ("images",)
@@ -120,11 +118,18 @@ def _open(name: str, root: Path, part: str, request: ImageRequest) -> Any:
     except Exception as error:  # network, disk and damaged files: torchvision raises almost anything
         reason = " ".join(str(error).split())
         raise ImageError(f"torchvision cannot read {name} under {root}: {reason}") from error
-    if name == "Cityscapes":  # listed in the order of the file system, which is not the same everywhere
-        order = np.argsort(found.images)
-        found.images = [found.images[place] for place in order]
-        found.targets = [found.targets[place] for place in order]
     return found
+
+
+def _list_pairs(name: str, part: Any) -> list[Pair]:
+    """Return the files of each image and its mask."""
+    if name == "OxfordIIITPet":
+        return list(zip(part._images, part._segs, strict=True))
+    if name == "VOCSegmentation":
+        return list(zip(part.images, part.masks, strict=True))
+    # Listed in the order of the file system, which is not the same everywhere, and with hidden files.
+    pairs = zip(part.images, (target for (target,) in part.targets), strict=True)
+    return sorted(pair for pair in pairs if not is_ignored(Path(pair[0]).name))
 
 
 def _describe_masks(name: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -142,45 +147,3 @@ def _describe_masks(name: str) -> tuple[tuple[str, ...], np.ndarray]:
     for entry in evaluated:
         table[entry.id] = entry.train_id
     return tuple(entry.name for entry in sorted(evaluated, key=lambda entry: entry.train_id)), table
-
-
-def _read(
-    get: Callable[[int], tuple[Any, Any]],
-    indices: np.ndarray,
-    table: np.ndarray,
-    name: str,
-    *,
-    side: int,
-    channels: int,
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Read images and masks in threads: the centre squares, resized; masks by the nearest pixel."""
-    import torch
-    from PIL import Image
-
-    from lottery_pipeline.images.decoding import fit_square
-
-    pixels = np.empty((len(indices), side, side, channels), dtype=np.uint8)
-    masks = np.empty((len(indices), side, side), dtype=np.uint8)
-
-    def read_one(place: int) -> int:
-        index = int(indices[place])
-        try:
-            image, mask = get(index)
-            mask.load()  # which closes its file
-            if image.size != mask.size:
-                raise ImageError(f"the image has {image.size} pixels, and its mask {mask.size}")
-            image = image.convert("L" if channels == 1 else "RGB")
-            pixels[place] = np.asarray(fit_square(image, side)).reshape(side, side, channels)
-            masks[place] = table[np.asarray(fit_square(mask, side, Image.Resampling.NEAREST))]
-        except Exception as error:  # decoders raise almost anything on damaged bytes
-            raise ImageError(f"image {index} of {name} cannot be read: {error}") from error
-        return 1
-
-    pool = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="decode")
-    try:
-        finished: Iterator[int] = pool.map(read_one, range(len(indices)))
-        report_progress(finished, total=len(indices), label=f"reading {name}")
-    finally:
-        pool.shutdown(cancel_futures=True)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    return images, torch.from_numpy(masks).long()

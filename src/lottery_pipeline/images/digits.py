@@ -26,6 +26,6 @@ def _load(request: ImageRequest) -> LabelledImages:
         digits.target.astype(np.int64),
         len(digits.target),
         lambda indices: fit_images(
-            pixels[torch.from_numpy(indices)], image_size=request.image_size, channels=request.channels
+            pixels, image_size=request.image_size, channels=request.channels, indices=indices
         ),
     )

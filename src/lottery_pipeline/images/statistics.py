@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from lottery_pipeline.images.memory import count_per_chunk
+
 STD_FLOOR = 1 / 255  # one grey level: a constant channel must not divide by zero
-IMAGES_PER_CHUNK = 1024
 
 
 def measure_channels(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -22,7 +23,7 @@ def measure_channels(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ..
     """
     channels = images.shape[1]
     totals, squares = [0] * channels, [0] * channels
-    for chunk in images.split(IMAGES_PER_CHUNK):
+    for chunk in images.split(count_per_chunk(images[0].numel())):
         wide = chunk.to(torch.int32)
         chunk_totals = wide.sum(dim=(0, 2, 3), dtype=torch.int64)
         chunk_squares = wide.square_().sum(dim=(0, 2, 3), dtype=torch.int64)

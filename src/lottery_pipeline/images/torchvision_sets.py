@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.images.labelled import LabelledImages, Source
+from lottery_pipeline.images.memory import check_memory
 from lottery_pipeline.images.request import ImageError, ImageRequest
 from lottery_pipeline.reproducibility.files import describe_state
 
@@ -52,7 +53,10 @@ def find_torchvision_set(request: ImageRequest) -> Source:
         )
     if missing:
         logger.info("%s is not under %s and will be downloaded", name, root)
-    content = "/".join(describe_state(file.stat()) for file in files if file not in missing)
+    found = [file.stat() for file in files if file not in missing]
+    # The bytes of the files, and the images joined and as they are wanted.
+    check_memory(3 * sum(status.st_size for status in found), f"{name} under {root}")
+    content = "/".join(map(describe_state, found))
     return Source(content, lambda _seed: _load(request, name, root), is_complete=not missing)
 
 
@@ -80,7 +84,7 @@ def _load(request: ImageRequest, name: str, root: Path) -> LabelledImages:
         torch.cat(labels).numpy(),
         len(labels[0]),
         lambda indices: fit_images(
-            images[torch.from_numpy(indices)], image_size=request.image_size, channels=request.channels
+            images, image_size=request.image_size, channels=request.channels, indices=indices
         ),
     )
 

@@ -1,21 +1,14 @@
 """npy files from anywhere: their header and length are checked before a value is read; never a pickle."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from lottery_pipeline.images.array_members import ArrayHeader, read_header
 from lottery_pipeline.images.request import ImageError
 
-_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-
 _MOST_DIMENSIONS = 4
-_LONGEST_SIDE = 2**40
 
 
 @dataclass(frozen=True)
@@ -46,11 +39,13 @@ def find_array(path: Path) -> ArrayFile:
         raise ImageError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
     try:
         with path.open("rb") as file:
-            shape, dtype = read_header(file, str(path))
+            header = read_header(file, str(path))
             offset = file.tell()
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from error
-    expected, found = offset + math.prod(shape) * dtype.itemsize, path.stat().st_size
+    check_order(str(path), header)
+    shape, dtype = header.shape, header.dtype
+    expected, found = offset + header.nbytes, path.stat().st_size
     if found != expected:
         raise ImageError(
             f"{path} has {found} bytes, but an array of {dtype} and shape {shape} takes {expected} with its "
@@ -59,22 +54,10 @@ def find_array(path: Path) -> ArrayFile:
     return ArrayFile(path, shape, dtype, offset)
 
 
-def read_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Read shape and type at the beginning of an npy file; the position is then that of the first value.
-
-    Raises:
-        ImageError: it is not a header of format 1.0 or 2.0, of numbers in C order.
-    """
-    try:
-        reader = _READERS[np.lib.format.read_magic(file)]
-        shape, fortran, dtype = reader(file)
-    except Exception as error:  # headers from anywhere raise almost anything
-        raise ImageError(f"{what} is not a readable npy file; allowed are npy formats 1.0 and 2.0") from error
-    if dtype.hasobject:
-        raise ImageError(f"{what} holds pickled Python objects; allowed are numbers")
-    if fortran or len(shape) > _MOST_DIMENSIONS or not all(0 <= side <= _LONGEST_SIDE for side in shape):
+def check_order(what: str, header: ArrayHeader) -> None:
+    """Raise ``ImageError`` unless an array has up to 4 dimensions in C order."""
+    if header.fortran or len(header.shape) > _MOST_DIMENSIONS:
         raise ImageError(f"{what} has a shape that is not allowed; allowed are up to 4 dimensions in C order")
-    return shape, dtype
 
 
 def map_array(file: ArrayFile) -> np.ndarray:

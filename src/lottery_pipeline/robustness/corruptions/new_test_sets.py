@@ -5,23 +5,22 @@ CIFAR-10.1 is ``cifar10.1_v4_data.npy`` or ``cifar10.1_v6_data.npy`` with ``..._
 release, ``cifar102_test.npy``, is a pickle and refused. The classes are those of CIFAR-10 in the same order.
 """
 
-import math
 import zipfile
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 import torch
 
+from lottery_pipeline.images.array_members import open_member, read_into
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.reproducibility.files import stat_regular
 from lottery_pipeline.robustness.corruptions.array_files import (
     check_images,
     check_labels,
+    check_order,
     find_array,
     map_array,
-    read_header,
 )
 
 VERSIONS = ("v4", "v6")
@@ -87,35 +86,28 @@ def _read_archive(path: Path, image_shape: tuple[int, ...]) -> ImageSet:
     try:
         stat_regular(path)
         with zipfile.ZipFile(path) as archive:
-            names = [f"{name} in {path}" for name in ("images", "labels")]
-            headers = {what: _read_member_header(archive, what) for what in names}
+            headers = {}
+            for name in ("images", "labels"):
+                what = f"{name} in {path}"
+                with open_member(archive, name, what) as (_, header):
+                    check_order(what, header)
+                    headers[what] = (header.shape, header.dtype)
             _check_headers(headers, image_shape)
-            arrays = [_read_member(archive, what) for what in names]
+            images, labels = (_read_member(archive, name, path) for name in ("images", "labels"))
     except ImageError:
         raise
     except Exception as error:  # archives from anywhere raise almost anything
         raise ImageError(f"{path} is not a readable npz file with the arrays images and labels") from error
-    return _join(arrays[0], arrays[1], names[1])
+    return _join(images, labels, f"labels in {path}")
 
 
-def _member(what: str) -> str:
-    return f"{what.split()[0]}.npy"
-
-
-def _read_member_header(archive: zipfile.ZipFile, what: str) -> Header:
-    info = archive.getinfo(_member(what))
-    with archive.open(info) as member:
-        shape, dtype = read_header(cast(BinaryIO, member), what)
-        if member.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
-            raise ImageError(f"{what} does not have the size that its header says")
-    return shape, dtype
-
-
-def _read_member(archive: zipfile.ZipFile, what: str) -> np.ndarray:
+def _read_member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
     """Read an array whose header, and so its size, was checked."""
-    with archive.open(_member(what)) as member:
-        shape, dtype = read_header(cast(BinaryIO, member), what)
-        return np.frombuffer(member.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+    what = f"{name} in {path}"
+    with open_member(archive, name, what) as (stream, header):
+        values = np.empty(header.shape, header.dtype)
+        read_into(stream, header, values, what, lambda piece: piece)
+    return values
 
 
 def _check_headers(headers: dict[str, Header], image_shape: tuple[int, ...]) -> None:
