@@ -39,7 +39,7 @@ def test_what_a_run_saved_is_not_read_back_until_kedro_releases_it(tmp_path: Pat
 def test_after_the_release_the_file_counts(tmp_path: Path) -> None:
     dataset = RecordDataset(filepath=str(tmp_path / "a.json"))
     dataset.save({"accuracy": 0.5})
-    (tmp_path / "a.json").write_text('{"accuracy": 0.75}')
+    RecordDataset(filepath=str(tmp_path / "a.json")).save({"accuracy": 0.75})
     assert dataset.load() == {"accuracy": 0.5}
     dataset.release()
     assert dataset.load() == {"accuracy": 0.75}

@@ -2,10 +2,12 @@
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from kedro.io import DatasetError
 
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.datasets.images import ImageSplitsDataset
@@ -13,12 +15,15 @@ from lottery_pipeline.datasets.previews import PlotlyPreview, TablePreview
 from lottery_pipeline.datasets.records import (
     FigureDataset,
     HistoryDataset,
+    JSONDataset,
     RecordDataset,
     RowsDataset,
     TableDataset,
     TextDataset,
+    TextFileDataset,
 )
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
+from lottery_pipeline.reproducibility.sums import ChangedFileError, find_sum
 
 ROWS = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "note": ["a"]}]
 
@@ -45,6 +50,41 @@ def test_a_record_is_previewed_by_its_values_and_those_of_its_parts(tmp_path: Pa
         "data": [["method", "ltr"], ["test_accuracy", 0.9777], ["kept", 247568], ["seconds", 1234568.0]],
     }
     assert dataset.preview(table="history")["data"] == [[1]]
+
+
+EDITED: list[tuple[type[TextFileDataset], Any]] = [
+    (JSONDataset, {"ltr": {"accuracy": 5}}),
+    (RecordDataset, {"accuracy": 5}),
+    (RowsDataset, [{"accuracy": 5}]),
+    (HistoryDataset, [{"epoch": 1, "loss": 5}]),
+    (TableDataset, pd.DataFrame({"accuracy": [5]})),
+    (FigureDataset, go.Figure(go.Scatter(x=[1], y=[5]))),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), EDITED)
+def test_a_file_that_was_edited_is_refused_and_named(
+    kind: type[TextFileDataset], data: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.file"
+    kind(filepath=str(path)).save(data)
+    kind(filepath=str(path)).check()
+    path.write_text(path.read_text().replace("5", "7"))
+    dataset = kind(filepath=str(path))
+    with pytest.raises(ChangedFileError, match=r"a\.file was changed after it was written"):
+        dataset.check()
+    with pytest.raises(DatasetError, match=r"a\.file was changed after it was written"):
+        dataset.load()
+    dataset.save(data)
+    kind(filepath=str(path)).load()
+
+
+def test_who_removes_the_sum_of_a_file_may_edit_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    RecordDataset(filepath=str(path)).save({"kept": 3})
+    path.write_text('{"kept": 4}')
+    find_sum(path).unlink()
+    assert RecordDataset(filepath=str(path)).load() == {"kept": 4}
 
 
 @pytest.mark.parametrize("rows", [ROWS, []])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kedro.io import DatasetError
 
+from lottery_pipeline.datasets.records import JSONDataset
 from lottery_pipeline.datasets.stored_results import StoredResultsDataset
 
 
@@ -73,6 +74,20 @@ def test_a_damaged_record_is_left_out_with_one_warning(
     with caplog.at_level(logging.WARNING):
         assert StoredResultsDataset(filepath=str(tmp_path)).load()["ltr"]() is None
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("name", ["ltr/record.json", "ltr/metrics.json", "sanity_rows.json"])
+def test_a_number_that_was_edited_is_left_out_and_named(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / name
+    JSONDataset(filepath=str(path)).save([{"accuracy": 0.5}] if "rows" in name else {"accuracy": 0.5})
+    path.write_text(path.read_text().replace("0.5", "0.75"))
+    with caplog.at_level(logging.WARNING):
+        (read,) = StoredResultsDataset(filepath=str(tmp_path)).load().values()
+        assert read() is None
+    (record,) = caplog.records
+    assert f"{path} was changed after it was written" in record.getMessage()
 
 
 def test_it_is_previewed_as_a_row_per_record(tmp_path: Path) -> None:

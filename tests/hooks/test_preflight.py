@@ -21,7 +21,7 @@ from lottery_pipeline.parameters import (
     PretrainingParameters,
     RetrainingParameters,
 )
-from tests.kedro_project import command, redirected, run
+from tests.kedro_project import command, load_catalog, redirected, run
 
 
 def make_folder(folder: Path, *classes: str) -> Path:
@@ -194,6 +194,18 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path)
     assert message.startswith("Needed: data_overview, dense_record; ")
     assert "`kedro run --env test --params variant=v2 --pipelines dense_pretraining` makes them." in message
     assert "\n" not in message
+
+
+def test_a_record_that_was_edited_is_refused_before_the_first_node(tmp_path: Path) -> None:
+    with redirected(tmp_path):
+        for name in ("data_overview", "dense_record"):
+            load_catalog().save(name, {"test_accuracy": 0.5})
+        path = load_catalog().get("dense_record").path
+        path.write_text('{"test_accuracy": 0.75}')
+        with pytest.raises(RunRefusedError) as caught:
+            run("reporting")
+    assert str(caught.value).startswith(f"{path} was changed after it was written; put the old file back")
+    assert not list(tmp_path.glob("data/08_reporting/**/*.*"))
 
 
 def test_a_missing_ticket_is_made_by_its_method(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
             return
         if data is None:
             if not self._version:
-                self.path.unlink(missing_ok=True)
+                self._remove(self.path)
             self._recall = lambda: None
         else:
             self._recall = self._write(Path(self._get_save_path()), data)
@@ -104,6 +104,9 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     @abstractmethod
     def _write(self, path: Path, data: Any) -> Recall:
         """Write the file; return how to get its content from memory."""
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
 
     @classmethod
     def _save_wrapper(cls, save_func: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:

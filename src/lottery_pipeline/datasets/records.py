@@ -17,7 +17,13 @@ from lottery_pipeline.datasets.previews import (
     preview_figure,
     preview_table,
 )
-from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.reproducibility.sums import (
+    check_sum,
+    remove_with_sum,
+    sum_bytes,
+    sum_json,
+    write_with_sum,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -30,6 +36,8 @@ _SHOWN_PARTS = ("metrics", "summary", "measured")
 class TextFileDataset(LocalFileDataset):
     """A file of text in UTF-8; subclasses say what stands in it.
 
+    Its sum lies beside it; a file that was changed after it was written is refused when it is read.
+
     What is loaded is always what the text says, also where it comes from memory. It is parsed anew for every
     reader: what one node changes, no other sees.
     """
@@ -40,17 +48,38 @@ class TextFileDataset(LocalFileDataset):
     @abstractmethod
     def _print(self, data: Any) -> str: ...
 
+    def _sum(self, content: bytes) -> str:
+        return sum_bytes(content)
+
     def _read(self, path: Path) -> Any:
-        return self._parse(path.read_bytes().decode())
+        content = path.read_bytes()
+        check_sum(path, content, self._sum)
+        return self._parse(content.decode())
 
     def _write(self, path: Path, data: Any) -> Recall:
         text = self._print(data)
-        write_atomically(path, text.encode())
+        write_with_sum(path, text.encode(), self._sum)
         return partial(self._parse, text)
+
+    def _remove(self, path: Path) -> None:
+        remove_with_sum(path)
+
+    def check(self) -> None:
+        """Check the stored file, if there is one, before work begins that will read it.
+
+        Raises:
+            ChangedFileError: it was changed after it was written.
+        """
+        if self.exists():
+            path = self.stored_path()
+            check_sum(path, path.read_bytes(), self._sum)
 
 
 class JSONDataset(TextFileDataset):
     """A JSON value."""
+
+    def _sum(self, content: bytes) -> str:
+        return sum_json(content)
 
     def _parse(self, text: str) -> Any:
         return json.loads(text)

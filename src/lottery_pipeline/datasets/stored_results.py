@@ -12,6 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from lottery_pipeline.datasets.left_out import ENDING, LeftOut, read_note
 from lottery_pipeline.datasets.previews import TablePreview, tabulate
 from lottery_pipeline.evaluation.lineage import LineageError, collect_record
+from lottery_pipeline.reproducibility.sums import ChangedFileError, check_sum, sum_json
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class StoredResultsDataset(AbstractDataset[None, dict[str, Callable[[], Any]]]):
         }
         rows = Path(self._filepath) / "sanity_rows.json"
         if rows.is_file():
-            readers.setdefault("sanity_checks", partial(_read_rows, rows))
+            readers.setdefault("sanity_checks", partial(read_rows, rows))
         return readers
 
     def save(self, data: None) -> None:  # noqa: ARG002 (the signature is Kedro's)
@@ -70,24 +71,36 @@ def read_record(folder: Path) -> dict[str, Any] | LeftOut | None:
     """Read the record of a block, or the files that it left before there were records.
 
     Returns:
-        The record, or why it was left out; None, with a warning, if it is damaged or those files belong to
-        different tickets.
+        The record, or why it was left out; None, with a warning, if a file is damaged or was changed after
+        it was written, or if those files belong to different tickets.
     """
     if (left_out := read_note(folder / RECORD)) is not None:
         return left_out
+    return _read_usable(folder, partial(_collect, folder))
+
+
+def read_rows(path: Path) -> dict[str, Any] | None:
+    """Read a file of rows that belongs to no block, as ``read_record`` does."""
+    return _read_usable(path, lambda: {"rows": _read(path)})
+
+
+def _collect(folder: Path) -> dict[str, Any]:
+    if (folder / RECORD).is_file():
+        return dict(_read(folder / RECORD))
+    files = {part: folder / f"{part}.json" for part in PARTS}
+    return collect_record(**{part: _read(file) for part, file in files.items() if file.is_file()})
+
+
+def _read_usable(place: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
     try:
-        if (folder / RECORD).is_file():
-            return _read(folder / RECORD)
-        files = {part: folder / f"{part}.json" for part in PARTS}
-        return collect_record(**{part: _read(file) for part, file in files.items() if file.is_file()})
-    except (LineageError, json.JSONDecodeError) as error:
-        logger.warning("The results in %s are left out: %s.", folder, error)
+        return read()
+    except (LineageError, ChangedFileError, json.JSONDecodeError) as error:
+        logger.warning("The results in %s are left out: %s.", place, error)
         return None
 
 
-def _read_rows(path: Path) -> dict[str, Any]:
-    return {"rows": _read(path)}
-
-
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    content = path.read_bytes()
+    value = json.loads(content)
+    check_sum(path, content, sum_json)
+    return value

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.datasets.local_files import LocalFileDataset
+from lottery_pipeline.datasets.records import TextFileDataset
 from lottery_pipeline.hooks.block_checks import choose_blocks, find_required, word_fault
 from lottery_pipeline.hooks.image_checks import RECIPES, Counts, check_recipe, check_triggers, count_images
 from lottery_pipeline.hooks.search_checks import check_arms, check_model, check_transfer
@@ -20,6 +21,7 @@ from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.methods import TICKET_BLOCKS
 from lottery_pipeline.parameters import ParametersError
+from lottery_pipeline.reproducibility.sums import ChangedFileError
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -58,6 +60,7 @@ def check_run(
     impossible = list(_impossible(wanted, parameters, project))
     faults = [
         *(list(_made_too_late(pipeline, catalog)) or _missing_files(pipeline, catalog, pipelines, options)),
+        *_changed_files(pipeline, catalog),
         *impossible,
     ]
     if "sparse_retraining" in wanted:
@@ -109,6 +112,16 @@ def _missing_files(
             others = f"{path} is" if len(paths) == 1 else f"{path} and {len(paths) - 1} more files are"
             made = "it" if len(paths) == 1 else "them"
             yield f"Needed: {names}; {others} missing, and {command} makes {made}."
+
+
+def _changed_files(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:
+    for name in sorted(pipeline.inputs()):
+        dataset = catalog.get(name)
+        if isinstance(dataset, TextFileDataset):
+            try:
+                dataset.check()
+            except ChangedFileError as error:
+                yield f"{error}."
 
 
 def _output_paths(pipeline: "Pipeline", catalog: "CatalogProtocol") -> set[Path]:
