@@ -1,5 +1,6 @@
 """Local files: versions, missing files, atomic writing."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,23 @@ def test_the_newest_version_is_loaded_unless_one_is_pinned(tmp_path: Path) -> No
     pinned = RecordDataset(filepath=path, version=Version("2026-01-01T00.00.00.000Z", None))
     assert pinned.load()["version"].startswith("2026-01")
     assert pinned.stored_path() == tmp_path / "a.json" / "2026-01-01T00.00.00.000Z" / "a.json"
+
+
+def test_a_version_that_a_killed_run_began_is_removed(tmp_path: Path) -> None:
+    dataset = RecordDataset(
+        filepath=str(tmp_path / "a.json"), version=Version(None, "2026-01-01T00.00.00.000Z")
+    )
+    dataset.save({"run": "whole"})
+    begun = tmp_path / "a.json" / "2026-02-01T00.00.00.000Z"
+    (begun / ".a.json.999999999@nobody.xyz.tmp").mkdir(parents=True)
+    dataset.remove_left_overs()
+    assert begun.exists(), "the writer may live on another machine"
+    (begun / ".a.json.999999999@nobody.xyz.tmp").rename(
+        begun / f".a.json.999999999@{socket.gethostname()}.xyz.tmp"
+    )
+    dataset.remove_left_overs()
+    assert [path.name for path in (tmp_path / "a.json").iterdir()] == ["2026-01-01T00.00.00.000Z"]
+    assert dataset.load() == {"run": "whole"}
 
 
 def test_a_run_reads_the_version_it_wrote_and_not_a_newer_one_of_another(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import hmac
 import json
@@ -6,6 +7,8 @@ import os
 import pickle
 import stat
 import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -96,6 +99,8 @@ def test_a_key_file_that_others_may_use_is_refused(tmp_path, mode):
     [
         {"format": "other"},
         {"version": 2},
+        {"version": 3, "sha256": "0" * 64},
+        {"version": 1, "sha256": "0" * 64},
         {"version": "1"},
         {"private_key": None},
         {"secret": None},
@@ -115,6 +120,41 @@ def test_a_file_that_is_not_a_key_is_refused_without_quoting_it(tmp_path, change
         read_key_file(path)
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert SEED not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("field", ["private_key", "secret", "sha256"])
+def test_a_key_with_one_wrong_digit_is_damaged_and_not_the_key_of_another(tmp_path, field):
+    path = tmp_path / "key"
+    create_key_file(path)
+    record = json.loads(path.read_text())
+    record[field] = ("1" if record[field][0] == "0" else "0") + record[field][1:]
+    path.write_text(json.dumps(record))
+
+    with pytest.raises(OwnershipError, match=f"{path} is damaged: its SHA-256 is not that of its content"):
+        read_key_file(path)
+
+
+def test_of_many_that_make_a_key_at_once_one_succeeds_and_all_read_it_whole(tmp_path):
+    def make(number):
+        with suppress(OwnershipError):
+            create_key_file(tmp_path / "key")
+        return read_key_file(tmp_path / "key").secret
+
+    with ThreadPoolExecutor(16) as threads:
+        assert len(set(threads.map(make, range(64)))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_key_is_made_where_files_cannot_be_linked(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    key = create_key_file(tmp_path / "key")
+    assert read_key_file(tmp_path / "key").secret == key.secret
+    with pytest.raises(OwnershipError, match="never overwritten"):
+        create_key_file(tmp_path / "key")
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", SEED.encode(), b"\xff"])

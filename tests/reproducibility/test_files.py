@@ -1,5 +1,7 @@
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -31,6 +33,27 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path):
         fail_half_way()
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_what_killed_processes_left_of_a_file_is_removed_by_the_next_that_writes_it(tmp_path):
+    half = """
+import os, sys
+from lottery_pipeline.reproducibility.files import replace_atomically
+with replace_atomically(sys.argv[1]) as temporary:
+    temporary.write_bytes(b"half")
+    temporary.with_name(".tmpXYZ").write_bytes(b"as safetensors does")
+    os.kill(os.getpid(), 9)
+"""
+    for name in ("a.bin", "b.bin"):
+        subprocess.run([sys.executable, "-c", half, str(tmp_path / name)], check=False)
+    (tmp_path / ".a.bin.xyz.tmp").write_bytes(b"of an older version")
+    with replace_atomically(tmp_path / "a.bin") as ours:
+        ours.write_bytes(b"ours")
+        write_atomically(tmp_path / "a.bin", b"theirs")
+        assert ours.exists()
+    assert (tmp_path / "a.bin").read_bytes() == b"ours"
+    (other,) = set(tmp_path.iterdir()) - {tmp_path / "a.bin"}
+    assert other.name.startswith(".b.bin.")
 
 
 def test_readers_see_the_old_file_until_the_block_ends(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 
 from lottery_pipeline.datasets.left_out import LeftOut, read_note, remove_note, write_note
+from lottery_pipeline.reproducibility.files import remove_left_overs
 
 Recall = Callable[[], Any]  # returns what a reader of the file would get, without reading it
 
@@ -86,6 +87,14 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     def left_out(self) -> LeftOut | None:
         """Return why there is no content to load; None if there may be one."""
         return None if self._version and self._version.load else read_note(self.path)
+
+    def remove_left_overs(self) -> None:
+        """Remove versions that killed runs have begun; for use by the one run that writes this file."""
+        for version in self.path.glob("*") if self._version else ():
+            if version.is_dir():
+                remove_left_overs(version / self.path.name)
+                if not any(version.iterdir()):
+                    version.rmdir()
 
     def resolve_load_version(self) -> str | None:
         """Return the version to read; once this run has written one, it ignores newer ones of other runs.

@@ -7,6 +7,7 @@ from kedro.framework.hooks import hook_impl
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.datasets.left_out import LeftOut
+from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.hooks.guards import find_failures
 from lottery_pipeline.parameters import WorkParameters
 
@@ -24,14 +25,21 @@ class CheckpointHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Find the checkpoints of this run, and the outputs that a later run reads instead of making."""
+        """Find the checkpoints of this run, and the outputs that a later run reads instead of making.
+
+        What killed runs have left of its outputs is removed: this run holds their locks.
+        """
         works = "params:work" in pipeline.inputs()
         self._work = catalog.load("params:work") if works else None
+        outputs = {name: catalog.get(name) for name in pipeline.all_outputs()}
         self._reused = {
             name
-            for name in pipeline.all_outputs()
-            if isinstance(catalog.get(name), (DenseRunDataset, ImageSplitsDataset))
+            for name, dataset in outputs.items()
+            if isinstance(dataset, (DenseRunDataset, ImageSplitsDataset))
         }
+        for dataset in outputs.values():
+            if isinstance(dataset, LocalFileDataset):
+                dataset.remove_left_overs()
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

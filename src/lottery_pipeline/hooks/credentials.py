@@ -8,6 +8,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 
 from lottery_pipeline.datasets.ownership import OwnerDataset
+from lottery_pipeline.hooks.requests import RunRefusedError
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -44,7 +45,10 @@ class CredentialHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: "Pipeline", catalog: "CatalogProtocol") -> None:
-        """Name the key to the dataset, and make one if this run signs and there is none."""
+        """Name the key to the dataset, and make one if this run signs and there is none.
+
+        A key that cannot be made or read is refused here, before hours of work.
+        """
         if OWNER not in pipeline.inputs():
             return
         owner = catalog.get(OWNER)
@@ -52,13 +56,32 @@ class CredentialHooks:
             return
         if self._named is not None:
             owner.path = self._named
-        if owner.path.exists() or not any(node.namespace == SIGNING for node in pipeline.nodes):
-            return
-        from lottery_pipeline.ownership.keys import create_key_file
+        from lottery_pipeline.ownership.errors import OwnershipError
+        from lottery_pipeline.ownership.keys import read_key_file
 
-        create_key_file(owner.path)
-        logger.warning(
-            "There was no owner's key, so one was made: %s. Whoever has it can sign in your name, and "
-            "without it you cannot prove anything: keep a copy in a safe place.",
-            owner.path,
-        )
+        signs = any(node.namespace == SIGNING for node in pipeline.nodes)
+        try:
+            if signs and not owner.path.exists():
+                _make_key(owner.path)
+            if owner.path.exists():
+                read_key_file(owner.path)
+        except OwnershipError as error:
+            raise RunRefusedError(str(error)) from error
+
+
+def _make_key(path: Path) -> None:
+    from lottery_pipeline.ownership.errors import OwnershipError
+    from lottery_pipeline.ownership.keys import create_key_file
+
+    try:
+        create_key_file(path)
+    except OwnershipError:
+        if not path.is_file():
+            raise
+        logger.info("Another run has just made the owner's key %s; this run takes it.", path)
+        return
+    logger.warning(
+        "There was no owner's key, so one was made: %s. Whoever has it can sign in your name, and "
+        "without it you cannot prove anything: keep a copy in a safe place.",
+        path,
+    )

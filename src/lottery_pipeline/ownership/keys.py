@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.ownership.foreign_files import read_file
 
 KEY_FORMAT = "lottery_pipeline.owner_key"
-KEY_VERSION = 1
+KEY_VERSION = 2
 MAX_KEY_FILE = 4096  # bytes
 SECRET_BYTES = 32
 
@@ -59,21 +60,15 @@ def create_key_file(path: str | Path) -> OwnerKey:
     """
     path = Path(path)
     key = OwnerKey(Ed25519PrivateKey.generate(), secrets.token_bytes(SECRET_BYTES))
-    content = encode(
-        {
-            "format": KEY_FORMAT,
-            "version": KEY_VERSION,
-            "private_key": key.private_key.private_bytes_raw().hex(),
-            "secret": key.secret.hex(),
-        }
-    )
+    record: dict[str, str | int] = {
+        "format": KEY_FORMAT,
+        "version": KEY_VERSION,
+        "private_key": key.private_key.private_bytes_raw().hex(),
+        "secret": key.secret.hex(),
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content + b"\n")
-            stream.flush()
-            os.fsync(descriptor)
+        _write_new(path, encode({**record, "sha256": _sum(record)}) + b"\n")
     except OSError as error:
         taken = isinstance(error, FileExistsError) and path.exists()
         fault = "a key is never overwritten" if taken else error.strerror or error
@@ -84,28 +79,63 @@ def create_key_file(path: str | Path) -> OwnerKey:
 def read_key_file(path: str | Path) -> OwnerKey:
     """Read a key that ``create_key_file`` has written.
 
+    One of version 1, which has no sum of its content, is read as well.
+
     Raises:
         OwnershipError: the file is missing, not regular, larger than 4 KiB, open to others than its owner
-            (POSIX), or not a key; no sentence, and no cause of it, holds a byte of the file.
+            (POSIX), not a key, or damaged; no sentence, and no cause of it, holds a byte of the file.
     """
     content = read_file(path, most=MAX_KEY_FILE, private=True)
     try:
         record = decode(content, most=MAX_KEY_FILE)
     except OwnershipError:
         record = None  # the error is left behind here: the decoder's keeps the whole text
+    if not isinstance(record, dict):
+        record = {}
+    found = record.pop("sha256", None)
     match record:
         case {
             "format": str(kind),
             "version": int(version),
             "private_key": str(seed),
             "secret": str(secret),
-        } if len(record) == 4 and (kind, version) == (KEY_FORMAT, KEY_VERSION) and _are_hex(seed, secret):
+        } if (
+            len(record) == 4
+            and (kind, version, found is None) in ((KEY_FORMAT, 1, True), (KEY_FORMAT, KEY_VERSION, False))
+            and _are_hex(seed, secret)
+        ):
+            if found not in (None, _sum(record)):
+                raise OwnershipError(f"{path} is damaged: its SHA-256 is not that of its content")
             private_key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
             return OwnerKey(private_key, bytes.fromhex(secret))
     raise OwnershipError(
         f"{path} is not a key file: it must hold format {KEY_FORMAT}, version {KEY_VERSION}, "
-        "and private_key and secret with 64 lower-case hexadecimal characters each"
+        "private_key, secret and sha256 with 64 lower-case hexadecimal characters each"
     )
+
+
+def _sum(record: dict[str, str | int]) -> str:
+    """Sum what a key file holds: one wrong digit would be the key of another owner."""
+    return hashlib.sha256(encode(record)).hexdigest()
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a new file at once: of two runs that make a key, one succeeds and none sees half a key."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(handle)
+        try:
+            os.link(name, path)  # unlike a rename, it fails where a file is
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: there, a run beside this one may see an empty file
+            path.touch(0o600, exist_ok=False)
+            Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def derive_key(secret: bytes, *, salt: bytes, purpose: str) -> bytes:

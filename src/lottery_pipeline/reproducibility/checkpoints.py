@@ -14,7 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lottery_pipeline.reproducibility.file_marks import FileMarks, is_used_elsewhere
-from lottery_pipeline.reproducibility.files import is_left_over, replace_atomically, stat_regular
+from lottery_pipeline.reproducibility.files import (
+    discard,
+    remove_left_overs,
+    replace_atomically,
+    stat_regular,
+)
 from lottery_pipeline.reproducibility.fingerprints import fingerprint as fingerprint_record
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.storage import set_aside
@@ -69,7 +74,7 @@ class Checkpoints:
         """
         path = self.path(fingerprint)
         self._used.add(fingerprint)
-        self._remove_leftovers(fingerprint)
+        remove_left_overs(path)
         if not path.exists():
             return None
         try:
@@ -121,7 +126,7 @@ class Checkpoints:
     def clear(self, fingerprint: str) -> None:
         """Remove the checkpoint of one computation, if there is one and no other process uses it."""
         _remove(self.path(fingerprint))
-        self._remove_leftovers(fingerprint)
+        remove_left_overs(self.path(fingerprint))
         self._used.discard(fingerprint)
 
     def clear_used(self) -> None:
@@ -129,17 +134,12 @@ class Checkpoints:
         for fingerprint in list(self._used):
             self.clear(fingerprint)
 
-    def _remove_leftovers(self, fingerprint: str) -> None:
-        for path in self.folder.glob(f".{fingerprint}.safetensors.*.tmp"):
-            if is_left_over(path):
-                path.unlink(missing_ok=True)
-
     def _remove_oldest(self, keep: Path) -> None:
         now = time.time()
-        # Files that begin with .tmp are unfinished files of safetensors itself.
+        # Older versions left unfinished files of safetensors itself, whose names begin with .tmp.
         for path in [*self.folder.glob(".*.safetensors.*.tmp"), *self.folder.glob(".tmp*")]:
             if now - _modified(path) > _STALE_SECONDS:
-                path.unlink(missing_ok=True)
+                discard(path)
         others = [path for path in self.folder.glob("*.safetensors") if path != keep]
         # Files that this run does not need go before those it may resume from.
         others.sort(key=lambda path: (path.stem in self._used, _modified(path)), reverse=True)

@@ -1,8 +1,10 @@
 """Files: written so that a reader sees the old content or the new, and read only if they are regular."""
 
 import errno
+import glob
 import os
 import re
+import shutil
 import socket
 import stat
 import tempfile
@@ -17,10 +19,12 @@ _WRITER = re.compile(r"\.(?P<pid>[0-9]{1,9})@(?P<host>.+)\.[^.]+\.tmp$")
 
 @contextmanager
 def replace_atomically(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary sibling of ``path``; it replaces ``path`` when the block ends well.
+    """Yield a temporary path on the same disk; the file written there replaces ``path`` in the end.
 
-    The parent folder is made; the temporary file is removed when the block raises. Its name says which
-    process writes it, so that others can tell a file being written from one that a kill has left.
+    The parent folder is made. The temporary file lies in a folder of its own beside ``path``, because
+    libraries write further files beside theirs; it is removed when the block raises. The folder's name says
+    which process writes, so that others can tell a file being written from one that a kill has left.
+    What killed processes have left of this ``path`` is removed.
 
     Raises:
         StorageError: the file cannot be written; what was there before is untouched.
@@ -32,25 +36,40 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
 
 def _replace(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_overs(path)
     writer = f"{os.getpid()}@{socket.gethostname()}"
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.{writer}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.{writer}.", suffix=".tmp", dir=path.parent))
+    temporary = folder / path.name
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        # mkstemp makes files private; the result should follow the user's umask like any other file.
+        # Some libraries make files private; the result should follow the user's umask like any other file.
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     finally:
+        discard(folder)
+
+
+def remove_left_overs(path: Path) -> None:
+    """Remove what killed processes have left of unfinished versions of a file."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if is_left_over(temporary):
+            discard(temporary)
+
+
+def discard(temporary: Path) -> None:
+    """Remove a temporary folder, or the temporary file of an older version; another may do so first."""
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
         temporary.unlink(missing_ok=True)
 
 
 def is_left_over(temporary: Path) -> bool:
-    """Whether a temporary file of ``replace_atomically`` is known to have no writer any more."""
+    """Whether a temporary folder of ``replace_atomically`` is known to have no writer any more."""
     writer = _WRITER.search(temporary.name)
     if writer is None:  # written by a version that did not name its process
         return True
