@@ -1,9 +1,7 @@
 """Locks of a run: what is locked, who is refused, and that no end of a run leaves a trap."""
 
-import json
 import logging
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,8 +14,9 @@ from typing import Any
 import pytest
 from kedro.framework.hooks import hook_impl
 
+from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.evaluation.lineage import mark_rows
-from lottery_pipeline.hooks.claims import describe_refusal, find_claims
+from lottery_pipeline.hooks.claims import claim_of, describe_refusal, find_claims
 from lottery_pipeline.hooks.locks import LockHooks
 from lottery_pipeline.hooks.progress import ProgressHooks
 from lottery_pipeline.hooks.requests import RunRefusedError
@@ -28,7 +27,6 @@ from lottery_pipeline.reproducibility.locks import HeldError, Holder, Locks, Wan
 from tests.kedro_project import ROOT, command, load_catalog, redirected, run, variables
 
 LONG = "cts.extraction.density=0.5,cts.extraction.length=100000"
-PAIRS = 10
 
 
 def lock_folder(folder: Path) -> Path:
@@ -241,6 +239,19 @@ def test_what_is_locked_follows_from_the_nodes() -> None:
     assert before | {"ltr", "cts", "reporting"} <= names["__default__"]
 
 
+def test_every_file_that_a_run_writes_is_under_one_lock(tmp_path: Path) -> None:
+    with redirected(tmp_path):
+        catalog = load_catalog()
+    locks: dict[Path, set[str]] = {}
+    for pipeline in register_pipelines().values():
+        for node in pipeline.nodes:
+            for dataset in map(catalog.get, node.outputs):
+                if isinstance(dataset, LocalFileDataset):
+                    locks.setdefault(dataset.path, set()).add(claim_of(node))
+    assert len(locks) > 200
+    assert {path: names for path, names in locks.items() if len(names) > 1} == {}
+
+
 def test_parameters_that_determine_nothing_of_it_change_no_digest() -> None:
     dense = register_pipelines()["dense_pretraining"]
     ours = {"data": 1, "model": 2, "pretraining": 3, "seed": 0, "cts": 5}
@@ -274,44 +285,3 @@ def test_orphaned_workers_are_named_in_the_refusal() -> None:
     assert "the results of ltr in this variant (process 41 on here, started 2026-01-01" in sentence
     assert "42, 43" in sentence
     assert "\n" not in sentence
-
-
-def check_results(folder: Path, method: str) -> None:
-    """The records of a method are those of its ticket."""
-    with redirected(folder):
-        catalog = load_catalog()
-        ticket, trained = catalog.load(f"{method}.ticket"), catalog.load(f"{method}.trained_ticket")
-        metrics, search = catalog.load(f"{method}.metrics"), catalog.load(f"{method}.search")
-        history = catalog.load(f"{method}.history")
-    assert (metrics["ticket"], metrics["fingerprint"]) == (ticket.fingerprint, trained.fingerprint)
-    assert (metrics["kept"], metrics["seed"]) == (ticket.kept, ticket.header.seed)
-    assert trained.header.parents["ticket"] == search["ticket"] == ticket.fingerprint
-    assert {row["ticket"] for row in history} == {trained.fingerprint}
-    assert metrics["search_epochs"] == search["search_epochs"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(60 * PAIRS)
-def test_pairs_of_runs_are_each_right_or_refused(tmp_path: Path) -> None:
-    generator = random.Random(0)
-    choices = [
-        ("cts", "cts.extraction.density=0.5,cts.extraction.length=400"),
-        ("cts", "cts.extraction.density=0.1,cts.extraction.length=1"),
-        ("ltr", "ltr.extraction.density=0.1"),
-        ("snip", "snip.extraction.density=0.2"),
-    ]
-    for _ in range(PAIRS):
-        pair = [generator.choice(choices), generator.choice(choices)]
-        processes = []
-        for pipeline, params in pair:
-            processes.append(start(tmp_path, pipeline, params))
-            time.sleep(generator.choice([0, 0, 0.5, 2]))
-        errors = [process.communicate(timeout=120)[1] for process in processes]
-        for process, error in zip(processes, errors, strict=True):
-            assert process.returncode == 0 or "Error: Another run" in error, error
-        assert any(process.returncode == 0 for process in processes), errors
-        for (method, _), process in zip(pair, processes, strict=True):
-            if process.returncode == 0:
-                check_results(tmp_path, method)
-        lines = [path.read_text() for path in lock_folder(tmp_path).iterdir()]
-        assert not any(json.loads(line) for text in lines for line in text.splitlines())

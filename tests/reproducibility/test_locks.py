@@ -15,6 +15,7 @@ import pytest
 
 from lottery_pipeline.reproducibility import lock_files as module
 from lottery_pipeline.reproducibility.locks import HeldError, Locks, NoLocksError, Wanted
+from lottery_pipeline.reproducibility.storage import StorageError
 
 LTR, CTS = Wanted("ltr", "the results of ltr"), Wanted("cts", "the results of cts")
 IMAGES = Wanted("images", "the prepared images", "a" * 64)
@@ -168,3 +169,46 @@ def test_a_system_without_flock_is_told_apart(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(module, "fcntl", None)
     with pytest.raises(NoLocksError):
         Locks(tmp_path).take([LTR])
+
+
+def test_a_lock_of_a_dead_process_is_free_even_if_another_has_its_number_now(tmp_path: Path) -> None:
+    line = {"pid": os.getppid(), "host": os.uname().nodename, "started": "2026-01-01 12:00:00+00:00"}
+    (tmp_path / "ltr.lock").write_text(json.dumps(line) + "\n")
+    locks = Locks(tmp_path)
+    locks.take([LTR])
+    locks.release()
+    assert (tmp_path / "ltr.lock").read_text() == ""
+
+
+def test_one_folder_reached_by_two_paths_has_one_lock(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    first = Locks(tmp_path / "real")
+    first.take([LTR])
+    with pytest.raises(HeldError):
+        Locks(tmp_path / "link").take([LTR])
+    first.release()
+
+
+def test_a_holder_on_another_machine_is_named_and_never_thought_dead(tmp_path: Path) -> None:
+    first = Locks(tmp_path)
+    first.take([LTR])
+    line = {"pid": 999_999_999, "host": "other.machine", "started": "2026-01-01 12:00:00+00:00"}
+    (tmp_path / "ltr.lock").write_text(json.dumps(line) + "\n")
+    with pytest.raises(HeldError) as caught:
+        Locks(tmp_path).take([LTR])
+    assert [(holder.host, holder.is_gone) for holder in caught.value.holders] == [("other.machine", False)]
+    assert caught.value.survivors == []
+    first.release()
+
+
+@pytest.mark.parametrize("what", ["a lock", "the folder"])
+def test_where_a_lock_cannot_be_written_one_sentence_names_it(what: str, tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    if what == "a lock":
+        (folder / "ltr.lock").mkdir(parents=True)
+    else:
+        folder.write_text("")
+    with pytest.raises(StorageError, match=rf"{folder}.* cannot be written: (a|one of) ") as caught:
+        Locks(folder).take([LTR])
+    assert "\n" not in str(caught.value)

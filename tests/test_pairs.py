@@ -1,0 +1,91 @@
+"""Two runs at the same time: each is right or refused, and no result is a mixture of both."""
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.forked_runs import REFUSED, Server, serving
+from tests.kedro_project import load_catalog, redirected
+
+# `PAIR_TRIES=50 make test-slow ARGS="-k pairs"` tries more.
+TRIES = int(os.environ.get("PAIR_TRIES", "4"))
+SLOW = {"cts": {"extraction": {"density": 0.5, "length": 60}}}
+FAST = {"cts": {"extraction": {"density": 0.1, "length": 1}}}
+PAUSES = (0, 0, 0.1, 0.3, 1)  # seconds between the starts
+
+Run = tuple[str, dict[str, Any]]
+
+
+def check_results(folder: Path, method: str, variant: str) -> None:
+    """The records of a method are those of its ticket."""
+    with redirected(folder):
+        catalog = load_catalog(variant=variant)
+        ticket, trained = catalog.load(f"{method}.ticket"), catalog.load(f"{method}.trained_ticket")
+        metrics, search = catalog.load(f"{method}.metrics"), catalog.load(f"{method}.search")
+        history, record = catalog.load(f"{method}.history"), catalog.load(f"{method}.record")
+        dense, images = catalog.load("dense_run"), catalog.load("images")
+    assert (metrics["ticket"], metrics["fingerprint"]) == (ticket.fingerprint, trained.fingerprint)
+    assert (metrics["kept"], metrics["density"]) == (ticket.kept, ticket.density)
+    assert metrics["seed"] == ticket.header.seed
+    assert trained.header.parents["ticket"] == search["ticket"] == ticket.fingerprint
+    assert {row["ticket"] for row in history} == {trained.fingerprint}
+    assert metrics["search_epochs"] == search["search_epochs"]
+    assert record["metrics"] == metrics
+    assert ticket.header.parents["dense"] == dense.fingerprint
+    assert ticket.header.parents["images"] == dense.images_fingerprint == images.fingerprint
+
+
+def check_pair(server: Server, folder: Path, pair: tuple[Run, Run], pause: float) -> int:
+    """Let two runs work at the same time; return how many were refused."""
+    folder.mkdir(exist_ok=True)
+    pids = []
+    for number, (method, params) in enumerate(pair):
+        log = folder / f"log{number}"
+        log.unlink(missing_ok=True)
+        pids.append(server.start(folder, log, method, **params))
+        time.sleep(pause if number == 0 else 0)
+    statuses = [server.wait(pid) for pid in pids]
+    logs = [(folder / f"log{number}").read_text() for number in range(2)]
+    for (method, params), status, log in zip(pair, statuses, logs, strict=True):
+        assert status in (0, REFUSED), log
+        if status == REFUSED:
+            assert "Error: Another run" in log, log
+        else:
+            check_results(folder, method, params.get("variant", "base"))
+    assert 0 in statuses, logs
+    assert not any(path.read_text() for path in folder.glob("data/work/test/*/locks/*"))
+    unfinished = [*folder.glob("data/**/*.tmp"), *folder.glob("data/work/**/*.safetensors")]
+    assert not unfinished
+    return statuses.count(REFUSED)
+
+
+def draw_pairs(kind: str, generator: random.Random) -> tuple[Run, Run]:
+    """Draw two runs: of one variant, of two, or of two methods that share a dense run made meanwhile."""
+    cts = ("cts", generator.choice((SLOW, FAST))), ("cts", generator.choice((SLOW, FAST)))
+    if kind == "one variant":
+        return cts
+    if kind == "two variants":
+        first, second = cts
+        return ("cts", first[1] | {"variant": "one"}), ("cts", second[1] | {"variant": "two"})
+    methods = generator.sample(("cts", "snip", "ltr"), 2)
+    # Another seed, so that images and dense run are others than those of the try before.
+    seed = {"seed": generator.randrange(1000)}
+    return (methods[0], FAST | seed), (methods[1], FAST | seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 60 * TRIES)
+@pytest.mark.parametrize("kind", ["one variant", "two variants", "two methods"])
+def test_pairs_of_runs_are_each_right_or_refused(kind: str, tmp_path: Path) -> None:
+    generator = random.Random(0)
+    with serving() as server:
+        refused = [
+            check_pair(server, tmp_path / "runs", draw_pairs(kind, generator), generator.choice(PAUSES))
+            for _ in range(TRIES)
+        ]
+    # The second of one variant may start when the first has ended; two variants never disturb each other.
+    assert any(refused) == (kind == "one variant") or kind == "two methods"
