@@ -284,6 +284,7 @@ def shuffle(task: Task, ticket: Ticket) -> Ticket:
         state=task.dense.rewind if ticket.header.rewind_step else task.dense.initial,
         seed=task.seed,
         rewind_step=ticket.header.rewind_step,
+        steps_per_epoch=ticket.header.steps_per_epoch,
         parents=ticket.header.parents,
         allow_factory=task.setting.factory,
     )

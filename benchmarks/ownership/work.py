@@ -104,6 +104,7 @@ class Study:
             state=dense.rewind,
             seed=seed,
             rewind_step=dense.rewind_step,
+            steps_per_epoch=dense.steps_per_epoch,
             parents={"dense": dense.fingerprint, "images": images.fingerprint},
         )
 

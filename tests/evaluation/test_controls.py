@@ -185,3 +185,9 @@ def test_a_ladder_of_another_dense_run_is_refused(images, dense, ladder):
         run(ladder, images, replace(dense, fingerprint="c" * 64))
     with pytest.raises(TicketError, match="other images"):
         run(ladder, draw_images(seed=1), dense)
+
+
+def test_controls_of_another_batch_size_start_at_the_epoch_of_their_weights(ladder, images, dense):
+    recipe = RECIPE.replace(batch_size=10)
+    rows = train_controls(ladder, images, dense, recipe, rungs=(-1,), kinds=BOTH, seed=0, device="cpu")
+    assert {row["control"]: row["epochs"] for row in rows} == {"random_mask": 2.0, "reinitialise": 3.0}

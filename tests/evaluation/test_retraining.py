@@ -5,6 +5,7 @@ from lottery_pipeline.evaluation.retraining import retrain_ticket
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.tickets import Ticket, TicketError
+from lottery_pipeline.tickets.ticket import make_ticket
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, extract, same_bits
@@ -101,7 +102,52 @@ def test_a_ticket_may_be_retrained_under_any_recipe(images, extraction):
     recipe = Recipe(optimiser="adam", learning_rate=1e-2, iterations=7, batch_size=10, flip=True)
     result = retrain_ticket(extraction.ticket, images, recipe, seed=0, device="cpu")
     assert result.history[-1]["step"] == 7
-    assert result.epochs == 5 / 4
+    assert result.epochs == 3 / 4  # one epoch of 4 steps is behind the start weights
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "first"),
+    [(5, 8), (10, 4), (13, 3), (20, 2), (39, 1), (40, 1)],  # 13 and 39 leave one image out
+)
+def test_under_another_batch_size_the_ticket_starts_at_the_same_epoch(images, extraction, batch_size, first):
+    recipe = RECIPE.replace(schedule="cosine", batch_size=batch_size, evaluation_interval=1)
+    result = retrain_ticket(extraction.ticket, images, recipe, seed=0, device="cpu")
+    assert result.epochs == 2.0
+    assert result.history[0]["step"] == first + 1
+    assert result.history[0]["learning_rate"] == pytest.approx(0.1 * 0.75)  # (1 + cos(pi / 3)) / 2 = 0.75
+    assert (result.ticket.header.rewind_step, result.ticket.header.steps_per_epoch) == (2, 2)
+    assert result.ticket.header.metrics.get("start_step") == (None if first == 2 else first)
+
+
+def test_milestones_warm_up_and_a_longer_training_count_from_the_first_epoch_of_the_dense_run(
+    images, extraction
+):
+    recipe = RECIPE.replace(
+        batch_size=10, epochs=5, schedule="step", milestones=(2,), warmup_epochs=1.5, evaluation_interval=1
+    )
+    result = retrain_ticket(extraction.ticket, images, recipe, seed=0, device="cpu")
+    rates = {row["step"]: row["learning_rate"] for row in result.history}
+    # 4 steps an epoch, so the warm-up has 6; the rewind point is step 4.
+    assert [rates[step] for step in (5, 6, 7, 8, 9)] == pytest.approx([0.1 * 5 / 6, 0.1, 0.1, 0.1, 0.01])
+    assert result.epochs == 4.0
+
+
+def test_a_ticket_of_an_older_version_starts_at_its_step_and_says_what_that_means(images, extraction, caplog):
+    old = extraction.ticket.header
+    ticket = make_ticket(
+        method=old.method,
+        spec=old.spec,
+        masks=extraction.ticket.masks,
+        state=extraction.ticket.state,
+        seed=old.seed,
+        rewind_step=old.rewind_step,
+        parents=old.parents,
+        allow_factory=OWN_MODEL,
+    )
+    result = retrain_ticket(ticket, images, RECIPE.replace(batch_size=10), seed=0, device="cpu")
+    assert result.epochs == 2.5
+    assert "The ltr ticket is of an older version" in caplog.text
+    assert "its step 2 is taken as epoch 0.5 of this training" in caplog.text
 
 
 def test_a_trained_ticket_is_not_retrained(images, retraining):

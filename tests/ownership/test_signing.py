@@ -103,6 +103,7 @@ def test_a_signed_ticket_has_the_counts_the_start_and_the_parents_of_the_unsigne
         (row.name, row.kept) for row in ticket.header.layers
     ]
     assert (found.method, found.header.kind, found.header.rewind_step) == ("ltr", "ticket", 2)
+    assert found.header.steps_per_epoch == ticket.header.steps_per_epoch
     assert found.header.parents == {
         **ticket.header.parents,
         "unsigned": ticket.fingerprint,

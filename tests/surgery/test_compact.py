@@ -293,6 +293,7 @@ def draw_trained(name="resnet20", *, density=0.01):
         state=state,
         seed=3,
         rewind_step=5,
+        steps_per_epoch=2,
         parents={"dense": "a" * 64, "images": "b" * 64},
         kind="trained",
         metrics={"train_loss": 0.5},
@@ -307,7 +308,8 @@ def test_a_compacted_ticket_keeps_its_provenance_and_names_its_parent():
         "ltr",
         {"train_loss": 0.5},
     )
-    assert (smaller.header.seed, smaller.header.rewind_step) == (3, 5)
+    header = smaller.header
+    assert (header.seed, header.rewind_step, header.steps_per_epoch) == (3, 5, 2)
     assert smaller.header.parents == {**ticket.header.parents, "ticket": ticket.fingerprint}
     assert smaller.prunable < ticket.prunable
     assert len(smaller.to_bytes()) < len(ticket.to_bytes())

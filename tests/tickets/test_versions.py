@@ -185,3 +185,19 @@ def test_real_networks_fit_in_version_2_at_a_thousandth():
     assert not is_too_sparse(2**24, 1)
     assert is_too_sparse(2**24 + 1025, 1)
     assert is_too_sparse(vgg16[0], 1 + vgg16[1])
+
+
+def test_the_steps_of_an_epoch_stand_only_in_the_file_of_a_rewound_ticket(tmp_path):
+    for step, expected in ((5, 9), (0, None)):
+        ticket = draw_ticket(rewind_step=step, steps_per_epoch=9)
+        ticket.save(tmp_path / "ticket")
+        assert Ticket.load(tmp_path / "ticket").header.steps_per_epoch == expected
+        assert ("steps_per_epoch" in ticket.header.model_dump(mode="json")) == (expected is not None)
+
+
+def test_steps_of_an_epoch_without_a_rewind_step_are_refused(tmp_path):
+    ticket = draw_ticket(rewind_step=0)
+    lie = replace(ticket, header=ticket.header.model_copy(update={"steps_per_epoch": 9}))
+    lie.save(tmp_path / "lie")
+    with pytest.raises(TicketError, match="steps_per_epoch belongs to a rewind step"):
+        Ticket.load(tmp_path / "lie")

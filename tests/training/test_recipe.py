@@ -28,6 +28,22 @@ def test_tlab_sums_the_loss_and_clips_the_norm():
     assert recipe.milestones == (79, 119)
 
 
+@pytest.mark.parametrize(
+    ("step", "steps_per_epoch", "images", "converted"),
+    [
+        (60, 20, 1280, 30),  # 3 epochs of 10 steps
+        (60, 20, 1281, 30),  # the image that is left over makes no step
+        (60, 20, 1282, 33),  # two make one
+        (7, 20, 1280, 4),  # 3.5: the even one of two equally near steps
+        (1, 20, 1280, 0),
+        (0, 20, 1280, 0),
+    ],
+)
+def test_a_step_is_converted_through_epochs(step, steps_per_epoch, images, converted):
+    recipe = Recipe(learning_rate=0.1, epochs=10, batch_size=128)
+    assert recipe.convert_step(step, steps_per_epoch, images) == converted
+
+
 def test_explicit_keys_override_a_named_recipe():
     recipe = Recipe(name="olth", learning_rate=0.03, epochs=90, milestones=[30, 60])
 

@@ -68,6 +68,7 @@ def alter_ticket(search: Search, find: Find, found: Extraction, check: SanityChe
         state=state,
         seed=ticket.header.seed,
         rewind_step=step,
+        steps_per_epoch=ticket.header.steps_per_epoch,
         parents=ticket.header.parents,
         allow_factory=search.allow_factory,
     )

@@ -17,6 +17,7 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.parents import check_dense_run, check_spec
+from lottery_pipeline.search.rewinding import find_first_step
 from lottery_pipeline.sparsity.masks import Masks, count_kept, count_prunable
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.tickets.errors import TicketError
@@ -120,7 +121,9 @@ def _train_control(
         checkpoints.clear(saved[1]["training"])  # a kill may have come between the two files
         return dict(saved[1]["row"])
     draw = derive_seed(seed, "control", kind, rung)
-    control_masks, state, start_step, changed = _draw_control(ladder, masks, kind, draw)
+    control_masks, state, changed = _draw_control(ladder, masks, kind, draw)
+    header = ladder.header
+    step = header.rewind_step if kind == "random_mask" else 0
     model = build_model(ladder.header.spec, seed=0, allow_factory=ladder.allow_factory)
     model.load_state_dict(state)
     label = f"control_{kind}_{rung:02d}"
@@ -131,7 +134,7 @@ def _train_control(
         recipe,
         seed=draw,
         masks=control_masks,
-        start_step=start_step,
+        start_step=find_first_step(header.method, step, header.steps_per_epoch, recipe, len(images.train)),
         device=device,
         checkpoints=checkpoints,
         on_record=None if on_record is None else partial(on_record, label),
@@ -157,15 +160,13 @@ def _train_control(
     return row
 
 
-def _draw_control(
-    ladder: Ladder, masks: Masks, kind: ControlKind, seed: int
-) -> tuple[Masks, State, int, int]:
-    """Return masks, start weights, start step and the number of places where they differ from the ticket."""
+def _draw_control(ladder: Ladder, masks: Masks, kind: ControlKind, seed: int) -> tuple[Masks, State, int]:
+    """Return masks, start weights and the number of places where they differ from the ticket."""
     if kind == "random_mask":
         shuffled = shuffle_masks(masks, seed=seed, how="layer")
-        return shuffled, ladder.state, ladder.header.rewind_step, count_moved(masks, shuffled)
+        return shuffled, ladder.state, count_moved(masks, shuffled)
     fresh = build_model(ladder.header.spec, seed=seed, allow_factory=ladder.allow_factory).state_dict()
     changed = sum(
         int((fresh[name][mask] != ladder.state[name][mask]).count_nonzero()) for name, mask in masks.items()
     )
-    return masks, fresh, 0, changed
+    return masks, fresh, changed

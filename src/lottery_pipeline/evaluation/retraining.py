@@ -8,6 +8,7 @@ from lottery_pipeline.images.splits import ImageSet, ImageSplits
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.parents import check_ticket
+from lottery_pipeline.search.rewinding import find_first_step
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
 from lottery_pipeline.training.loop import train
@@ -54,12 +55,12 @@ def retrain_ticket(
     margin: Margin | None = None,
     frozen_modules: Sequence[str] = (),
 ) -> Retraining:
-    """Train a ticket from its start weights, its mask on, from its rewind step to the end of the recipe.
+    """Train a ticket from its start weights, its mask on, from its rewind point to the end of the recipe.
 
     Args:
         ticket: ``kind="ticket"``; stays as it is.
         images: those it was made from.
-        recipe: any; learning rates are those of the steps from ``ticket.header.rewind_step`` on.
+        recipe: any; learning rates are those from the epoch on that the start weights have reached.
         seed: the run's seed; data order and augmentation use ``derive_seed(seed, "retraining")``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         checkpoints: where to save and resume from.
@@ -78,11 +79,10 @@ def retrain_ticket(
     check_ticket(ticket, images)
     if ticket.header.kind != "ticket":
         raise TicketError("this ticket is trained already; retrain the ticket it came from")
-    start, steps = ticket.header.rewind_step, recipe.total_steps(len(images.train))
-    if start >= steps:
-        raise TicketError(
-            f"the {ticket.method} ticket starts at step {start}, but the retraining recipe ends after {steps}"
-        )
+    header = ticket.header
+    start = find_first_step(
+        ticket.method, header.rewind_step, header.steps_per_epoch, recipe, len(images.train)
+    )
     training = train(
         ticket.build(),
         images,
@@ -102,14 +102,17 @@ def retrain_ticket(
     last = training.history[-1]
     known = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
     metrics = {name: last[name] for name in known if last.get(name) is not None}
+    if start != header.rewind_step:
+        metrics["start_step"] = start
     trained = make_ticket(
         method=ticket.method,
         spec=ticket.header.spec,
         masks=ticket.masks,
         state=training.state,
         seed=seed,
-        rewind_step=start,
-        parents={**ticket.header.parents, "ticket": ticket.fingerprint},
+        rewind_step=header.rewind_step,
+        steps_per_epoch=header.steps_per_epoch,
+        parents={**header.parents, "ticket": ticket.fingerprint},
         kind="trained",
         metrics={**metrics, "early_stop_step": training.early_stop_step, "epochs": training.epochs},
         allow_factory=ticket.allow_factory,

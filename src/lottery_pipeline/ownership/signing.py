@@ -98,6 +98,7 @@ def sign_ticket(
         state={**ticket.state, **both},
         seed=ticket.header.seed,
         rewind_step=ticket.header.rewind_step,
+        steps_per_epoch=ticket.header.steps_per_epoch,
         parents={
             **ticket.header.parents,
             "unsigned": ticket.fingerprint,

@@ -122,6 +122,7 @@ def adopt(
         state=ticket.state,
         seed=ticket.header.seed,
         rewind_step=ticket.header.rewind_step,
+        steps_per_epoch=ticket.header.steps_per_epoch,
         parents={
             **ticket.header.parents,
             "dense": dense.fingerprint,

@@ -16,6 +16,7 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.reproducibility.measured import set_apart
 from lottery_pipeline.search.parents import check_dense_run
+from lottery_pipeline.search.rewinding import convert_step, find_first_step
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.ladder import Ladder
@@ -73,13 +74,25 @@ class Search:
         return pick_device(self.device)
 
     def start(self, start: Start) -> StartPoint:
-        """Return a start point of the dense run: theta_0 (``initial``) or theta_k (``rewind``)."""
+        """Return a start point of the dense run: theta_0 (``initial``) or theta_k (``rewind``).
+
+        Raises:
+            TicketError: a training with ``recipe`` has ended by theta_k; it is said before the search.
+        """
         dense = self.dense
-        return (
-            StartPoint(0, dense.initial)
-            if start == "initial"
-            else StartPoint(dense.rewind_step, dense.rewind)
-        )
+        if start == "initial":
+            return StartPoint(0, dense.initial)
+        convert_step("rewound", dense.rewind_step, dense.steps_per_epoch, self.recipe, len(self.images.train))
+        return StartPoint(dense.rewind_step, dense.rewind)
+
+    def first_step(self, method: str, start: StartPoint) -> int:
+        """Return the step of ``recipe`` at which a training from a start point begins.
+
+        Raises:
+            TicketError: the training has ended by then.
+        """
+        images = len(self.images.train)
+        return find_first_step(method, start.step, self.dense.steps_per_epoch, self.recipe, images)
 
     def build(self, state: Mapping[str, Tensor], spec: ModelSpec | None = None) -> nn.Module:
         """Build the network of the dense run, or another one, with these weights and buffers; on the CPU."""
@@ -130,6 +143,7 @@ class Search:
             state=start.state,
             seed=self.seed,
             rewind_step=start.step,
+            steps_per_epoch=self.dense.steps_per_epoch,
             parents=self.parents,
             allow_factory=self.allow_factory,
         )

@@ -110,6 +110,7 @@ def compact_ticket(ticket: Ticket) -> Ticket:
         state=found.state,
         seed=header.seed,
         rewind_step=header.rewind_step,
+        steps_per_epoch=header.steps_per_epoch,
         parents={**header.parents, "ticket": ticket.fingerprint},
         kind=header.kind,
         metrics=header.metrics,

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 import lottery_pipeline
 from lottery_pipeline.models.spec import ModelSpec
@@ -34,6 +43,7 @@ Chain = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}(>[a-z][
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Step = Annotated[int, Field(ge=0, lt=2**53)]
+StepsPerEpoch = Annotated[int, Field(ge=1, lt=2**53)] | None
 HeaderModel = TypeVar("HeaderModel", bound=BaseModel)
 
 
@@ -70,6 +80,8 @@ class TicketHeader(BaseModel):
         kept: number of surviving weights, k.
         prunable: number of prunable weights, D.
         rewind_step: the step of the dense run at which the start weights were taken.
+        steps_per_epoch: of the dense run, in which ``rewind_step`` counts; None (and not in the file) for
+            step 0, and in files of older versions.
         fingerprint: SHA-256 over this header without ``versions``, and over the tensors (``layout``).
         parents: fingerprints of what the ticket was made from, by role (``dense``, ``images``, ``parent``,
             ``ticket``).
@@ -89,14 +101,21 @@ class TicketHeader(BaseModel):
     kept: Annotated[int, Field(ge=1)]
     prunable: Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
     rewind_step: Step
+    steps_per_epoch: StepsPerEpoch = None
     fingerprint: Sha256
     parents: dict[Method, Text]
     versions: dict[Method, Text]
     layers: Annotated[tuple[LayerHeader, ...], Field(min_length=1)]
     metrics: dict[Method, float] = Field(default_factory=dict)
 
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_known(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _drop_missing(write(self))
+
     @model_validator(mode="after")
     def _check_sums(self) -> Self:
+        if self.steps_per_epoch is not None and not self.rewind_step:
+            raise ValueError("steps_per_epoch belongs to a rewind step")
         if len({layer.name for layer in self.layers}) != len(self.layers):
             raise ValueError("a layer is listed twice")
         if any(layer.kept > layer.size for layer in self.layers):
@@ -150,11 +169,16 @@ class LadderHeader(BaseModel):
     spec: ModelSpec
     seed: Seed
     rewind_step: Step
+    steps_per_epoch: StepsPerEpoch = None
     counts: Annotated[tuple[int, ...], Field(min_length=1, max_length=MAX_ROUNDS + 1)]
     rows: Annotated[tuple[LadderRow, ...], Field(max_length=MAX_ROUNDS + 1)]
     parents: dict[Method, Text]
     versions: dict[Method, Text]
     fingerprint: Sha256
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_known(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _drop_missing(write(self))
 
 
 def read_header(path: str | Path) -> TicketHeader:
@@ -184,6 +208,12 @@ def parse_header(file: TensorFile, model: type[HeaderModel]) -> HeaderModel:
     if canonical(header.model_dump(mode="json")) != canonical(content):
         raise TicketError("its header has a value of the wrong type")
     return header
+
+
+def _drop_missing(written: dict[str, Any]) -> dict[str, Any]:
+    """Leave out an unknown ``steps_per_epoch``, so that the headers of older versions stay as they are."""
+    missing = written.get("steps_per_epoch") is None
+    return {name: value for name, value in written.items() if not missing or name != "steps_per_epoch"}
 
 
 def library_versions() -> dict[str, str]:

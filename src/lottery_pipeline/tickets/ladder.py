@@ -80,6 +80,7 @@ class Ladder:
             state=self.state,
             seed=header.seed,
             rewind_step=header.rewind_step,
+            steps_per_epoch=header.steps_per_epoch,
             parents=header.parents,
             allow_factory=self.allow_factory,
         )
@@ -138,6 +139,7 @@ def make_ladder(
     seed: int,
     rewind_step: int,
     parents: Mapping[str, str],
+    steps_per_epoch: int | None = None,
     allow_factory: str | None = None,
 ) -> Ladder:
     """Make a ladder; copies the tensors.
@@ -152,6 +154,7 @@ def make_ladder(
         spec=spec,
         seed=seed,
         rewind_step=rewind_step,
+        steps_per_epoch=steps_per_epoch if rewind_step else None,
         counts=tuple(counts),
         rows=tuple(LadderRow.model_validate(dict(row)) for row in rows),
         parents=dict(parents),

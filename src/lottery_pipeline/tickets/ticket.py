@@ -165,6 +165,7 @@ def make_ticket(
     seed: int,
     rewind_step: int,
     parents: Mapping[str, str],
+    steps_per_epoch: int | None = None,
     kind: Literal["ticket", "trained"] = "ticket",
     metrics: Mapping[str, float] | None = None,
     allow_factory: str | None = None,
@@ -179,6 +180,7 @@ def make_ticket(
         seed: seed of the run.
         rewind_step: step of the dense run that the start weights come from.
         parents: fingerprints by role.
+        steps_per_epoch: of the dense run; needed to train from a rewind step under another batch size.
         kind: ``ticket`` or ``trained``.
         metrics: results to keep in a trained ticket's header.
         allow_factory: the trusted ``package.module:factory``, if the model is one.
@@ -219,6 +221,7 @@ def make_ticket(
         kept=kept,
         prunable=prunable,
         rewind_step=rewind_step,
+        steps_per_epoch=steps_per_epoch if rewind_step else None,
         fingerprint="0" * 64,
         parents=dict(parents),
         versions=library_versions(),

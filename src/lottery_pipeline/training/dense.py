@@ -85,6 +85,11 @@ class DenseRun:
     fingerprint: str
     arithmetic: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimiser steps of an epoch of this run, in which ``rewind_step`` counts; None without history."""
+        return round(self.history[-1]["step"] / self.history[-1]["epoch"]) if self.history else None
+
 
 def pretrain(
     images: ImageSplits,

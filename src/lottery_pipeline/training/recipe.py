@@ -215,6 +215,20 @@ class Recipe(Group):
             )
         return step
 
+    def convert_step(self, step: int, steps_per_epoch: int, images: int) -> int:
+        """Return the step of this training after as many epochs as at a step of another one.
+
+        Args:
+            step: of the other training.
+            steps_per_epoch: of the other training.
+            images: number of training images of this one.
+
+        Returns:
+            The nearest step; of two equally near ones the even one. The same step if both have equally many
+            steps in an epoch.
+        """
+        return round(Fraction(step * self.steps_per_epoch(images), steps_per_epoch))
+
     def learning_rates(self, images: int) -> list[float]:
         """Learning rate of every step on ``images`` images; entry i is used by step i, counted from 0.
 

@@ -254,8 +254,17 @@ def test_a_dense_run_of_another_model_is_refused(images, dense):
 
 
 def test_a_rewind_point_after_the_end_of_the_rounds_is_refused(images, dense):
-    with pytest.raises(TicketError, match=r"step 2, is not before the end of the rounds \(1 steps\)"):
+    with pytest.raises(TicketError, match="starts at step 2, but the retraining recipe ends after 1"):
         extract("ltr", images, dense, RECIPE.replace(iterations=1))
+
+
+@pytest.mark.parametrize(("method", "epochs"), [("ltr", 2.0), ("lth", 3.0)])
+def test_rounds_of_another_batch_size_start_at_the_epoch_of_the_rewind_point(images, dense, method, epochs):
+    found = extract(method, images, dense, RECIPE.replace(batch_size=10), rounds=2, rate=0.4)
+    assert [row["epochs"] for row in found.ladder.rows] == [epochs, epochs]
+    header = found.ticket.header
+    assert (header.rewind_step, header.steps_per_epoch) == ((2, 2) if method == "ltr" else (0, None))
+    assert found.ladder.header.steps_per_epoch == header.steps_per_epoch
 
 
 def test_the_dense_run_and_the_random_state_are_left_alone(images, dense):

@@ -24,7 +24,6 @@ from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
 from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.sparsity.masks import Masks, count_kept
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ladder import make_ladder
 from lottery_pipeline.training.result import State
 
@@ -55,8 +54,8 @@ def extract_lth(search: Search, options: ImpOptions) -> Extraction:
 def extract_ltr(search: Search, options: ImpOptions) -> Extraction:
     """Find a ticket by iterative magnitude pruning, survivors rewound to step k of the dense run.
 
-    As ``extract_lth``, but weights and buffers return to theta_k and each round trains the steps from
-    ``dense.rewind_step`` on; the optimiser starts afresh, without the momentum of the dense run.
+    As ``extract_lth``, but weights and buffers return to theta_k and each round trains from its epoch on; the
+    optimiser starts afresh, without the momentum of the dense run.
     """
     return _extract("ltr", search, options, search.start("rewind"))
 
@@ -92,11 +91,7 @@ class _Progress:
 
 
 def _extract(method: str, search: Search, options: ImpOptions, start: StartPoint) -> Extraction:
-    steps = search.recipe.total_steps(len(search.images.train))
-    if start.step >= steps:
-        raise TicketError(
-            f"the rewind point, step {start.step}, is not before the end of the rounds ({steps} steps)"
-        )
+    first = StartPoint(search.first_step(method, start), start.state)  # in steps of the rounds
     spec, checkpoints = search.dense.spec, search.checkpoints
     model = build_model(spec, seed=0, device="meta", allow_factory=search.allow_factory)
     prunable = prunable_parameters(model, spec.ignore_layers)
@@ -108,11 +103,11 @@ def _extract(method: str, search: Search, options: ImpOptions, start: StartPoint
         "imp",
         recipe=search.recipe.record(),
         options=options.model_dump(mode="json"),
-        start_step=start.step,
+        start_step=first.step,
     )
     progress = _resume(method, search, own) or _Progress(survived, [], [])
     for rung in range(len(progress.rows), len(rungs)):
-        training = _do_round(method, search, options, start, progress, rungs[rung])
+        training = _do_round(method, search, options, first, progress, rungs[rung])
         if checkpoints is not None:
             record = {
                 "rows": progress.rows,
@@ -132,6 +127,7 @@ def _extract(method: str, search: Search, options: ImpOptions, start: StartPoint
         rows=progress.rows,
         seed=search.seed,
         rewind_step=start.step,
+        steps_per_epoch=search.dense.steps_per_epoch,
         parents=search.parents,
         allow_factory=search.allow_factory,
     )

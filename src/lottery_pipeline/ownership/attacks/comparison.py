@@ -60,6 +60,7 @@ def train_compared(
         state={**ticket.state, **both},
         seed=seed,
         rewind_step=ticket.header.rewind_step,
+        steps_per_epoch=ticket.header.steps_per_epoch,
         parents=ticket.header.parents,
         allow_factory=ticket.allow_factory,
     )

@@ -215,6 +215,7 @@ def hold(ticket: Ticket, state: Mapping[str, Tensor], masks: Masks | None = None
         state=state,
         seed=ticket.header.seed,
         rewind_step=ticket.header.rewind_step,
+        steps_per_epoch=ticket.header.steps_per_epoch,
         parents={},
         kind="trained",
         allow_factory=ticket.allow_factory,

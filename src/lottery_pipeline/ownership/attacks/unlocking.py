@@ -179,6 +179,7 @@ def _with_masks(ticket: Ticket, masks: Masks, state: Mapping[str, Tensor]) -> Ti
         state=state,
         seed=ticket.header.seed,
         rewind_step=ticket.header.rewind_step,
+        steps_per_epoch=ticket.header.steps_per_epoch,
         parents=ticket.header.parents,
         allow_factory=ticket.allow_factory,
     )
