@@ -80,7 +80,8 @@ def test_a_pattern_may_name_any_of_the_layers_that_share_a_weight(build):
     model = build("tied")
     for pattern in ("a", "b", "network.b.weight"):
         assert list(prunable_parameters(model, [pattern])) == ["network.fc.weight"]
-    assert "network.embedding.weight" not in prunable_parameters(build("Embedded"), ["read"])
+    for pattern in ("read", "embedding"):
+        assert "network.embedding.weight" not in prunable_parameters(build("Embedded"), [pattern])
 
 
 def test_two_parameters_over_one_memory_are_refused_in_one_sentence(build):

@@ -33,7 +33,12 @@ class Classifier(nn.Module):
 
     Parameter names start with ``network.``. A tensor that the network has under several names stays one
     tensor wherever the classifier is moved, and is in its state dict once, under its first name.
+
+    Attributes:
+        behaviour: that of its specification, which names what the code of others computes.
     """
+
+    behaviour: str | None = None
 
     def __init__(self, normalise: Normalise, network: nn.Module) -> None:
         super().__init__()

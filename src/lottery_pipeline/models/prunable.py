@@ -32,9 +32,9 @@ def prunable_parameters(model: nn.Module, ignore_layers: Iterable[str] = ()) -> 
     """
     patterns = tuple(ignore_layers)
     layers = _list_layers(model)
-    ignored = {
-        id(weight) for name, weight in layers.items() if any(_matches(name, pattern) for pattern in patterns)
-    }
+    own = {name.removesuffix(".weight"): weight for name, weight in model.named_parameters()}
+    named = [*layers.items(), *own.items()]  # an embedding may give its name to the weight of a linear layer
+    ignored = {id(weight) for name, weight in named if any(_matches(name, pattern) for pattern in patterns)}
     weights = {id(weight) for weight in layers.values()} - ignored
     kept = {name: weight for name, weight in model.named_parameters() if id(weight) in weights}
     if not kept:

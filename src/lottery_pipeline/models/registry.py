@@ -3,10 +3,12 @@
 import warnings
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
+from lottery_pipeline.models.behaviour import digest_behaviour, join_behaviour, name_differences
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.models.convnet import ConvNet
 from lottery_pipeline.models.factory import build_from_factory, import_factory
@@ -22,6 +24,7 @@ from lottery_pipeline.models.names import (
 from lottery_pipeline.models.reduction import narrow_layers_, remove_blocks_
 from lottery_pipeline.models.refusal import check_complete
 from lottery_pipeline.models.resnet import CifarResNet
+from lottery_pipeline.models.sources import digest_sources
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.supernet.network import build_supernet
 from lottery_pipeline.models.ties import check_memory
@@ -31,6 +34,8 @@ from lottery_pipeline.models.without_allocation import WithoutAllocation
 from lottery_pipeline.reproducibility.seeds import seeded_draws
 
 Builder = Callable[[ModelSpec], nn.Module]
+# By name, identity of the factory, classes, channels and image size; the factory, so that its identity stays.
+_behaviours: dict[tuple[Any, ...], tuple[Any, str]] = {}
 
 
 def _conv(depth: int) -> Builder:
@@ -76,7 +81,8 @@ def build_model(
         Normalisation and network, in training mode: pixels in [0, 1], [N, C, H, W], to logits.
 
     Raises:
-        ModelError: the name is not allowed or unknown, or the network does not fit the images.
+        ModelError: the name is not allowed or unknown, the network does not fit the images, or its code is no
+            longer the one that the specification was made with.
     """
     device = torch.device(device)
     factory = is_factory(spec.name)
@@ -85,6 +91,8 @@ def build_model(
             f"model {spec.name!r} is code outside this package and is imported only on request: "
             f"pass allow_factory={spec.name!r} if you trust it"
         )
+    if spec.behaviour is not None:
+        _check_behaviour(spec, allow_factory)
     place = WithoutAllocation if device.type == "meta" and not factory else partial(torch.device, "cpu")
     with seeded_draws(seed):
         with place():
@@ -100,7 +108,23 @@ def build_model(
             _check_logits(model, spec)
     if factory:
         fit_memory_format_(model, spec)
+    model.behaviour = spec.behaviour
     return model.to(device)
+
+
+def with_behaviour(spec: ModelSpec, *, allow_factory: str | None = None) -> ModelSpec:
+    """Return the specification with the behaviour of its network, unless it has one or is a built-in.
+
+    Args:
+        spec: what will be trained.
+        allow_factory: as for ``build_model``.
+
+    Raises:
+        ModelError: the network cannot be built, or draws numbers that no seed governs.
+    """
+    if spec.behaviour is not None or spec.name in BUILDERS:
+        return spec
+    return spec.model_copy(update={"behaviour": _find_behaviour(spec, allow_factory)})
 
 
 def ensure_buildable(name: str) -> None:
@@ -114,6 +138,52 @@ def ensure_buildable(name: str) -> None:
         check_torchvision_name(name.removeprefix(TORCHVISION_PREFIX))
     elif is_factory(name):
         import_factory(name)
+
+
+def _check_behaviour(spec: ModelSpec, allow_factory: str | None) -> None:
+    found = _find_behaviour(spec, allow_factory)
+    if differences := name_differences(spec.behaviour or "", found):
+        raise ModelError(
+            f"the code of model {spec.name!r} has changed since this was made (its {differences}), so "
+            "weights and masks would be in another network; bring that code back, or make a new dense run"
+        )
+
+
+def _find_behaviour(spec: ModelSpec, allow_factory: str | None) -> str:
+    """Return the behaviour of the full network of a name, found once in a process."""
+    spec = spec.restored().model_copy(update={"behaviour": None, "ignore_layers": ()})
+    factory = import_factory(spec.name) if is_factory(spec.name) and spec.name == allow_factory else None
+    key = (spec.name, id(factory), spec.num_classes, spec.channels, spec.image_size)
+    if key in _behaviours:
+        return _behaviours[key][1]
+    source = "0" * 64
+    if is_factory(spec.name):
+        model, again = (build_model(spec, seed=0, allow_factory=allow_factory) for _ in range(2))
+        _check_seeding(spec, model, again)
+        source = digest_sources(spec.name, {type(module) for module in model.modules()})
+
+    def build() -> nn.Module:
+        with WithoutAllocation() if factory is None else torch.device("cpu"):
+            return _build_network(spec)
+
+    try:
+        digests = digest_behaviour(build, (spec.channels, *spec.image_size), meta=factory is None)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever the code of others raises
+        raise ModelError(f"{spec.name} does not take {_describe(spec)}: {_first_line(error)}") from error
+    _behaviours[key] = factory, join_behaviour({"source": source, **digests})
+    return _behaviours[key][1]
+
+
+def _check_seeding(spec: ModelSpec, model: nn.Module, again: nn.Module) -> None:
+    first, second = model.state_dict(), again.state_dict()
+    drawn = [name for name in first if name not in second or not torch.equal(first[name], second[name])]
+    if drawn:
+        raise ModelError(
+            f"model {spec.name!r} starts with other numbers whenever it is built ({drawn[0]}); let it draw "
+            "from torch, numpy.random or random, which are seeded, and from no generator of its own"
+        )
 
 
 def _build_network(spec: ModelSpec) -> nn.Module:

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from lottery_pipeline.models.names import NAME_LENGTH, SUPERNET, check_model_name
+from lottery_pipeline.models.names import BUILT_IN_MODELS, NAME_LENGTH, SUPERNET, check_model_name
 from lottery_pipeline.models.supernet.architecture import BlockWidths
 from lottery_pipeline.models.supernet.config import Supernet
 
@@ -21,6 +21,7 @@ Side = Annotated[int, Field(ge=1, le=2048)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
 Layer = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]{1,200}$")]
 MOST_PATTERNS = 64  # of ignore_layers
+Behaviour = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}(-[0-9a-f]{16}){3}$")]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
 
 
@@ -43,6 +44,8 @@ class ModelSpec(BaseModel):
         narrowed: layers that are narrower than the network's own: name, channels in and out.
         supernet: the full configuration of a supernet; None for any other network.
         architecture: what a search has left of the supernet; empty: everything.
+        behaviour: digests of a network of torchvision or of a user's factory (``models/behaviour.py``); None
+            for built-ins and supernets, whose code is that of this version, and in files of older versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -58,6 +61,7 @@ class ModelSpec(BaseModel):
     narrowed: Annotated[tuple[tuple[Layer, Width, Width], ...], Field(max_length=4096)] = ()
     supernet: Supernet | None = None
     architecture: Annotated[tuple[BlockWidths, ...], Field(max_length=4096)] = ()
+    behaviour: Behaviour | None = None
 
     @property
     def is_reduced(self) -> bool:
@@ -72,14 +76,14 @@ class ModelSpec(BaseModel):
         self, name: str, *, supernet: Supernet | None = None, ignore_layers: tuple[str, ...] = ()
     ) -> Self:
         """Return the specification of another full network for the same images."""
-        changes = {"name": name, "supernet": supernet, "ignore_layers": ignore_layers}
+        changes = {"name": name, "supernet": supernet, "ignore_layers": ignore_layers, "behaviour": None}
         return self.restored().model_copy(update=changes)
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # So that fingerprints and files stay what they were before networks could be reduced or be supernets.
         record: dict[str, Any] = handler(self)
-        for name in ("removed_blocks", "narrowed", "supernet", "architecture"):
+        for name in ("removed_blocks", "narrowed", "supernet", "architecture", "behaviour"):
             if not record.get(name):
                 record.pop(name, None)
         return record
@@ -107,6 +111,10 @@ class ModelSpec(BaseModel):
             )
         if self.supernet is None and self.architecture:
             raise ValueError(f"architecture is for supernets; the network {self.name!r} has none")
+        if self.behaviour is not None and self.name in (*BUILT_IN_MODELS, SUPERNET):
+            raise ValueError(
+                f"behaviour is for networks outside this package, but {self.name!r} is a built-in"
+            )
         if self.supernet is not None and (self.removed_blocks or self.narrowed):
             raise ValueError(
                 "a supernet becomes smaller by its architecture, not by removed_blocks or narrowed"

@@ -105,7 +105,7 @@ def _outside_removable_blocks(missing: tuple[str, ...], reference: Ticket) -> li
     """Return which missing layers are not those of a whole residual block that a network can do without."""
     if not missing:
         return []
-    blocks = [block.name + "." for block in list_blocks(reference.build()) if block.identity]
+    blocks = [block.name + "." for block in list_blocks(reference.build()) if block.removable]
     gone = [
         block for block in blocks if all(own in missing for own in reference.masks if own.startswith(block))
     ]

@@ -38,7 +38,13 @@ def check_ticket(ticket: Ticket, images: ImageSplits, dense: DenseRun | None = N
     if dense is None:
         return
     check_dense_run(dense, images)
-    if dense.spec.restored() != ticket.header.spec.restored():
+    own, other = ticket.header.spec.restored(), dense.spec.restored()
+    if own != other and own.model_copy(update={"behaviour": other.behaviour}) == other:
+        raise TicketError(
+            f"the {ticket.method} ticket and the dense run are of one model, {own.name!r}, but its code has "
+            "changed between them; extract the ticket again from this dense run"
+        )
+    if own != other:
         raise TicketError(
             f"the {ticket.method} ticket is a {ticket.header.spec.name}, but the dense run is another model "
             f"({dense.spec.name}); extract the ticket again from this dense run"

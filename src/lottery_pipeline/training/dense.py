@@ -15,7 +15,7 @@ from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.idle import leave_out_idle_layers
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import check_ignore_layers, prunable_parameters
-from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.registry import build_model, with_behaviour
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.uncounted import IGNORED, describe_uncounted, find_uncounted
 from lottery_pipeline.options.task import TaskName
@@ -128,6 +128,7 @@ def pretrain(
         ModelError: the network cannot be built, or a pattern of ``ignore_layers`` matches no layer.
         RecipeError: the rewind point is not before the end of the training.
     """
+    spec = with_behaviour(spec, allow_factory=allow_factory)
     check_images(spec, images)
     spec = leave_out_idle_layers(spec, allow_factory=allow_factory)
     _say_what_is_uncounted(spec, allow_factory)

@@ -105,6 +105,7 @@ def train(
         keep_freed_memory()
     place_model_(model, chosen)
     apply_masks_(dict(model.named_parameters()), masks or {})
+    behaviour = getattr(model, "behaviour", None)  # of code that a checkpoint may outlive
     model.zero_grad(set_to_none=True)
     identity = fingerprint(
         {
@@ -121,6 +122,7 @@ def train(
             **_describe_extra(extra, extra_per_batch),
             **({} if margin is None else {"margin": margin.record()}),
             **({} if events is None else {"events": events.identity()}),
+            **({} if behaviour is None else {"behaviour": behaviour}),
             **({"frozen": sorted(frozen_modules)} if frozen_modules else {}),
         }
     )

@@ -120,6 +120,7 @@ def transfer(victim: Victim, *, learning_rate: float = 0.01, epoch_share: float 
             f"but have {images.channels} and {images.image_size}"
         )
     changes = {"num_classes": images.num_classes, "mean": images.mean, "std": images.std}
+    changes["behaviour"] = None  # that of a network for these classes
     model = _build_stranger(victim, spec.model_copy(update=changes), "A4")
     head = find_head(model, images.num_classes)
     fresh_head = images.num_classes != spec.num_classes
