@@ -65,6 +65,15 @@ def test_the_grid_shows_a_row_for_each_class(side, shown):
     assert figure.layout.yaxis.ticktext == ("class 0", "class 1")
 
 
+def test_the_name_of_a_class_is_text_and_not_markup():
+    part = make_set([0, 1])
+    splits = assemble_splits(part, part, part, ["<b>bold</b>", "$x$ & y"])
+    assert draw_samples(splits).layout.yaxis.ticktext == (
+        "&lt;b&gt;bold&lt;/b&gt;",
+        "&#36;x&#36; &amp; y",
+    )
+
+
 def test_missing_samples_stay_white_and_many_classes_are_cut():
     figure = draw_samples(constant_splits(32, classes=5, channels=3), per_class=4, max_classes=3)
     grid = open_grid(figure)

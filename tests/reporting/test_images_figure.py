@@ -40,6 +40,18 @@ def test_the_samples_are_those_of_the_description() -> None:
     assert figure.layout.height == 300
 
 
+def test_the_name_of_a_class_is_text_and_not_markup() -> None:
+    names = ["<a href=x>y</a>", "<b>", "&amp;", "$x$"]
+    rows = [{"class": name, "train": 1, "validation": 0, "test": 1} for name in names]
+    figure = draw_class_counts({**OVERVIEW, "classes": rows})
+    assert figure.data[0].x == (
+        "&lt;a href=x&gt;y&lt;/a&gt;",
+        "&lt;b&gt;",
+        "&amp;amp;",
+        "&#36;x&#36;",
+    )
+
+
 def test_what_is_counted_depends_on_the_task() -> None:
     texts = {}
     for task in ("segmentation", "keypoints"):

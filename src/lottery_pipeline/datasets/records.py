@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lottery_pipeline.datasets.cells import protect, protect_table, restore_table
 from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall
 from lottery_pipeline.datasets.previews import (
     PlotlyPreview,
@@ -139,7 +140,7 @@ class HistoryDataset(JSONDataset):
 
 
 class TableDataset(TextFileDataset):
-    """A ``pandas.DataFrame`` as CSV, without its index.
+    """A ``pandas.DataFrame`` as CSV, without its index; no cell is a formula to a spreadsheet.
 
     Args:
         text_columns: columns that stay text as written; pandas would turn a class ``007`` into a number.
@@ -153,12 +154,14 @@ class TableDataset(TextFileDataset):
     def _parse(self, text: str) -> "pandas.DataFrame":
         import pandas
 
-        types = dict.fromkeys(self._text_columns, str)
+        types = dict.fromkeys(map(protect, self._text_columns), str)
         # Only an empty cell is a missing value: that is how missing values are written.
-        return pandas.read_csv(StringIO(text), dtype=types, keep_default_na=False, na_values=[""])
+        return restore_table(
+            pandas.read_csv(StringIO(text), dtype=types, keep_default_na=False, na_values=[""])
+        )
 
     def _print(self, data: "pandas.DataFrame") -> str:
-        return data.to_csv(index=False)
+        return protect_table(data).to_csv(index=False)
 
     def preview(self, nrows: int = 50, columns: list[str] | None = None) -> TablePreview:
         """Return the first rows for Kedro-Viz, which shows only some columns of a wide table.

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20
         yaxis={
             "tickmode": "array",
             "tickvals": [label * row_height + (row_height - GAP) / 2 for label in range(shown)],
-            "ticktext": list(splits.class_names[:shown]),
+            "ticktext": [as_text(name) for name in splits.class_names[:shown]],
             "showgrid": False,
             "automargin": True,
         },
@@ -117,6 +118,11 @@ def draw_samples(splits: ImageSplits, per_class: int = 10, max_classes: int = 20
         margin={"l": 20, "r": 20, "b": 20},
     )
     return figure
+
+
+def as_text(name: str) -> str:
+    """Return a name as plotly prints it: its own markup and formulas mean nothing."""
+    return escape(name).replace("$", "&#36;")
 
 
 def _lay_out_row(splits: ImageSplits, labels: torch.Tensor, label: int, per_class: int) -> np.ndarray:

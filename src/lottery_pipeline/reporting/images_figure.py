@@ -5,6 +5,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lottery_pipeline.images.profile import as_text
+
 # What is counted, and of what, by task.
 _COUNTED = {
     "classification": ("Images", "class"),
@@ -31,7 +33,7 @@ def draw_class_counts(overview: Mapping[str, Any]) -> go.Figure:
         overview: as ``describe_images`` makes it.
     """
     summary, rows = overview["summary"], overview["classes"]
-    names = [str(row["class"]) for row in rows]
+    names = [as_text(str(row["class"])) for row in rows]
     # Plain lists: a figure saved as JSON then opens in every version of plotly.js.
     figure = go.Figure(
         [

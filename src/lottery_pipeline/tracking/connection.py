@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lottery_pipeline.options.numerals import write_number
+from lottery_pipeline.tracking.passwords import Passwords
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +34,13 @@ class Connection:
     Attributes:
         client: MLflow's, once there is one.
         lost: number of things that were refused or not sent.
+        passwords: those that nobody may see.
     """
 
-    def __init__(self, probe: Work = lambda: None) -> None:
+    def __init__(self, probe: Work = lambda: None, passwords: Passwords | None = None) -> None:
         self.client: Any = None
         self.lost = 0
+        self.passwords = passwords or Passwords()
         self._probe = probe
         self._patience = PATIENCE_SECONDS
         self._turn = threading.Condition()
@@ -62,7 +65,8 @@ class Connection:
         with self._turn:
             first, self._warned = not self._warned, True
         if first:
-            logger.warning("MLflow tracking failed; the run continues without it: %s", trouble)
+            told = self.passwords.hide(trouble)
+            logger.warning("MLflow tracking failed; the run continues without it: %s", told)
 
     def do(self, work: Work) -> None:
         """Do work after all that was given before, and wait for it while MLflow answers."""

@@ -56,13 +56,15 @@ class MlflowRun:
         """Log what the run was told."""
         from mlflow.entities import Param
 
-        self._log("params", [Param(*pair) for pair in clean_names(parameters).items()])
+        pairs = clean_names(parameters).items()
+        self._log("params", [Param(name, self._connection.passwords.hide(value)) for name, value in pairs])
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Log what identifies the run."""
         from mlflow.entities import RunTag
 
-        self._log("tags", [RunTag(*pair) for pair in clean_tags(tags).items()])
+        pairs = clean_tags(tags).items()
+        self._log("tags", [RunTag(name, self._connection.passwords.hide(value)) for name, value in pairs])
 
     def draw(self, part: str, row: Mapping[str, Any]) -> None:
         """Add a row to the curves; it is visible within a second."""

@@ -1,5 +1,6 @@
 """Where runs are tracked: the settings in ``mlflow.yml``, and the state of the store."""
 
+import logging
 import os
 import socket
 import sqlite3
@@ -15,6 +16,9 @@ from pydantic import ValidationError
 
 from lottery_pipeline.options.faults import describe_faults
 from lottery_pipeline.options.lists import Group
+from lottery_pipeline.tracking.passwords import strip_login
+
+logger = logging.getLogger(__name__)
 
 SQLITE = "sqlite:///"
 LOCAL = "http://127.0.0.1:5000"  # of `make mlflow`
@@ -73,6 +77,9 @@ def open_experiment(uri: str, name: str, project: Path) -> tuple[Any, str]:
     found = client.get_experiment_by_name(name)
     location = None if folder is None else folder.as_uri()
     identity = found.experiment_id if found else client.create_experiment(name, location)
+    if found and found.lifecycle_stage == "deleted":
+        client.restore_experiment(identity)
+        logger.info("MLflow: the experiment %s had been deleted, and is restored.", name)
     close_runs_of_dead_processes(client, identity)
     return client, identity
 
@@ -86,7 +93,7 @@ def artifact_folder(uri: str, project: Path) -> Path | None:
 
 def find_page(uri: str, experiment: str) -> str:
     """Return the address of the runs; without ``/runs`` MLflow shows its pages for language models."""
-    server = uri.rstrip("/") if uri.startswith("http") else LOCAL
+    server = strip_login(uri).rstrip("/") if uri.startswith("http") else LOCAL
     return f"{server}/#/experiments/{experiment}/runs"
 
 
