@@ -51,3 +51,42 @@ def test_an_equals_sign_in_a_value_is_part_of_it() -> None:
 def test_the_project_has_no_other_command_of_its_own() -> None:
     assert list(cli.commands) == ["run"]
     assert run.callback is not None
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "0.10",
+        "0.1",
+        "",
+        "007",
+        "1e3",
+        "true",
+        "null",
+        "0x10",
+        "1_000",
+        "2026-01-01",
+        "on",
+        "~",
+        "3",
+        "a:b",
+    ],
+)
+def test_a_name_is_what_was_typed(typed: str) -> None:
+    for name in ("variant", "suspect", "ticket"):
+        assert read(f"{name}={typed},seed=3") == {name: typed, "seed": 3}
+    assert read(f"model.name={typed}") == {"model": {"name": typed}}
+
+
+def test_quotes_around_a_name_are_left_out_and_null_is_no_root() -> None:
+    assert read("variant='0.10'") == read('variant="0.10"') == {"variant": "0.10"}
+    assert read("data.root=null,tracking.register=007") == {
+        "data": {"root": None},
+        "tracking": {"register": "007"},
+    }
+
+
+def test_an_experiment_without_a_name_is_refused() -> None:
+    for name in ("", " "):
+        with pytest.raises(click.BadParameter, match="empty"):
+            run.make_context("run", ["--env", name])

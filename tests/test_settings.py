@@ -1,11 +1,14 @@
 """Configuration: the experiment is the environment, and experiments state their recipes in full."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from lottery_pipeline.datasets.catalog import ProjectCatalog
 from lottery_pipeline.options import MASK_OPTIONS, METHODS
 from lottery_pipeline.parameters import check_parameters
 from lottery_pipeline.settings import CONFIG_LOADER_ARGS, ExperimentConfigLoader
@@ -80,3 +83,42 @@ def test_a_parameter_of_the_command_line_leaves_the_rest_of_its_group_alone() ->
     assert parameters["lth"]["extraction"]["density"] == 0.9
     assert parameters["lth"]["extraction"]["rate"] == 0.5
     assert parameters["data"]["source"] == "digits"
+
+
+@pytest.mark.parametrize("env", ["../../x", "/etc", "a/b", "a\\b", "..", ".git", " ", "a b", "x" * 101])
+def test_an_experiment_that_is_a_path_is_refused_in_one_sentence(env: str) -> None:
+    with pytest.raises(click.ClickException, match="is not the name of an experiment") as refusal:
+        load(env)
+    assert "\n" not in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    "root", ["s3://me:secret@bucket/a", "file:///data", "gs://a", "memory://", "hdfs:/a"]
+)
+@pytest.mark.parametrize("variable", ["LOTTERY_DATA_ROOT", "LOTTERY_OWNER_KEY"])
+def test_an_address_instead_of_a_path_is_refused_in_one_sentence(
+    variable: str, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, root)
+    with pytest.raises(click.ClickException, match=f"{variable} is .* must be a path") as refusal:
+        load()
+    assert "\n" not in refusal.value.message
+    assert "secret" not in refusal.value.message
+
+
+def test_the_configuration_is_found_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a %20#?+ü'\"$x[z]*&;"
+    shutil.copytree(CONF, folder / "conf")
+    loader = ExperimentConfigLoader(str(folder / "conf"), env="test", **CONFIG_LOADER_ARGS)
+    assert loader["parameters"]["model"]["name"] == "lenet_300_100"
+
+
+def test_braces_in_a_path_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOTTERY_DATA_ROOT", "/data/{x}")
+    with pytest.raises(click.ClickException, match="choose a path without braces"):
+        load()
+
+
+def test_a_version_of_a_dataset_that_the_catalog_lacks_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(click.ClickException, match="not a dataset of the catalog; did you mean cts"):
+        ProjectCatalog.from_config({"cts.ticket": {"type": "x"}}, load_versions={"cts.tickt": "1"})

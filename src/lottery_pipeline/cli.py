@@ -1,4 +1,7 @@
-"""``kedro run`` as Kedro has it, but a comma inside a list does not end a parameter: ``a=1,2,b=3``."""
+"""``kedro run`` as Kedro has it, but ``--params`` keeps lists and names as they were typed.
+
+A comma inside a list does not end a parameter: ``a=1,2,b=3``. A name such as ``0.10`` is no number.
+"""
 
 import copy
 from typing import Any
@@ -8,6 +11,8 @@ import yaml  # type: ignore[import-untyped]
 from kedro.framework.cli.project import run as kedro_run
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from lottery_pipeline.parameters import NAMES, OPTIONAL_NAMES
 
 
 def split_parameters(text: str) -> list[str]:
@@ -24,6 +29,13 @@ def split_parameters(text: str) -> list[str]:
     return [item.rstrip(", ") for item in items if item.strip(", ")]
 
 
+def read_name(name: str, text: str) -> str | None:
+    """Return a name as it was typed: 0.10 is not the number 0.1. Quotes around it are left out."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return None if name in OPTIONAL_NAMES and text in ("", "null", "~") else text
+
+
 def read_parameters(context: click.Context, _option: click.Parameter, text: Any) -> Any:
     """Read the value of ``--params``; what is a dict already stays as it is.
 
@@ -38,7 +50,11 @@ def read_parameters(context: click.Context, _option: click.Parameter, text: Any)
         if not equals or not key.strip():
             raise click.BadParameter(f"{item!r} must be a key and a value, such as seed=1", context)
         try:
-            read = OmegaConf.merge(read, OmegaConf.from_dotlist([f"{key.strip()}={value}"]))
+            name = key.strip()
+            if name in (*NAMES, *OPTIONAL_NAMES):
+                OmegaConf.update(read, name, read_name(name, value))
+            else:
+                read = OmegaConf.merge(read, OmegaConf.from_dotlist([f"{name}={value}"]))
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             reason = str(error).splitlines()[0]
             raise click.BadParameter(
@@ -47,12 +63,21 @@ def read_parameters(context: click.Context, _option: click.Parameter, text: Any)
     return OmegaConf.to_container(read)
 
 
+def check_env(context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Refuse an ``--env`` without a name: Kedro would take it as not given."""
+    if name is not None and not name.strip():
+        raise click.BadParameter("the name of an experiment is empty", context)
+    return name
+
+
 def _make_run() -> click.Command:
     command = copy.copy(kedro_run)
     command.params = [copy.copy(option) for option in command.params]
     for option in command.params:
         if option.name == "params":
             option.callback = read_parameters
+        if option.name == "env":
+            option.callback = check_env
     return command
 
 

@@ -80,6 +80,7 @@ LeftOutBlocks = Annotated[
     BeforeValidator(partial(read_lists, tuple[str, ...])),
     DISTINCT,
 ]
+_ABSENT = object()
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Device = Annotated[str, AfterValidator(_check_device)]
 Threads = Annotated[int, Field(strict=True, ge=1, le=1024)] | None
@@ -251,6 +252,37 @@ RUNTIME_GROUPS: dict[str, Any] = {
     **dict.fromkeys(("suspect", "credential", "disclosure", "predictions"), FilePath),
 }
 
+# Names and paths: what was typed counts, whatever number it looks like. Null is a value of the second kind.
+NAMES = (*sorted(RUNTIME_GROUPS.keys() - {"left_out"}), "model.name", "signature_embedding.owner")
+OPTIONAL_NAMES = ("data.root", "tracking.register")
+
+
+def check_names(given: Mapping[str, Any]) -> None:
+    """Check the names among the parameters that a run is given, before they become names of folders.
+
+    Args:
+        given: as ``--params`` or a session has them, nested.
+
+    Raises:
+        ParametersError: a name is not text, or refers to another parameter; one sentence for each.
+    """
+    faults = []
+    for name in (*NAMES, *OPTIONAL_NAMES):
+        value: Any = given
+        for key in name.split("."):
+            value = value.get(key, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+        if value is _ABSENT or (value is None and name in OPTIONAL_NAMES):
+            continue
+        if not isinstance(value, str):
+            faults.append(
+                f"Parameter {name} is {value!r}, which is not text and may not be what was written; "
+                f"put the name in quotes, such as '0.10'."
+            )
+        elif "${" in value:
+            faults.append(f"Parameter {name} is {value!r}; a name must not refer to another parameter.")
+    if faults:
+        raise ParametersError("\n".join(faults))
+
 
 def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Check all parameters of a run, before anything is computed.
@@ -270,10 +302,8 @@ def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
     faults += [name_unknown_key(name, known) for name in raw if name not in known]
     faults += [f"Parameter {name} is missing from the configuration." for name in GROUPS if name not in raw]
     for name in known.keys() & raw.keys():
-        # "--params variant=3" arrives as a number.
-        value = str(raw[name]) if name in RUNTIME_GROUPS and name != "left_out" else raw[name]
         try:
-            checked[name] = TypeAdapter(known[name]).validate_python(value)
+            checked[name] = TypeAdapter(known[name]).validate_python(raw[name])
         except ValidationError as error:
             faults += describe_faults(name, known[name], error)
     faults += _check_recipes(checked)

@@ -1,10 +1,15 @@
 """Project settings that Kedro reads; see https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
 import os
+import re
+from glob import escape
 from typing import Any
 
+import click
+from fsspec.implementations.local import LocalFileSystem
 from kedro.config import OmegaConfigLoader
 
+from lottery_pipeline.datasets.catalog import ProjectCatalog
 from lottery_pipeline.hooks.checkpoints import CheckpointHooks
 from lottery_pipeline.hooks.credentials import CredentialHooks
 from lottery_pipeline.hooks.locks import LockHooks
@@ -20,9 +25,66 @@ class ExperimentConfigLoader(OmegaConfigLoader):
     another.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, conf_source: str, env: str | None = None, *args: Any, **kwargs: Any) -> None:
+        check_experiment(env)
+        check_local("The project folder", str(conf_source))
+        super().__init__(conf_source, env, *args, **kwargs)
         self["globals"] = {**self._globals, "experiment": self.env or self.base_env}
+        check_local("LOTTERY_DATA_ROOT", str(self._globals.get("data_root", "")))
+        check_local("LOTTERY_OWNER_KEY", os.environ.get("LOTTERY_OWNER_KEY", ""))
+
+    @staticmethod
+    def _initialise_filesystem_and_protocol(conf_source: str) -> tuple[Any, str]:
+        files, protocol = OmegaConfigLoader._initialise_filesystem_and_protocol(conf_source)
+        return (ConfigFiles(str(conf_source)), protocol) if protocol == "file" else (files, protocol)
+
+
+class ConfigFiles(LocalFileSystem):
+    """The files below a folder whose own path is never a pattern: Kedro globs ``<project>/conf/base/...``."""
+
+    cachable = False
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def glob(self, path: str, **options: Any) -> Any:
+        """Find files; only what comes behind the folder is a pattern."""
+        folder = self._folder if path.startswith(self._folder) else ""
+        return super().glob(escape(folder) + path[len(folder) :], **options)
+
+
+def check_experiment(name: str | None) -> None:
+    """Refuse an experiment whose name is a path: it would read configuration from elsewhere.
+
+    Raises:
+        ClickException: one sentence; the command line prints it without a traceback.
+    """
+    if name and not re.fullmatch(r"[^\W_][\w.=-]{0,99}", name):
+        raise click.ClickException(
+            f"--env is {name!r}, which is not the name of an experiment; "
+            "allowed are letters, digits and . _ = -, with a letter or digit first."
+        )
+
+
+def check_local(variable: str, path: str) -> None:
+    """Refuse an address where a path is wanted, and braces, which Kedro fills in its catalog.
+
+    Args:
+        variable: what has the path.
+        path: of files of this machine.
+
+    Raises:
+        ClickException: one sentence; the command line prints it without a traceback.
+    """
+    if re.match(r"[A-Za-z][\w+.-]+:/", path):
+        shown = re.sub(r"//[^/]*@", "//***@", path)
+        raise click.ClickException(
+            f"{variable} is {shown!r}, an address; files are kept on this machine, so it must be a path, "
+            "such as /data/lottery."
+        )
+    if "{" in path or "}" in path:
+        raise click.ClickException(f"{variable} is {path!r}; choose a path without braces.")
 
 
 def read_environment(name: str, default: str) -> str:
@@ -47,6 +109,7 @@ HOOKS = (
 # Only our own hook tracks.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro-telemetry")
 
+DATA_CATALOG_CLASS = ProjectCatalog
 CONFIG_LOADER_CLASS = ExperimentConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

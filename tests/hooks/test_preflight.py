@@ -7,9 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kedro.io import Version
 from PIL import Image
 from pydantic import BaseModel
 
+from lottery_pipeline.datasets.records import TableDataset
+from lottery_pipeline.datasets.tickets import TicketDataset
 from lottery_pipeline.hooks import block_checks, preflight
 from lottery_pipeline.hooks.requests import RunRefusedError
 from lottery_pipeline.models.supernet.presets import PRESETS
@@ -47,6 +50,31 @@ def refuse(tmp_path: Path, *pipelines: str, **params: Any) -> str:
     assert not list(tmp_path.glob("data/**/*.*")), "a node has run"
     assert not (tmp_path / "mlflow.db").exists(), "a run was tracked"
     return str(caught.value)
+
+
+@pytest.mark.parametrize("variant", [0.1, 7, None, True])
+def test_a_variant_that_may_not_be_what_was_written_is_refused(tmp_path: Path, variant: Any) -> None:
+    sentence = refuse(tmp_path, "snip", variant=variant)
+    assert sentence.startswith(f"Parameter variant is {variant!r}, which is not text")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    folder = tmp_path / "data[1]" / "ticket.safetensors"
+    for version in ("2026-01-02", "2026-01-01"):
+        (folder / version).mkdir(parents=True)
+        (folder / version / folder.name).touch()
+    catalog: Any = {
+        "snip.ticket": TicketDataset(filepath=str(folder), version=Version(None, None)),
+        "leaderboard": TableDataset(filepath=str(tmp_path / "leaderboard.csv")),
+    }
+    asked = {"snip.ticket": "2025-01-01", "leaderboard": "x"}
+    found = f"those in {folder} are 2026-01-01, 2026-01-02."
+    assert list(preflight._missing_versions(asked, catalog)) == [
+        f"--load-versions asks for version 2025-01-01 of snip.ticket, which is not there; {found}",
+        "--load-versions asks for version x of leaderboard, which has no versions.",
+    ]
+    assert list(preflight._missing_versions({"snip.ticket": "2026-01-01"}, catalog)) == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from lottery_pipeline.tracking.store import (
     list_tags,
     open_experiment,
     prepare_store,
+    sqlite_path,
 )
 
 
@@ -30,6 +31,14 @@ def list_tables(path: Path) -> list[Any]:
 def test_a_relative_store_lies_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert TrackingSettings().resolve_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_store_lies_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("a b", "50%", "a%20b", "#1", "what?", "a+b", "ü", "'", '"', "$x", "[z]", "*", "&;"):
+        uri = TrackingSettings().resolve_uri(tmp_path / name)
+        assert sqlite_path(uri) == tmp_path / name / "mlflow.db"
+        assert artifact_folder(uri, tmp_path) == tmp_path / name / "mlartifacts"
 
 
 def test_the_variable_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +95,7 @@ def test_no_connection_to_a_store_stays_open(tmp_path: Path) -> None:
 def test_a_store_whose_making_is_interrupted_is_not_left_half_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(uri: str) -> None:
+    def interrupt(uri: str, _: Path) -> None:
         Path(uri.removeprefix("sqlite:///")).write_text("half")
         raise KeyboardInterrupt
 
@@ -101,7 +110,7 @@ def test_a_store_that_another_run_has_just_made_is_kept(
 ) -> None:
     path = tmp_path / "mlflow.db"
 
-    def be_second(uri: str) -> None:
+    def be_second(uri: str, _: Path) -> None:
         for place in (path, Path(uri.removeprefix("sqlite:///"))):
             store = sqlite3.connect(place)
             store.execute("CREATE TABLE first (a)" if place == path else "CREATE TABLE second (a)")

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import wraps
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -40,7 +41,8 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(PurePosixPath(filepath), version)
+        # With its default, a folder such as "runs[1]" would be a pattern.
+        super().__init__(PurePosixPath(filepath), version, glob_function=_find_versions)
         self.missing_ok = missing_ok
         self.metadata = metadata
         self._saved_version: str | None = None
@@ -50,6 +52,11 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     def path(self) -> Path:
         """The path in the catalog; the versions, if any, lie in a folder of this name."""
         return Path(self._filepath)
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether the file has versions."""
+        return self._version is not None
 
     def stored_path(self) -> Path:
         """Return the file that ``load`` reads: the pinned version, else this run's own, else the newest."""
@@ -144,3 +151,9 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version, "missing_ok": self.missing_ok}
+
+
+def _find_versions(pattern: str) -> list[str]:
+    """Return the paths ``<folder>/<version>/<name>`` of the pattern ``<folder>/*/<name>``."""
+    folder, name = Path(pattern).parents[1], Path(pattern).name
+    return [str(path) for path in folder.glob(f"*/{escape(name)}")]

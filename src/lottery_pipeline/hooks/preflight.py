@@ -37,6 +37,7 @@ def check_run(
     project: Path,
     named: Collection[str] = (),
     options: str = "",
+    load_versions: Mapping[str, str] | None = None,
 ) -> dict[str, LeftOut]:
     """Check a run before its first node.
 
@@ -47,6 +48,7 @@ def check_run(
         pipelines: all registered pipelines, to say which one makes a missing file.
         project: project folder, where relative paths start.
         named: pipelines that were asked for by name.
+        load_versions: versions to be read, by dataset.
         options: command line options that belong to this run, such as `` --env test``.
 
     Returns:
@@ -59,6 +61,7 @@ def check_run(
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
     impossible = list(_impossible(wanted, parameters, project))
     faults = [
+        *_missing_versions(load_versions or {}, catalog),
         *(list(_made_too_late(pipeline, catalog)) or _missing_files(pipeline, catalog, pipelines, options)),
         *_changed_files(pipeline, catalog),
         *impossible,
@@ -76,6 +79,17 @@ def check_run(
     if faults:
         raise ParametersError("\n".join(faults))
     return left_out
+
+
+def _missing_versions(asked: Mapping[str, str], catalog: "CatalogProtocol") -> Iterator[str]:
+    """Yield versions that are asked for and not there."""
+    for name, version in asked.items():
+        dataset = catalog.get(name)
+        if not isinstance(dataset, LocalFileDataset) or not dataset.is_versioned:
+            yield f"--load-versions asks for version {version} of {name}, which has no versions."
+        elif version not in (there := sorted(dataset.list_versions(full_path=False))):
+            found = f"those in {dataset.path} are {', '.join(there)}" if there else f"{dataset.path} has none"
+            yield f"--load-versions asks for version {version} of {name}, which is not there; {found}."
 
 
 def _made_too_late(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:

@@ -14,7 +14,7 @@ from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 from lottery_pipeline.hooks.guards import find_failures, find_storage_error, guard_nodes
 from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
-from lottery_pipeline.parameters import ParametersError, check_parameters
+from lottery_pipeline.parameters import ParametersError, check_names, check_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -47,6 +47,7 @@ class RequestHooks:
         """Check every parameter; Kedro's own check, later, turns them into their types."""
         self._project = context.project_path
         try:
+            check_names(context.config_loader.runtime_params or {})
             raw = context.config_loader["parameters"]
             self._parameters = check_parameters(raw)
         except MissingConfigException as error:
@@ -85,6 +86,7 @@ class RequestHooks:
                 named=run_params.get("pipeline_names") or (),
                 project=self._project,
                 options=self._options,
+                load_versions=run_params.get("load_versions") or {},
             )
         except ParametersError as error:
             raise RunRefusedError(str(error)) from error

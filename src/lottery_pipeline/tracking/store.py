@@ -2,14 +2,17 @@
 
 import logging
 import os
+import re
 import socket
 import sqlite3
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
+from urllib.parse import quote
 
 import click
 from pydantic import ValidationError
@@ -22,6 +25,25 @@ logger = logging.getLogger(__name__)
 
 SQLITE = "sqlite:///"
 LOCAL = "http://127.0.0.1:5000"  # of `make mlflow`
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of an SQLite store; None for another store."""
+    if not re.match(r"sqlite(\+\w+)?:///", uri):
+        return None
+    from sqlalchemy.engine import make_url
+
+    name = make_url(uri).database
+    return None if name is None or name == ":memory:" else Path(name)
+
+
+def sqlite_uri(path: Path) -> str:
+    """Return the URI of an SQLite store in a folder of any name."""
+    written = f"{SQLITE}{path}"
+    if sqlite_path(written) == path:
+        return written
+    # The driver is named, because MLflow would make the folder of the quoted name too.
+    return f"sqlite+pysqlite:///{quote(str(path))}"
 
 
 class TrackingSettings(Group):
@@ -57,9 +79,8 @@ class TrackingSettings(Group):
     def resolve_uri(self, project: Path) -> str:
         """Return the tracking URI of this process, absolute where it is an SQLite file."""
         uri = os.environ.get("MLFLOW_TRACKING_URI") or self.tracking_uri
-        if uri.startswith(SQLITE) and uri != f"{SQLITE}:memory:":
-            return f"{SQLITE}{(project / uri.removeprefix(SQLITE)).resolve()}"
-        return uri
+        path = sqlite_path(uri)
+        return uri if path is None else sqlite_uri((project / path).resolve())
 
 
 def open_experiment(uri: str, name: str, project: Path) -> tuple[Any, str]:
@@ -86,8 +107,8 @@ def open_experiment(uri: str, name: str, project: Path) -> tuple[Any, str]:
 
 def artifact_folder(uri: str, project: Path) -> Path | None:
     """Return the folder for artifacts: beside an SQLite store; a server decides for itself."""
-    if uri.startswith(SQLITE):
-        return Path(uri.removeprefix(SQLITE)).parent / "mlartifacts"
+    if path := sqlite_path(uri):
+        return path.parent / "mlartifacts"
     return None if uri.startswith(("http", "databricks")) else project / "mlartifacts"
 
 
@@ -103,27 +124,27 @@ def prepare_store(uri: str) -> None:
     A store whose creation was interrupted stays broken, so it is made beside its place and moved there when
     it is complete.
     """
-    if uri.startswith(SQLITE):
+    if sqlite_path(uri):
         # Otherwise each thread keeps a connection, and nobody ever closes it.
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     import_module("mlflow.tracking.client")
-    if not uri.startswith(SQLITE):
+    path = sqlite_path(uri)
+    if path is None:
         return
     import_module("mlflow.store.tracking.sqlalchemy_store")
-    path = Path(uri.removeprefix(SQLITE))
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f"{path.name}-", dir=path.parent) as folder:
-        make_store(f"{SQLITE}{folder}/made")
+        make_store(sqlite_uri(Path(folder) / "made"), path.parent / "mlartifacts")
         with suppress(FileExistsError):  # another run was first
             os.link(Path(folder) / "made", path)
 
 
 def check_store(uri: str) -> None:
     """Make sure that an SQLite store is sound and can be written: MLflow itself would try for a minute."""
-    if uri.startswith(SQLITE):
-        store = sqlite3.connect(f"{Path(uri.removeprefix(SQLITE)).as_uri()}?mode=rw", timeout=1, uri=True)
+    if path := sqlite_path(uri):
+        store = sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=1, uri=True)
         try:
             store.execute("BEGIN IMMEDIATE")
             store.rollback()
@@ -136,15 +157,16 @@ def answers(uri: str, client: Any) -> None:
     check_store(uri)
     if client is None:
         raise ConnectionError("MLflow has not answered yet")
-    if not uri.startswith(SQLITE):
+    if sqlite_path(uri) is None:
         client.search_experiments(max_results=1)
 
 
-def make_store(uri: str) -> None:
+def make_store(uri: str, artifacts: Path) -> None:
     """Make an MLflow store: the tables, without any run."""
-    from mlflow import MlflowClient
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    # MLflow writes the folder of its default experiment into an SQL statement, apostrophes and all.
+    SqlAlchemyStore(uri, artifacts.as_uri())
 
 
 def close_runs_of_dead_processes(client: Any, experiment: str) -> None:
@@ -168,11 +190,14 @@ def list_tags(project: Path, tags: Mapping[str, str]) -> dict[str, str]:
     from mlflow.tracking.context.registry import resolve_tags
     from mlflow.utils.git_utils import get_git_commit
 
-    commit = get_git_commit(str(project))  # MLflow looks where the command lies
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a "$" in the path
+        commit = get_git_commit(str(project))  # MLflow looks where the command lies
     if commit is not None:
         from git import Repo  # MLflow's way to git
 
-        dirty = Repo(project, search_parent_directories=True).is_dirty(untracked_files=True)
+        repository = Repo(project, search_parent_directories=True, expand_vars=False)
+        dirty = repository.is_dirty(untracked_files=True)
         tags = {**tags, "mlflow.source.git.commit": commit, "git.dirty": str(dirty).lower()}
     ignored: Any = [GitRunContext]  # MLflow's annotation is not what it takes
     return dict(resolve_tags(tags, ignore=ignored))
