@@ -119,5 +119,5 @@ def test_a_deleted_experiment_is_restored(
     with caplog.at_level(logging.INFO, logger="lottery_pipeline"):
         start(tracker, mlflow_uri, tmp_path)
         tracker.finish("FINISHED")
-    assert caplog.messages[0] == "MLflow: the experiment tests had been deleted, and is restored."
+    assert caplog.messages.count("MLflow: the experiment tests had been deleted, and is restored.") == 1
     assert find_runs(mlflow_uri)["run"].info.experiment_id == identity
