@@ -1,9 +1,10 @@
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lottery_pipeline.costs.macs import count_macs, theoretical_macs, total_macs
+from lottery_pipeline.costs.macs import MacError, count_macs, theoretical_macs, total_macs
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
@@ -97,7 +98,7 @@ def test_a_layer_called_twice_counts_twice_and_an_idle_one_not_at_all():
     assert count_macs(Net(), (1, 1, 4)) == {"used.weight": 48, "idle.weight": 0}
 
 
-def test_the_projection_of_an_attention_layer_is_counted():
+def test_all_of_an_attention_layer_is_counted():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -107,7 +108,13 @@ def test_the_projection_of_an_attention_layer_is_counted():
             tokens = images.flatten(1, 2)
             return self.attention(tokens, tokens, tokens)[0]
 
-    assert count_macs(Net(), (1, 5, 8)) == {"attention.out_proj.weight": 5 * 8 * 8}
+    macs = {
+        "attention.out_proj.weight": 5 * 8 * 8,
+        "attention.in_proj_weight": 5 * 8 * 24,
+        "attention.products": 2 * 5 * 5 * 8,  # queries times keys, shares times values
+    }
+    assert count_macs(Net(), (1, 5, 8)) == macs
+    assert torch_flops(Net().to("meta"), torch.zeros(1, 1, 5, 8, device="meta")) == 2 * sum(macs.values())
 
 
 def test_products_in_attention_are_counted_beside_its_layers():
@@ -262,3 +269,57 @@ def test_a_layer_computes_as_often_as_it_is_called_whoever_else_has_its_weight(n
     assert theoretical_macs(macs, {"network.a.weight": torch.eye(16).bool()}) == total_macs(macs) - (
         480 if network == "tied" else 0
     )
+
+
+def test_a_weight_of_a_functional_call_is_counted():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(8, 3)
+
+        def forward(self, images):
+            return nn.functional.linear(images.flatten(1, 2), self.fc.weight, self.fc.bias).mean(1)
+
+    assert count_macs(Net(), (1, 5, 8)) == {"fc.weight": 5 * 8 * 3}
+
+
+def test_computed_weights_are_counted_as_those_of_their_layer():
+    model = nn.Sequential(
+        nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(16, 4)), nn.Linear(4, 2)
+    )
+    assert count_macs(model, (1, 4, 4)) == {"1.weight": 64, "2.weight": 8}
+
+
+def test_a_layer_that_runs_without_a_product_that_can_be_seen_is_refused_by_name():
+    class Sums(nn.Linear):
+        def forward(self, images):
+            return (images[:, None] * self.weight).sum(-1)
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), Sums(4, 2))
+    with pytest.raises(MacError, match="the multiply-accumulates of layer 2 cannot be counted: it runs, but"):
+        count_macs(model, (1, 4, 4))
+
+
+FAST = [
+    "alexnet",
+    "vgg11_bn",
+    "resnet18",
+    "squeezenet1_1",
+    "mobilenet_v3_small",
+    "shufflenet_v2_x0_5",
+    "mnasnet0_5",
+]
+HEAVY = ["swin_t", "swin_v2_t", "vit_b_16", "maxvit_t", "convnext_tiny", "efficientnet_b0", "densenet121"]
+HEAVY += ["googlenet", "inception_v3", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "mobilenet_v2"]
+
+
+@pytest.mark.parametrize("name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY)])
+def test_a_network_of_torchvision_costs_what_torch_counts(name):
+    given = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name, weights=None, **given)
+    macs = count_macs(model, (3, 224, 224))
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        assert 2 * total_macs(macs) == torch_flops(model, torch.zeros(1, 3, 224, 224, device="meta"))
+    idle = {name for name in macs if name.startswith(("aux", "AuxLogits")) and not macs[name]}
+    assert all(macs[layer] for layer in prunable_parameters(model) if layer not in idle)

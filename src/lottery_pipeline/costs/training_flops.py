@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -42,7 +43,9 @@ def count_training_flops(model: nn.Module, image_shape: tuple[int, int, int], ba
         display=False, custom_mapping={torch.ops.aten.convolution_backward: _count_convolution_backward}
     )
     devices = [example.device] if example.device.type == "cuda" else []
-    with seeded_draws(0), torch.random.fork_rng(devices=devices), torch.enable_grad(), counter:  # for dropout
+    # Seeds for dropout; fused attention of a CPU would not be counted.
+    drawn = (seeded_draws(0), torch.random.fork_rng(devices=devices), sdpa_kernel(SDPBackend.MATH))
+    with drawn[0], drawn[1], drawn[2], torch.enable_grad(), counter:
         logits = model(images)
         labels = torch.zeros_like(logits[:, 0], dtype=torch.long)
         cross_entropy(logits, labels).backward()
