@@ -56,8 +56,10 @@ def test_filter_is_refused_with_the_reason_of_the_layer_ticket_it_must_match(raw
 
 def test_filter_with_a_size_of_its_own_does_without_layer(raw: dict[str, Any]) -> None:
     own_size = {"extraction": raw["filter"]["extraction"] | {"mac_budget": 0.5}}
-    assert choose(raw, "filter", filter=own_size)[0] == []
-    assert choose(raw, filter=own_size)[1].keys() == {"layer"}
+    chain = raw["model"] | {"name": "conv4"}  # LeNet has no filters
+    assert choose(raw, "filter", filter=own_size, model=chain)[0] == []
+    assert choose(raw, filter=own_size, model=chain)[1].keys() == {"layer"}
+    assert choose(raw, filter=own_size)[1].keys() == {"layer", "filter"}
 
 
 def test_what_one_wants_left_out_takes_what_needs_it_along(raw: dict[str, Any]) -> None:

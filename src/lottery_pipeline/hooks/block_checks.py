@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.hooks.guards import find_block, spread_reasons
-from lottery_pipeline.hooks.search_checks import check_method
+from lottery_pipeline.hooks.search_checks import check_method, look_ahead
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 
 if TYPE_CHECKING:
@@ -79,14 +79,16 @@ def _ask_methods(
     wanted: set[str], checked: Collection[str], parameters: Mapping[str, Any], project: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Return the faults of parameters, and why blocks cannot work here whatever their options."""
-    from lottery_pipeline.search.outlook import UnfitError
+    from lottery_pipeline.search.trial import UnfitError
 
     faults: list[str] = []
     unfit: dict[str, str] = {}
-    for name in (*METHODS, *COMPOSITIONS) if "model" in wanted else ():
-        if f"{name}.extraction" in wanted or name in checked:
+    asked = [name for name in (*METHODS, *COMPOSITIONS) if f"{name}.extraction" in wanted or name in checked]
+    if "model" in wanted and asked:
+        outlook = look_ahead(parameters, project)
+        for name in asked:
             try:
-                check_method(name, parameters, project)
+                check_method(name, parameters, outlook)
             except UnfitError as error:
                 unfit[name] = str(error).rstrip(".")
             except ValueError as error:

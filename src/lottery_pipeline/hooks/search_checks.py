@@ -40,20 +40,20 @@ def check_model(parameters: Mapping[str, Any], project: Path) -> None:
         _check_factory(spec)
 
 
-def check_method(name: str, parameters: Mapping[str, Any], project: Path) -> None:
+def check_method(name: str, parameters: Mapping[str, Any], outlook: "Outlook") -> None:
     """Ask a method itself whether its options can work on this network.
 
     Args:
         name: of a method or a composition.
         parameters: typed groups.
-        project: folder where relative paths start.
+        outlook: the same for all methods of a run, so that the network is built once.
 
     Raises:
         UnfitError: no options can, because of the network or its images; one sentence.
         ValueError: they cannot; one sentence.
     """
     from lottery_pipeline.methods import CHECKS
-    from lottery_pipeline.search.outlook import UnfitError
+    from lottery_pipeline.search.trial import UnfitError
     from lottery_pipeline.sparsity.allocation import kept_count
 
     method = COMPOSITIONS[name][1] if name in COMPOSITIONS else METHODS[name]
@@ -61,7 +61,7 @@ def check_method(name: str, parameters: Mapping[str, Any], project: Path) -> Non
     if task != "classification" and not method.any_task:
         able = ", ".join(other.name for other in METHODS.values() if other.any_task)
         raise UnfitError(f"needs images with classes, but data.task is {task}, which {able} can do")
-    outlook, options = _look_ahead(parameters, project), group.extraction
+    options = group.extraction
     counts_here = method.has_density and not method.own_network and options.density is not None
     if counts_here and outlook.network is not None:
         kept_count(options.density, _count_prunable(outlook.network))
@@ -117,7 +117,8 @@ def check_transfer(parameters: Mapping[str, Any]) -> None:
         raise ValueError(f"tasks has keypoints, which the recipe's {fault} does not fit; switch it off")
 
 
-def _look_ahead(parameters: Mapping[str, Any], project: Path) -> "Outlook":
+def look_ahead(parameters: Mapping[str, Any], project: Path) -> "Outlook":
+    """Collect what is known of the searches of a run before its images are read."""
     from lottery_pipeline.images.expected import expect_images
     from lottery_pipeline.search.outlook import Outlook
 

@@ -2,7 +2,8 @@
 
 A method is a pure function ``extract_<method>(search, options) -> Extraction``. There may also be a
 ``check_<method>(outlook, options)``, which refuses what cannot work before anything runs; the ``Outlook`` is
-what is known of the search by then. For a ladder it returns the number of the last rung.
+what is known of the search by then, with the network itself on ``trial``. For a ladder it returns the number
+of the last rung.
 """
 
 from collections.abc import Callable

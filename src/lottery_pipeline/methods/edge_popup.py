@@ -23,6 +23,7 @@ from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.frozen_weights import ScoreLearner, sgd_recipe, weight_change
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.mask_search import search_mask
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.sparsity.allocation import allocate_uniform, kept_count
 from lottery_pipeline.sparsity.selection import keep_top_k
 from lottery_pipeline.training.recipe import Recipe
@@ -64,3 +65,9 @@ def draw_scores(network: GatedNetwork, seed: int) -> Tensor:
         for shape in network.shapes.values()
     ]
     return torch.cat([layer.reshape(-1) for layer in layers]).to(network.weights.device)
+
+
+def check_edge_popup(outlook: Outlook, options: FrozenWeightOptions) -> None:
+    """Make a step of the search, before anything runs; ``UnfitError``."""
+    if outlook.trial is not None and options.density < 1:
+        outlook.trial.try_learner("edge_popup", partial(make_learner, options.density), affine=False)

@@ -24,6 +24,7 @@ from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.frozen_weights import ScoreLearner, sgd_recipe, weight_change
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.mask_search import search_mask
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.sparsity.schedules import exponential_counts
 from lottery_pipeline.sparsity.selection import keep_top_k
 from lottery_pipeline.training.recipe import Recipe
@@ -102,3 +103,10 @@ class GemLearner:
         self._learner.load(tensors)
         self._survived.copy_(tensors["survived"])
         self._alive = tensors["alive"].to(self._survived.device)
+
+
+def check_gem_miner(outlook: Outlook, options: GemMinerOptions) -> None:
+    """Make a step of the search, before anything runs; ``UnfitError``."""
+    if outlook.trial is not None and options.density < 1:
+        images = len(outlook.trial.images)
+        outlook.trial.try_learner("gem_miner", partial(GemLearner, options, images), affine=False)

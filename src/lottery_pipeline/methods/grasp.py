@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from lottery_pipeline.options import GraspOptions
 from lottery_pipeline.search.extraction import Extraction, Search
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.search.saliency import extract_by_gradients
 from lottery_pipeline.search.scoring import (
     Loss,
@@ -73,3 +74,13 @@ def extract_grasp(search: Search, options: GraspOptions) -> Extraction:
     """
     score = partial(grasp_scores, temperature=options.temperature, absolute=options.absolute)
     return extract_by_gradients("grasp", score, search, options, passes=3)
+
+
+def check_grasp(outlook: Outlook, options: GraspOptions) -> None:
+    """Score the network once, before anything runs: not every function has a second derivative.
+
+    Raises:
+        UnfitError: the network cannot be scored.
+    """
+    if outlook.trial is not None:
+        outlook.trial.try_scores("grasp", partial(grasp_scores, batch_statistics=options.batch_statistics))

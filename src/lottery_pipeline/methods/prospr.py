@@ -13,6 +13,7 @@ from lottery_pipeline.options import ProsprOptions
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.calibration import take_pixels
 from lottery_pipeline.search.extraction import Extraction, Search
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.search.scoring import Loss, check_labels, copied_tensors, differentiate
 from lottery_pipeline.sparsity.masks import Masks
@@ -116,3 +117,14 @@ def extract_prospr(search: Search, options: ProsprOptions) -> Extraction:
 
     passes = options.steps * (1 if options.first_order else 2) + 1
     return extract_by_scores("prospr", score, search, options, images_per_round=passes * len(batches[0][1]))
+
+
+def check_prospr(outlook: Outlook, options: ProsprOptions) -> None:
+    """Score the network after one step, before anything runs; ``UnfitError``."""
+
+    def score(model: nn.Module, images: Tensor, labels: Tensor, *, ignore_layers: Iterable[str]) -> Scores:
+        batches = [(images, labels)] * 2
+        return prospr_scores(model, batches, ignore_layers=ignore_layers, first_order=options.first_order)
+
+    if outlook.trial is not None:
+        outlook.trial.try_scores(f"prospr {options.first_order}", score)

@@ -1,12 +1,14 @@
 """SNIP (Lee, Ajanthan & Torr, ICLR 2019): keep the weights whose removal would change the loss most."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lottery_pipeline.options import SaliencyOptions
 from lottery_pipeline.search.extraction import Extraction, Search
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.search.saliency import extract_by_gradients
 from lottery_pipeline.search.scoring import Loss, check_labels, copied_tensors, sum_gradients, yield_losses
 from lottery_pipeline.sparsity.masks import Masks
@@ -46,3 +48,9 @@ def extract_snip(search: Search, options: SaliencyOptions) -> Extraction:
     Errors are those of ``extract_by_scores``.
     """
     return extract_by_gradients("snip", snip_scores, search, options, passes=1)
+
+
+def check_snip(outlook: Outlook, options: SaliencyOptions) -> None:
+    """Score the network once, before anything runs; ``UnfitError``."""
+    if outlook.trial is not None:
+        outlook.trial.try_scores("snip", partial(snip_scores, batch_statistics=options.batch_statistics))

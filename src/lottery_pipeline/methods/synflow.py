@@ -13,6 +13,7 @@ from lottery_pipeline.models.classifier import Normalise
 from lottery_pipeline.models.ties import find_ties
 from lottery_pipeline.options import SynflowOptions
 from lottery_pipeline.search.extraction import Extraction, Search
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.search.saliency import extract_by_scores
 from lottery_pipeline.search.scoring import copied_tensors, differentiate
 from lottery_pipeline.sparsity.masks import Masks, Weights
@@ -85,3 +86,9 @@ def extract_synflow(search: Search, options: SynflowOptions) -> Extraction:
         search = replace(search, device="cpu")
     score = partial(synflow_scores, images=images)
     return extract_by_scores("synflow", score, search, options, rounds=options.rounds, images_per_round=1)
+
+
+def check_synflow(outlook: Outlook, options: SynflowOptions) -> None:  # noqa: ARG001 (checks are called alike)
+    """Score the network once, before anything runs; ``UnfitError``."""
+    if outlook.trial is not None:
+        outlook.trial.try_scores("synflow", synflow_scores)

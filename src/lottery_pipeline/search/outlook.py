@@ -1,14 +1,12 @@
 """What is known of a search before anything runs: what the check of a method is given."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.task import TaskName
+from lottery_pipeline.search.trial import Trial
 from lottery_pipeline.training.recipe import Recipe
-
-
-class UnfitError(ValueError):
-    """A network or images that a method cannot work with; a run of several can do without this one."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +32,8 @@ class Outlook:
     def network(self) -> ModelSpec | None:
         """The specification of the network if it can be built now, else None."""
         return self.spec if self.is_built_in else None
+
+    @cached_property
+    def trial(self) -> Trial | None:
+        """The network with two images; None if it takes others than those stood in for."""
+        return Trial.prepare(self.spec)

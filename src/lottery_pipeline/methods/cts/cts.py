@@ -25,6 +25,7 @@ from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.mask_search import search_mask
+from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import State
@@ -124,3 +125,13 @@ class ConcreteLearner:
         self._optimiser.load(tensors)
         if "multiplier" in tensors:
             self._multiplier = tensors["multiplier"].to(self._logits.device)
+
+
+def check_cts(outlook: Outlook, options: CtsOptions) -> None:
+    """Make a step of the search, before anything runs: two objectives need second derivatives.
+
+    Raises:
+        UnfitError: the network cannot be searched.
+    """
+    if outlook.trial is not None and options.density < 1:
+        outlook.trial.try_learner(f"cts {options.objective}", partial(ConcreteLearner, options))

@@ -30,6 +30,7 @@ from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.calibration import draw_calibration
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
 from lottery_pipeline.search.outlook import Outlook
+from lottery_pipeline.search.trial import refusal_of
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.surgery.channels import ChannelGroup, find_coupled_groups, find_inner_groups
 from lottery_pipeline.surgery.narrowing import narrow, narrow_spec
@@ -112,10 +113,21 @@ def extract_filter(search: Search, options: FilterOptions) -> Extraction:
     )
 
 
-def check_filter(outlook: Outlook, options: FilterOptions) -> None:  # noqa: ARG001 (checks are called alike)
-    """Refuse, before anything runs, a scope whose package is not installed; ``ValueError``."""
+def check_filter(outlook: Outlook, options: FilterOptions) -> None:
+    """Refuse, before anything runs, a network without filters that can go.
+
+    Without a ``mac_budget`` the layer ticket decides whether any must.
+
+    Raises:
+        UnfitError: no filter can go.
+        ValueError: the package for the scope is not installed.
+    """
     if options.scope == "all":
         check_extra("torch_pruning", "compact")
+    trial, spec = outlook.trial, outlook.spec
+    if trial is not None and options.mac_budget is not None and options.mac_budget < 1:
+        with refusal_of("narrow"):
+            _find_groups(trial.model, options.scope, spec, (spec.channels, *spec.image_size))
 
 
 def _find_groups(

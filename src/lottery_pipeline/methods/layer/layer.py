@@ -23,7 +23,8 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options.layer import LayerOptions
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
-from lottery_pipeline.search.outlook import Outlook, UnfitError
+from lottery_pipeline.search.outlook import Outlook
+from lottery_pipeline.search.trial import UnfitError
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -73,11 +74,11 @@ def check_layer(outlook: Outlook, options: LayerOptions) -> None:
     Raises:
         UnfitError: the network can spare fewer, or it has no residual blocks.
     """
-    spec = outlook.network
-    if spec is None:
+    trial, spec = outlook.trial, outlook.spec
+    if trial is None:
         return
     try:
-        plan_removal(build_model(spec, seed=0, device="meta"), options, (spec.channels, *spec.image_size))
+        plan_removal(trial.model, options, (spec.channels, *spec.image_size))
     except ModelError as error:
         raise UnfitError(f"{error}; or set layer.extraction.removed to 0, which leaves it whole") from error
     except TicketError as error:

@@ -1,0 +1,125 @@
+"""A trial before anything is trained: what a method does with a network, done once with two images."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.reproducibility.seeds import make_generator
+from lottery_pipeline.search.gated import GatedNetwork
+from lottery_pipeline.search.scoring import batch_statistics
+from lottery_pipeline.sparsity.selection import Scores
+from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.training.recipe import Recipe
+
+
+class UnfitError(ValueError):
+    """A network or images that a method cannot work with; a run of several can do without this one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """The network of a run with fresh weights, and two images of noise.
+
+    Attributes:
+        model: on the CPU.
+        images: [2, C, H, W], pixels in [0, 1].
+        labels: int64 [2].
+        ignore_layers: patterns of layers that are never pruned.
+        refusals: what was tried, and what came of it: a method within a layer ticket need not try it again.
+    """
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    ignore_layers: tuple[str, ...]
+    refusals: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def prepare(cls, spec: ModelSpec) -> Self | None:
+        """Build the network; None if it does not take these images, which may stand in for others.
+
+        Args:
+            spec: of the network that the user named: if it is a factory, that is run.
+        """
+        try:
+            model = build_model(spec, seed=0, allow_factory=spec.name)
+        except ModelError:
+            return None
+        images = torch.rand(2, spec.channels, *spec.image_size, generator=make_generator(0, "trial"))
+        return cls(model, images, torch.tensor([0, 1]), spec.ignore_layers)
+
+    def try_scores(self, what: str, score: Callable[..., Scores]) -> None:
+        """Score the network by a function such as ``snip_scores``.
+
+        Args:
+            what: the method, with those of its options that matter here.
+            score: the function.
+
+        Raises:
+            UnfitError: the network cannot be scored.
+        """
+        self._try(what, lambda: score(self.model, self.images, self.labels, ignore_layers=self.ignore_layers))
+
+    def try_learner(
+        self, what: str, make_learner: Callable[[GatedNetwork, Recipe, int], Any], *, affine: bool = True
+    ) -> None:
+        """Make a step of a mask search.
+
+        Args:
+            what: the method, with those of its options that matter here.
+            make_learner: as for ``search_mask``.
+            affine: as for ``search_mask``.
+
+        Raises:
+            UnfitError: the network cannot be searched.
+        """
+
+        def step() -> None:
+            with batch_statistics(self.model):
+                network = GatedNetwork(self.model, self.ignore_layers, affine=affine)
+                recipe = Recipe(epochs=1, batch_size=len(self.images))
+                make_learner(network, recipe, 0).step(self.images, self.labels, 0, recipe.learning_rate)
+
+        self._try(what, step)
+
+    def _try(self, what: str, action: Callable[[], object]) -> None:
+        if what not in self.refusals:
+            try:
+                with refusal_of("search"):
+                    action()
+            except UnfitError as error:
+                self.refusals[what] = str(error)
+            else:
+                self.refusals[what] = ""
+        if reason := self.refusals[what]:
+            raise UnfitError(reason)
+
+
+@contextmanager
+def refusal_of(action: str) -> Iterator[None]:
+    """Turn whatever a network raises into one sentence.
+
+    Args:
+        action: what is done with the network, as a verb.
+
+    Raises:
+        UnfitError: it raised something.
+    """
+    try:
+        yield
+    except TicketError as error:
+        raise UnfitError(str(error)) from error
+    except Exception as error:  # whatever the user's code raises
+        if isinstance(error, RuntimeError) and "is not implemented" in str(error):
+            raise UnfitError(
+                f"this network cannot be differentiated as often as the method requires: {error}"
+            ) from error
+        fault = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnfitError(f"cannot {action} this network ({fault[:200]})") from error
