@@ -10,7 +10,12 @@ from lottery_pipeline.options.numerals import write_number
 
 SOURCE = Path(__file__).parents[2] / "src" / "lottery_pipeline"
 # These write names that files and tables are looked up by.
-NAMES = ("robustness/threat.py", "ownership/attacks/trials.py", "ownership/attacks/claim_trials.py")
+NAMES = (
+    "models/behaviour.py",
+    "robustness/threat.py",
+    "ownership/attacks/trials.py",
+    "ownership/attacks/claim_trials.py",
+)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ training continue where the dense run was. A point between two steps goes to the
 
 import logging
 
+from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.training.recipe import Recipe
 
@@ -32,15 +33,19 @@ def find_first_step(method: str, step: int, steps_per_epoch: int | None, recipe:
     if step and steps_per_epoch is None:
         logger.warning(
             "The %s ticket is of an older version, which does not say how many steps an epoch of its dense "
-            "run had: its step %d is taken as epoch %.3g of this training. If the dense run had another "
+            "run had: its step %d is taken as epoch %s of this training. If the dense run had another "
             "batch size, find the ticket again.",
-            *(method, step, step / own),
+            *(method, step, write_number(step / own, 3)),
         )
     elif step and first * (steps_per_epoch or own) != step * own:
         logger.warning(
-            "The %s ticket starts at epoch %.4g of its dense run; with batches of %d the nearest step is %d, "
-            "epoch %.4g.",
-            *(method, step / (steps_per_epoch or own), recipe.batch_size, first, first / own),
+            "The %s ticket starts at epoch %s of its dense run; with batches of %d the nearest step is %d, "
+            "epoch %s.",
+            method,
+            write_number(step / (steps_per_epoch or own), 4),
+            recipe.batch_size,
+            first,
+            write_number(first / own, 4),
         )
     return first
 
