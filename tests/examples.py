@@ -11,13 +11,21 @@ import yaml
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter, ValidationError
 
+from lottery_pipeline.cli import read_name
 from lottery_pipeline.cli import run as run_command
-from lottery_pipeline.hooks.search_checks import check_method, check_model
+from lottery_pipeline.hooks.search_checks import check_method, check_model, look_ahead
 from lottery_pipeline.images.request import SOURCES
 from lottery_pipeline.models.choice import check_choice
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.options.lists import list_members, read_lists
-from lottery_pipeline.parameters import GROUPS, RUNTIME_GROUPS, ParametersError, check_parameters
+from lottery_pipeline.parameters import (
+    GROUPS,
+    NAMES,
+    OPTIONAL_NAMES,
+    RUNTIME_GROUPS,
+    ParametersError,
+    check_parameters,
+)
 from lottery_pipeline.pipeline_registry import register_pipelines
 from lottery_pipeline.settings import CONFIG_LOADER_ARGS, ExperimentConfigLoader
 from tests.kedro_project import ROOT
@@ -67,7 +75,7 @@ def fault_of_parameters(params: Any, env: str | None = None, *, has_model: bool 
             check_model(parameters, ROOT)
             for method in ("lth", "ltr"):
                 if "layer_rates" in known.get(method, {}).get("extraction", {}):
-                    check_method(method, parameters, ROOT)
+                    check_method(method, parameters, look_ahead(parameters, ROOT))
     except (ParametersError, ValueError) as error:
         return str(error)
     return ""
@@ -101,7 +109,9 @@ def fault_of_setting(text: str) -> str:
     paths = [path for path in TYPES if path == key or (not whole and path.endswith(f".{key}"))]
     if not paths:
         return f"unknown parameter {key}"
-    faults = [fault_of_value(path, yaml.safe_load(written)) for path in paths]
+    typed = mark == "=" and key in (*NAMES, *OPTIONAL_NAMES)
+    value = read_name(key, written) if typed else yaml.safe_load(written)
+    faults = [fault_of_value(path, value) for path in paths]
     return "" if PLACEHOLDER.search(written) or not all(faults) else faults[0]
 
 
