@@ -85,7 +85,7 @@ def test_a_file_that_names_another_ticket_than_it_was_written_for_is_refused(exp
 
 def test_a_logit_that_is_no_number_is_a_difference(exported):
     ticket, path = exported
-    with pytest.raises(TicketError, match="differ by nan"):
+    with pytest.raises(TicketError, match="differ by NaN"):
         check_onnx(ticket, path, draw(2, 4) * float("nan"))
 
 

@@ -48,7 +48,7 @@ def make_block(block: str, find: Callable[..., Any] = draw_ticket) -> Pipeline:
     def train_ticket(ticket: Any) -> tuple[Any, Any]:
         current().log_row(block, "training", ROW)
         metrics = {"method": block, "fingerprint": f"f-{block}", "test_accuracy": 0.9, "seed": 3}
-        chosen = {"density": 0.2, "validation_accuracy": 0.8, "search_epochs": 1.0}
+        chosen = {"density": 0.2, "kept": 20, "validation_accuracy": 0.8, "search_epochs": 1.0}
         return ticket, {"metrics": metrics | chosen, "history": [ROW]}
 
     inputs = ["images", "params:seed", "params:extraction"]
