@@ -85,11 +85,6 @@ class TrackingSettings(Group):
 
 def open_experiment(uri: str, name: str, project: Path) -> tuple[Any, str]:
     """Return MLflow's client and the identity of an experiment, which is made if there is none."""
-    # By default MLflow waits four minutes for a dead server, in every call. Here the connection tries again.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     prepare_store(uri)
     check_store(uri)
     from mlflow import MlflowClient
@@ -124,6 +119,11 @@ def prepare_store(uri: str) -> None:
     A store whose creation was interrupted stays broken, so it is made beside its place and moved there when
     it is complete.
     """
+    # By default MLflow waits four minutes for a dead server, in every call. Here the connection tries again.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     if sqlite_path(uri):
         # Otherwise each thread keeps a connection, and nobody ever closes it.
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
