@@ -127,6 +127,8 @@ def prepare_store(uri: str) -> None:
     if sqlite_path(uri):
         # Otherwise each thread keeps a connection, and nobody ever closes it.
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+        # MLflow tells of every engine; its level is read at its import, which may have been before.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     import_module("mlflow.tracking.client")
     path = sqlite_path(uri)
     if path is None:
