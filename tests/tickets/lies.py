@@ -111,6 +111,7 @@ HEADER_LIES: dict[str, Callable[[Parts], None]] = {
     "100,000 classes": _set_spec("num_classes", 100_000),
     "no standard deviation": _set_spec("std", [0.0]),
     "ignored layers": _set_spec("ignore_layers", ["fc"]),
+    "a pattern that matches nothing": _set_spec("ignore_layers", ["nonesuch"]),
     "a layer of 2**40 weights": _set_layer("shape", [2**20, 2**20]),
     "a layer of no weights": _set_layer("shape", [0, 3]),
     "a layer of 5,000 dimensions": _set_layer("shape", [1] * 5000),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lottery_pipeline.models.names import is_factory
-from lottery_pipeline.models.prunable import prunable_parameters
+from lottery_pipeline.models.prunable import check_ignore_layers, prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.tickets.errors import TicketError
@@ -58,6 +58,8 @@ def draw_blueprint(spec: ModelSpec, allow_factory: str | None) -> Blueprint:
     try:
         model = build_model(spec, seed=0, device="meta", allow_factory=allow_factory)
         prunable = prunable_parameters(model, spec.ignore_layers)
+        if spec.supernet is None and not spec.removed_blocks:  # a network without parts may lack such a layer
+            check_ignore_layers(model, spec.ignore_layers)
     except Exception as error:  # a factory may raise anything
         raise TicketError(f"its model {spec.name!a} cannot be built: {str(error)[:300]}") from error
     return Blueprint(
