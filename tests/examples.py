@@ -18,10 +18,9 @@ from lottery_pipeline.images.request import SOURCES
 from lottery_pipeline.models.choice import check_choice
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.options.lists import list_members, read_lists
+from lottery_pipeline.parameter_names import NAMES, OPTIONAL_NAMES
 from lottery_pipeline.parameters import (
     GROUPS,
-    NAMES,
-    OPTIONAL_NAMES,
     RUNTIME_GROUPS,
     ParametersError,
     check_parameters,

@@ -14,7 +14,6 @@ from lottery_pipeline.parameters import (
     PretrainingParameters,
     RetrainingParameters,
     SparseRetrainingParameters,
-    check_names,
     check_parameters,
     to_plain,
 )
@@ -159,26 +158,6 @@ def test_a_missing_group_is_named() -> None:
     parameters = {name: group for name, group in SOUND.items() if name != "ltr"}
     with pytest.raises(ParametersError, match="Parameter ltr is missing"):
         check_parameters(parameters)
-
-
-@pytest.mark.parametrize("value", [0.1, 7, True, None, {"x": 1}])
-@pytest.mark.parametrize("name", ["variant", "ticket", "suspect", "credential", "model.name"])
-def test_a_name_that_is_not_text_is_refused_because_it_may_not_be_what_was_written(
-    name: str, value: Any
-) -> None:
-    given = {"model": {"name": value}} if "." in name else {name: value}
-    with pytest.raises(ParametersError, match=f"Parameter {name} is {value!r}, which is not text") as refusal:
-        check_names(given)
-    assert "\n" not in str(refusal.value)
-
-
-def test_a_name_must_not_refer_to_another_parameter() -> None:
-    with pytest.raises(ParametersError, match="must not refer"):
-        check_names({"variant": "${seed}"})
-
-
-def test_names_that_are_text_and_those_that_may_be_absent_are_accepted() -> None:
-    check_names({"variant": "0.10", "data": {"root": None}, "tracking": {"register": None}, "seed": 3})
 
 
 def test_retraining_changes_only_what_it_names() -> None:

@@ -12,7 +12,7 @@ from kedro.framework.cli.project import run as kedro_run
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lottery_pipeline.parameters import NAMES, OPTIONAL_NAMES
+from lottery_pipeline.parameter_names import NAMES, OPTIONAL_NAMES
 
 
 def split_parameters(text: str) -> list[str]:

@@ -3,16 +3,12 @@
 Imports no torch: this module is read by every ``kedro`` command.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -34,10 +30,11 @@ from lottery_pipeline.options import (
 )
 from lottery_pipeline.options.allowed import annotate
 from lottery_pipeline.options.faults import describe_faults, name_unknown_key
-from lottery_pipeline.options.lists import DISTINCT, Group, read_lists
+from lottery_pipeline.options.lists import Group
 from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions, VerificationOptions
 from lottery_pipeline.options.robustness import RobustnessOptions
+from lottery_pipeline.options.scalars import Device, FilePath, LeftOutBlocks, Seed, Threads, Variant
 from lottery_pipeline.options.supertickets_study import StudyOptions
 from lottery_pipeline.options.supertickets_transfer import TransferOptions
 from lottery_pipeline.options.tracking import TrackingParameters
@@ -47,45 +44,6 @@ if TYPE_CHECKING:
     from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 
 DataParameters = ImageRequest
-
-
-def _check_device(device: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ValueError(
-            f"{device!r} is not a valid device; allowed are auto, cpu, cuda, cuda:<index> and mps"
-        )
-    return device
-
-
-def _check_variant(variant: str) -> str:
-    # It becomes the name of a folder, and must not climb out of its parent.
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}", variant):
-        raise ValueError(
-            f"{variant!r} cannot be the name of a folder here; allowed are letters, digits and . _ = -, "
-            "with a letter or digit first"
-        )
-    return variant
-
-
-def _check_left_out(name: str) -> str:
-    allowed = (*METHODS, *COMPOSITIONS, *_OTHER_BLOCKS)
-    if name not in allowed:
-        raise ValueError(f"{name!r} cannot be left out; allowed are {', '.join(allowed)}")
-    return name
-
-
-_OTHER_BLOCKS = ("signature_embedding", "ownership_verification", "robustness_evaluation")
-LeftOutBlocks = Annotated[
-    tuple[Annotated[str, AfterValidator(_check_left_out)], ...],
-    BeforeValidator(partial(read_lists, tuple[str, ...])),
-    DISTINCT,
-]
-_ABSENT = object()
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Device = Annotated[str, AfterValidator(_check_device)]
-Threads = Annotated[int, Field(strict=True, ge=1, le=1024)] | None
-Variant = Annotated[str, AfterValidator(_check_variant)]
-FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class ParametersError(ValueError):
@@ -251,37 +209,6 @@ RUNTIME_GROUPS: dict[str, Any] = {
     "ticket": Literal[(*METHOD_GROUPS, *COMPOSED_GROUPS)],
     **dict.fromkeys(("suspect", "credential", "disclosure", "predictions"), FilePath),
 }
-
-# Names and paths: what was typed counts, whatever number it looks like. Null is a value of the second kind.
-NAMES = (*sorted(RUNTIME_GROUPS.keys() - {"left_out"}), "model.name", "signature_embedding.owner")
-OPTIONAL_NAMES = ("data.root", "tracking.register")
-
-
-def check_names(given: Mapping[str, Any]) -> None:
-    """Check the names among the parameters that a run is given, before they become names of folders.
-
-    Args:
-        given: as ``--params`` or a session has them, nested.
-
-    Raises:
-        ParametersError: a name is not text, or refers to another parameter; one sentence for each.
-    """
-    faults = []
-    for name in (*NAMES, *OPTIONAL_NAMES):
-        value: Any = given
-        for key in name.split("."):
-            value = value.get(key, _ABSENT) if isinstance(value, Mapping) else _ABSENT
-        if value is _ABSENT or (value is None and name in OPTIONAL_NAMES):
-            continue
-        if not isinstance(value, str):
-            faults.append(
-                f"Parameter {name} is {value!r}, which is not text and may not be what was written; "
-                f"put the name in quotes, such as '0.10'."
-            )
-        elif "${" in value:
-            faults.append(f"Parameter {name} is {value!r}; a name must not refer to another parameter.")
-    if faults:
-        raise ParametersError("\n".join(faults))
 
 
 def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:

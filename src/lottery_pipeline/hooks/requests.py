@@ -14,7 +14,8 @@ from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
 from lottery_pipeline.hooks.guards import find_failures, find_storage_error, guard_nodes
 from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
-from lottery_pipeline.parameters import ParametersError, check_names, check_parameters
+from lottery_pipeline.parameter_names import check_names
+from lottery_pipeline.parameters import ParametersError, check_parameters
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
