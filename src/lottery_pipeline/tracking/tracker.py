@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.tracking.connection import Connection
 from lottery_pipeline.tracking.models import ExportedModel, describe_images, register_model
 from lottery_pipeline.tracking.names import LONGEST_NAME, clean_name, clean_tags, cut
@@ -32,6 +31,7 @@ from lottery_pipeline.tracking.store import (
     open_experiment,
     prepare_store,
 )
+from lottery_pipeline.tracking.system_metrics import start_monitor
 
 if TYPE_CHECKING:
     from lottery_pipeline.images.splits import ImageSplits
@@ -114,7 +114,7 @@ class Tracker:
             self.connection.do(lambda: self._open_experiment(project))
             self._open("", name, parameters)
             if settings.system_metrics:
-                self._watch_system()
+                self.connection.do(self._watch_system)
         if self.active:
             atexit.register(self.finish, "KILLED")
             self._listen_for_termination()
@@ -277,18 +277,7 @@ class Tracker:
         logger.info("MLflow: the ticket of %s is registered as version %s of %s.", winner, version, name)
 
     def _watch_system(self) -> None:
-        try:
-            check_extra("psutil", "system")
-        except ValueError as error:
-            logger.warning("MLflow: no system metrics are logged: %s", error)
-            return
-        self.connection.do(self._start_monitor)
-
-    def _start_monitor(self) -> None:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-        self._monitor = SystemMetricsMonitor(self._runs[""].identity, tracking_uri=self._uri)
-        self._monitor.start()
+        self._monitor = start_monitor(self._runs[""].identity, self._uri)
 
     def _listen_for_termination(self) -> None:
         """Let SIGTERM end the process as Ctrl-C does, so that the run is closed on the way out."""
