@@ -51,7 +51,8 @@ from lottery_pipeline.reproducibility.files import write_atomically
 from lottery_pipeline.reproducibility.measured import flatten_record
 from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.tickets import TicketError
-from lottery_pipeline.training.dense import DenseRun, load_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.dense_file import load_dense_run, save_dense_run
 
 PROJECT = Path(__file__).parents[2]
 WORK = PROJECT / "data" / "work" / "layer_accuracy"

@@ -34,7 +34,8 @@ from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.sparsity import keep_top_k
 from lottery_pipeline.tickets import Ticket
 from lottery_pipeline.tickets.ticket import make_ticket
-from lottery_pipeline.training.dense import DenseRun, load_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.dense_file import load_dense_run, save_dense_run
 from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import evaluate
 

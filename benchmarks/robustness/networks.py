@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from benchmarks.robustness.settings import SETTINGS
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.training.augmentation import to_pixels
-from lottery_pipeline.training.dense import find_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.dense import pretrain
+from lottery_pipeline.training.dense_file import find_dense_run, save_dense_run
 
 
 def train_network(

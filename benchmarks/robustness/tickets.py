@@ -56,7 +56,8 @@ from lottery_pipeline.sparsity.allocation import kept_count
 from lottery_pipeline.sparsity.selection import keep_top_k
 from lottery_pipeline.statistics.intervals import t_interval
 from lottery_pipeline.tickets.ticket import Ticket
-from lottery_pipeline.training.dense import DenseRun, find_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.dense_file import find_dense_run, save_dense_run
 from lottery_pipeline.training.recipe import Recipe
 
 PROJECT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from lottery_pipeline.parameters import (
     WorkParameters,
 )
 from lottery_pipeline.pipelines.ticket_extraction import nodes
-from lottery_pipeline.training.dense import save_dense_run
+from lottery_pipeline.training.dense_file import save_dense_run
 from tests.tiny import draw_images, pretrain_tiny
 
 PRETRAINING = PretrainingParameters(epochs=2, rewind_epoch=1, batch_size=20, learning_rate=0.05)

@@ -2,7 +2,7 @@
 
 from lottery_pipeline.parameters import ModelParameters, PretrainingParameters, WorkParameters
 from lottery_pipeline.pipelines.dense_pretraining.nodes import pretrain_dense
-from lottery_pipeline.training.dense import save_dense_run
+from lottery_pipeline.training.dense_file import save_dense_run
 from tests.tiny import draw_images
 
 MODEL = ModelParameters(name="lenet_300_100", ignore_layers=("fc",))

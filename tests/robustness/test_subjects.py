@@ -7,7 +7,7 @@ import torch
 
 from lottery_pipeline.robustness.subjects import collect_subjects
 from lottery_pipeline.tickets.errors import TicketError
-from lottery_pipeline.training.dense import save_dense_run
+from lottery_pipeline.training.dense_file import save_dense_run
 from tests.tiny import draw_images, draw_ticket, pretrain_tiny
 
 

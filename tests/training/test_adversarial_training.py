@@ -16,7 +16,8 @@ from lottery_pipeline.training import adversarial_batches
 from lottery_pipeline.training import run as run_module
 from lottery_pipeline.training.adversarial_batches import measure_robust_accuracy
 from lottery_pipeline.training.batches import Batches
-from lottery_pipeline.training.dense import load_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.dense import pretrain
+from lottery_pipeline.training.dense_file import load_dense_run, save_dense_run
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from lottery_pipeline.training.robust_gap import measure_robust_gap

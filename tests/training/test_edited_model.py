@@ -11,7 +11,8 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.search.parents import check_ticket
 from lottery_pipeline.tickets import Ticket, TicketError
 from lottery_pipeline.tickets.export import export_ticket, load_exported
-from lottery_pipeline.training.dense import load_dense_run, pretrain, save_dense_run
+from lottery_pipeline.training.dense import pretrain
+from lottery_pipeline.training.dense_file import load_dense_run, save_dense_run
 from tests.tiny import RECIPE, draw_images, find, spec_for
 
 NAME = "edited_net:make"

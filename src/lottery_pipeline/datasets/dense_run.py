@@ -15,12 +15,12 @@ class DenseRunDataset(LocalFileDataset):
     """A dense run in one safetensors file."""
 
     def _read(self, path: Path) -> "DenseRun":
-        from lottery_pipeline.training.dense import load_dense_run
+        from lottery_pipeline.training.dense_file import load_dense_run
 
         return load_dense_run(path)
 
     def _write(self, path: Path, data: "DenseRun") -> Recall:
-        from lottery_pipeline.training.dense import save_dense_run
+        from lottery_pipeline.training.dense_file import save_dense_run
 
         save_dense_run(data, path)
         return lambda: data

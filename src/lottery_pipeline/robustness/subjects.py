@@ -13,7 +13,8 @@ from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.search.parents import check_dense_run, check_ticket
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket
-from lottery_pipeline.training.dense import DenseRun, find_dense_run
+from lottery_pipeline.training.dense import DenseRun
+from lottery_pipeline.training.dense_file import find_dense_run
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from lottery_pipeline.sparsity.masks import count_kept, count_prunable
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ladder import Ladder
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
-from lottery_pipeline.training.dense import DenseRun, find_dense_run, pretrain
+from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.dense_file import find_dense_run
 from lottery_pipeline.training.loop import OnRecord
 from lottery_pipeline.training.recipe import Recipe
 

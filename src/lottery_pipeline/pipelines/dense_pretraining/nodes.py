@@ -19,7 +19,8 @@ def pretrain_dense(
     """Train the full network, or return the stored dense run if it is the one asked for."""
     from lottery_pipeline.models.choice import specify_model
     from lottery_pipeline.models.uncounted import find_uncounted
-    from lottery_pipeline.training.dense import find_dense_run, pretrain
+    from lottery_pipeline.training.dense import pretrain
+    from lottery_pipeline.training.dense_file import find_dense_run
     from lottery_pipeline.training.history import CLOCK_COLUMNS
 
     stored = find_dense_run(work.models / "dense_run.safetensors")

@@ -99,7 +99,8 @@ def pretrain_supernet(
     """Train the whole supernet, which a SuperTicket is compared with, or return the stored run."""
     from lottery_pipeline.methods.supertickets.network import specify_supernet
     from lottery_pipeline.methods.supertickets.supertickets import plan_search
-    from lottery_pipeline.training.dense import find_dense_run, pretrain
+    from lottery_pipeline.training.dense import pretrain
+    from lottery_pipeline.training.dense_file import find_dense_run
 
     spec = specify_supernet(dense_run.spec, extraction, images.task)
     # Refuses a plan that cannot work before the supernet is trained.
@@ -245,7 +246,7 @@ def pretrain_parent(
 ) -> Any:
     """Train a ticket as the dense network of the methods on top of it, or return the stored run."""
     from lottery_pipeline.search.composition import pretrain_parent as pretrain
-    from lottery_pipeline.training.dense import find_dense_run
+    from lottery_pipeline.training.dense_file import find_dense_run
 
     stored = find_dense_run(work.models / ticket.method / "parent_run.safetensors")
     run = pretrain(
