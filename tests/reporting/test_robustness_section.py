@@ -191,5 +191,5 @@ def test_hostile_names_do_not_become_markup():
     page = Page(write(record, "torchvision:CIFAR10", "resnet18", drawn=True))
     assert [tag for tag, _ in page.tags].count("img") == 0
     assert not [attributes for _, attributes in page.tags if "onerror" in attributes]
-    assert [tag for tag, _ in page.tags].count("script") == 2 + 4
+    assert [tag for tag, _ in page.tags].count("script") == 3 + 4
     assert HOSTILE in page.text

@@ -17,10 +17,15 @@ from tests.reporting.robustness_records import (
 )
 
 
+def list_headings(summary):
+    assert all(words.endswith(".") for _, words in summary["columns"])
+    return [heading for heading, _ in summary["columns"]]
+
+
 def cells(record, label):
     summary = describe_summary(record)
     row = next(row for row in summary["rows"] if row["label"] == label)
-    return dict(zip(summary["headings"], row["cells"], strict=True))
+    return dict(zip(list_headings(summary), row["cells"], strict=True))
 
 
 def test_the_summary_has_a_cell_for_every_measure_with_its_interval():
@@ -39,12 +44,12 @@ def test_the_summary_has_a_cell_for_every_measure_with_its_interval():
 
 def test_a_floor_is_named_in_the_heading():
     summary = describe_summary(make_record(classes=1))
-    assert "Robust, Linf eps 1/255 (a floor)" in summary["headings"]
+    assert "Robust, Linf eps 1/255 (a floor)" in list_headings(summary)
 
 
 def test_families_that_were_left_out_have_no_column():
     rows = [row for row in make_record()["rows"] if row["family"] == "corruption"]
-    headings = describe_summary(make_record(rows=rows, corruptions=None))["headings"]
+    headings = list_headings(describe_summary(make_record(rows=rows, corruptions=None)))
     assert headings == ["Clean", "Corrupted, mean", "mCE against dense"]
 
 

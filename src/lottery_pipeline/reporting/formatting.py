@@ -20,6 +20,11 @@ def is_missing(value: Any) -> bool:
         return not isinstance(value, str)
 
 
+def is_there(value: Any) -> bool:
+    """Tell whether there is a number."""
+    return not is_missing(value)
+
+
 def percent(fraction: Any, digits: int = 1) -> str:
     """0.9712 -> '97.1%'."""
     return DASH if is_missing(fraction) else f"{100 * fraction:.{digits}f}%"

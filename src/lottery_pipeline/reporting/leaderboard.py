@@ -9,6 +9,7 @@ import pandas as pd
 
 from lottery_pipeline.reporting.networks import has_own_network, name_network
 from lottery_pipeline.reporting.ranking import rank
+from lottery_pipeline.reporting.uncertainty import find_test_interval
 from lottery_pipeline.reproducibility.measured import flatten_record
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ CONTRACT_COLUMNS = (
 )
 FURTHER_COLUMNS = (
     "dense_fingerprint",
+    "test_accuracy_low",
+    "test_accuracy_high",
     "validation_accuracy",
     "test_loss",
     "early_stop_step",
@@ -70,10 +73,11 @@ def build_leaderboard(metrics: Mapping[str, dict[str, Any] | None]) -> pd.DataFr
         metrics: metrics by run (the namespace, as a rule the method's name); None if a method was not run.
 
     Returns:
-        A row per run. Columns: the contract's, in its order; further metrics; ``network`` (``model`` of the
-        metrics); ``dead_layers`` (their number); ``run`` (the key); ``note``: empty, or why the row cannot be
-        compared with the others (its dense parent, hence its data, model, recipe or seed, is not the one most
-        rows have; a method with a network of its own has another by design).
+        A row per run. Columns: the contract's, in its order; further metrics; ``test_accuracy_low`` and
+        ``test_accuracy_high``, a 95 % interval over the choice of test images; ``network`` (``model`` of the
+        metrics); ``dead_layers`` (their number); ``run`` (the key); ``note``: empty, or why the row cannot
+        be compared with the others (its dense parent, hence its data, model, recipe or seed, is not the one
+        most rows have; a method with a network of its own has another by design).
 
     Raises:
         ReportError: a record lacks a column of the contract.
@@ -99,7 +103,11 @@ def _make_row(run: str, record: dict[str, Any]) -> dict[str, Any]:
             f"the metrics of {run!r} lack {', '.join(missing)}; "
             f"every method reports {', '.join(CONTRACT_COLUMNS)}"
         )
-    row = {column: record.get(column) for column in (*CONTRACT_COLUMNS, *FURTHER_COLUMNS)}
+    interval = find_test_interval(record)
+    ends = (
+        {} if interval is None else {"test_accuracy_low": interval.low, "test_accuracy_high": interval.high}
+    )
+    row = {column: (record | ends).get(column) for column in (*CONTRACT_COLUMNS, *FURTHER_COLUMNS)}
     dead = len(record.get("dead_layers") or ())
     return row | {"network": record.get("model"), "dead_layers": dead, "run": run, "note": ""}
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting import formatting as fmt
+from lottery_pipeline.reporting.columns import PROFILE_WORDS
 from lottery_pipeline.reporting.networks import count_of_dense, has_own_network
 from lottery_pipeline.reporting.palette import label_control, label_run, look_of
 
@@ -84,15 +85,19 @@ def describe_adversarial_training(rows: Sequence[Row], dense: Row | None) -> lis
 
 
 def describe_profile(profile: pd.DataFrame) -> dict[str, Any]:
-    """Print any table about the images: the names of its columns, and its cells."""
+    """Print any table about the images: heading, words and kind of its columns, and its cells."""
     named = profile if isinstance(profile.index, pd.RangeIndex) else profile.reset_index()
+    rows = [
+        # The first column names the row, even if the names are digits.
+        [(str(first), False), *(_cell(value) for value in rest)]
+        for first, *rest in named.itertuples(index=False, name=None)
+    ]
     return {
-        "columns": [str(column).replace("_", " ") for column in named.columns],
-        "rows": [
-            # The first column names the row, even if the names are digits.
-            [(str(first), False), *(_cell(value) for value in rest)]
-            for first, *rest in named.itertuples(index=False, name=None)
+        "columns": [
+            (str(column).replace("_", " "), PROFILE_WORDS.get(str(column), ""), is_number)
+            for column, (_, is_number) in zip(named.columns, rows[0] if rows else [], strict=False)
         ],
+        "rows": rows,
     }
 
 

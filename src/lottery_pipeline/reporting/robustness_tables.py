@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lottery_pipeline.reporting import formatting as fmt
+from lottery_pipeline.reporting.robustness_glossary import WORDS
 from lottery_pipeline.reporting.robustness_heatmap import find_clean
 from lottery_pipeline.reporting.robustness_record import (
     Headline,
@@ -42,9 +43,10 @@ DETAILS = ("auroc", "aupr_ood_positive", "aupr_id_positive", "fpr95_ood_positive
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the summary: its heading, and what it prints of a network, by its name."""
+    """A column of the summary: its heading, what it means, and what it prints of a network, by its name."""
 
     heading: str
+    words: str
     print_cell: Callable[[str], Cell]
 
 
@@ -55,8 +57,9 @@ def describe_summary(record: Record) -> dict[str, Any]:
         record: of the robustness evaluation.
 
     Returns:
-        ``headings``, and ``rows`` with a ``label``, ``colour``, ``density``, ``is_dense``, ``failed`` (how
-        many checks) and ``cells``. A column that no network has a value in is left out.
+        ``columns``, pairs of heading and words, and ``rows`` with a ``label``, ``colour``, ``density``,
+        ``is_dense``, ``failed`` (how many checks) and ``cells``. A column that no network has a value in is
+        left out.
     """
     networks, rows = list_networks(record), index_rows(record)
     columns = [
@@ -66,7 +69,7 @@ def describe_summary(record: Record) -> dict[str, Any]:
     ]
     failed = [str(check["method"]) for check in record.get("checks") or () if check["passed"] is False]
     return {
-        "headings": [column.heading for column in columns],
+        "columns": [(column.heading, column.words) for column in columns],
         "rows": [
             {
                 **_name(network),
@@ -167,40 +170,47 @@ def _name(network: Network) -> dict[str, Any]:
 
 def _list_columns(record: Record, rows: Rows) -> list[Column]:
     headline, strangers = choose_headline(record), choose_strangers(record)
-    columns = [Column("Clean", lambda method: _print_share(find_clean(rows, method)))]
-    if headline is not None:
-        columns.append(
-            _share_column(_head_robust(headline), rows, "adversarial", headline.setting, "robust_accuracy")
+    norm, words = name_norm(record), {word: text for group in WORDS.values() for word, text in group.items()}
+
+    def share(heading: str, meaning: str, family: str, setting: str, metric: str) -> Column:
+        return Column(
+            heading, meaning, lambda method: _print_share(rows.get((method, family, setting, metric)))
         )
-    norm = name_norm(record)
+
+    unchanged = "Accuracy on unchanged images."
+    columns = [Column("Clean", unchanged, lambda method: _print_share(find_clean(rows, method)))]
+    if headline is not None:
+        setting, meaning = headline.setting, words["Robust accuracy"]
+        columns.append(share(_head_robust(headline), meaning, "adversarial", setting, "robust_accuracy"))
+    corrupted = f"{record.get('corruptions') or 'Corrupted'}, mean"
     columns += [
         Column(
             "Median least eps",
+            words["Median least eps"],
             lambda method: (print_median(rows, method, norm), print_median_interval(rows, method, norm)),
         ),
-        _share_column(
-            f"{record.get('corruptions') or 'Corrupted'}, mean", rows, "corruption", "mean", "accuracy"
-        ),
-        _share_column("mCE against dense", rows, "corruption", "mean", "mean_corruption_error"),
+        share(corrupted, "Accuracy, mean over the corruptions.", "corruption", "mean", "accuracy"),
+        share("mCE against dense", words["mCE"], "corruption", "mean", "mean_corruption_error"),
     ]
     if strangers is not None:
         name, score = strangers
         setting, where = f"{name} {score}", label_setting(name)
         for heading, metric in (("AUROC", "auroc"), ("FPR95, strangers positive", "fpr95_ood_positive")):
-            columns.append(_share_column(f"{heading}: {where}", rows, "out_of_distribution", setting, metric))
+            meaning = words[heading.partition(",")[0]]
+            columns.append(share(f"{heading}: {where}", meaning, "out_of_distribution", setting, metric))
     return [
         *columns,
-        _share_column("ECE", rows, "calibration", "as trained", "ece"),
-        Column("NLL", lambda method: _print_loss(rows.get((method, "calibration", "as trained", "nll")))),
+        share("ECE", words["ECE"], "calibration", "as trained", "ece"),
+        Column(
+            "NLL",
+            words["NLL"],
+            lambda method: _print_loss(rows.get((method, "calibration", "as trained", "nll"))),
+        ),
     ]
 
 
 def _head_robust(headline: Headline) -> str:
     return f"Robust, {headline.setting}{' (a floor)' if headline.is_floor else ''}"
-
-
-def _share_column(heading: str, rows: Rows, family: str, setting: str, metric: str) -> Column:
-    return Column(heading, lambda method: _print_share(rows.get((method, family, setting, metric))))
 
 
 def _print_share(row: Row | None) -> Cell:
