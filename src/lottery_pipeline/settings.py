@@ -16,6 +16,7 @@ from lottery_pipeline.hooks.locks import LockHooks
 from lottery_pipeline.hooks.progress import ProgressHooks
 from lottery_pipeline.hooks.requests import RequestHooks
 from lottery_pipeline.tracking.hook import TrackingHooks
+from lottery_pipeline.tracking.passwords import Passwords, hide_in_output
 
 
 class ExperimentConfigLoader(OmegaConfigLoader):
@@ -95,6 +96,9 @@ def read_environment(name: str, default: str) -> str:
 # Neither Kedro (see also .telemetry) nor MLflow reports anything to anybody.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+# Kedro reads this file before it does anything, in workers too.
+hide_in_output(Passwords())
 
 # Among hooks marked first or last, Kedro puts a later one further out. So a run is refused for its own faults
 # before it asks for locks, and it releases its locks before RequestHooks turns an error into a sentence.

@@ -1,21 +1,32 @@
 """Passwords never stand in a message, a page or a tag."""
 
+import json
 import logging
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lottery_pipeline.tracking.passwords import HidingFilter, Passwords, take_login
+from lottery_pipeline.hooks.guards import explain
+from lottery_pipeline.hooks.requests import RunFailedError, RunRefusedError
+from lottery_pipeline.tracking.connection import first_line
+from lottery_pipeline.tracking.passwords import Passwords, hide_in_output, show_traceback, take_login
 from lottery_pipeline.tracking.store import TrackingSettings, find_page
 from lottery_pipeline.tracking.tracker import Tracker
 from tests.tracking.runs import find_runs, start
 
+STORE = "postgresql://me:Secr3t!@db/mlflow"
+
 
 @pytest.fixture(autouse=True)
-def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_login(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
         monkeypatch.setenv(name, "")
+    yield
+    hide_in_output(Passwords())
 
 
 @pytest.mark.parametrize(
@@ -94,17 +105,68 @@ def test_the_error_that_ended_a_run_is_kept_without_the_password(
     assert data.params["a"] == "http://***@host ***"
 
 
-def test_another_package_logs_no_password(caplog: pytest.LogCaptureFixture) -> None:
-    other, hiding = logging.getLogger("other"), HidingFilter(Passwords("postgresql://me:Secr3t!@db/mlflow"))
-    other.addFilter(hiding)
+@pytest.mark.parametrize("name", ["kedro.framework.session", "sqlalchemy.engine", "my_package"])
+def test_no_package_logs_a_password(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    hide_in_output(Passwords(STORE))
+    logger = logging.getLogger(name)
+    logger.propagate = True
+    logger.addHandler(caplog.handler)  # as one that a user has configured
     try:
-        raise ValueError("postgresql://me:Secr3t!@db/mlflow")
+        raise ValueError(STORE)
     except ValueError:
-        other.exception("cannot open %s", "postgresql://me:Secr3t!@db/mlflow")
+        logger.exception("cannot open %s", STORE)
     finally:
-        other.removeFilter(hiding)
+        logger.removeHandler(caplog.handler)
     assert "cannot open postgresql://***@db/mlflow" in caplog.text
+    assert "ValueError: postgresql://***@db/mlflow" in caplog.text
     assert "Secr3t" not in caplog.text
+
+
+def test_the_traceback_with_which_a_process_ends_shows_no_password() -> None:
+    program = f"import lottery_pipeline.settings\nraise ValueError('Secr3t! of ' + {STORE!r})"
+    env = {**os.environ, "MLFLOW_TRACKING_URI": STORE, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "ValueError: *** of postgresql://***@db/mlflow"
+    assert "Secr3t" not in ended.stderr
+
+
+def test_a_traceback_without_a_password_is_shown_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    monkeypatch.setattr("lottery_pipeline.tracking.passwords._show_traceback", lambda *it: shown.append(it))
+    error = ValueError("no secret")
+    show_traceback(ValueError, error, None)
+    assert shown == [(ValueError, error, None)]
+
+
+def test_artifacts_of_json_have_no_password(
+    mlflow_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "Secr3t!")
+    tracker = Tracker()
+    start(tracker, mlflow_uri, tmp_path)
+    tracker.send("", "log_dict", {"data": {"root": STORE, "sizes": [1, "Secr3t!"]}}, "parameters.json")
+    tracker.send("", "set_tag", "left_out.ltr", f"ltr failed: {STORE}")
+    tracker.finish("FINISHED")
+    run = find_runs(mlflow_uri)["run"]
+    written = MlflowClient(mlflow_uri).download_artifacts(run.info.run_id, "parameters.json", str(tmp_path))
+    assert json.loads(Path(written).read_text()) == {
+        "data": {"root": "postgresql://***@db/mlflow", "sizes": [1, "***"]}
+    }
+    assert run.data.tags["left_out.ltr"] == "ltr failed: postgresql://***@db/mlflow"
+
+
+def test_a_message_that_is_cut_does_not_keep_a_part_of_a_password() -> None:
+    hide_in_output(Passwords(STORE))
+    assert "Secr3" not in first_line(ValueError("x" * 480 + "Secr3t!"))
+    assert "Secr3" not in explain(ValueError("x" * 484 + "Secr3t!"))
+
+
+def test_a_refusal_has_no_password() -> None:
+    for kind in (RunRefusedError, RunFailedError):
+        assert kind(f"no store {STORE}").format_message() == "no store postgresql://***@db/mlflow"
 
 
 def test_a_deleted_experiment_is_restored(

@@ -15,6 +15,7 @@ from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.hooks.claims import REPORT, SHARED, claim_of
 from lottery_pipeline.options import METHODS
 from lottery_pipeline.reproducibility.storage import StorageError
+from lottery_pipeline.tracking.passwords import hide
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -176,8 +177,8 @@ def _yield_failures(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterato
 
 
 def explain(error: BaseException) -> str:
-    """Return kind and message of an error, as the end of a sentence."""
-    message = " ".join(f"{type(error).__name__}: {error}".split())
+    """Return kind and message of an error, without passwords, as the end of a sentence."""
+    message = hide(" ".join(f"{type(error).__name__}: {error}".split()))
     return message[:_LONGEST_REASON].rstrip(" .:")
 
 

@@ -16,6 +16,7 @@ from lottery_pipeline.hooks.preflight import check_run
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.parameter_names import check_names
 from lottery_pipeline.parameters import ParametersError, check_parameters
+from lottery_pipeline.tracking.passwords import hide
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -27,11 +28,18 @@ logger = logging.getLogger(__name__)
 BUILT_BY_A_FACTORY = (TicketDataset, LadderDataset, ReleaseDataset, StoredTicketsDataset)
 
 
-class RunRefusedError(click.ClickException):
-    """A run that cannot be started; the command line prints its sentences without a traceback."""
+class _Sentence(click.ClickException):
+    """The command line prints it without a traceback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide(message))
 
 
-class RunFailedError(click.ClickException):
+class RunRefusedError(_Sentence):
+    """A run that cannot be started."""
+
+
+class RunFailedError(_Sentence):
     """A run that had to stop for a reason known to this package; its cause has the traceback."""
 
 

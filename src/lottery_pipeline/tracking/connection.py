@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lottery_pipeline.options.numerals import write_number
-from lottery_pipeline.tracking.passwords import Passwords
+from lottery_pipeline.tracking.passwords import hide
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +34,11 @@ class Connection:
     Attributes:
         client: MLflow's, once there is one.
         lost: number of things that were refused or not sent.
-        passwords: those that nobody may see.
     """
 
-    def __init__(self, probe: Work = lambda: None, passwords: Passwords | None = None) -> None:
+    def __init__(self, probe: Work = lambda: None) -> None:
         self.client: Any = None
         self.lost = 0
-        self.passwords = passwords or Passwords()
         self._probe = probe
         self._patience = PATIENCE_SECONDS
         self._turn = threading.Condition()
@@ -65,8 +63,7 @@ class Connection:
         with self._turn:
             first, self._warned = not self._warned, True
         if first:
-            told = self.passwords.hide(trouble)
-            logger.warning("MLflow tracking failed; the run continues without it: %s", told)
+            logger.warning("MLflow tracking failed; the run continues without it: %s", hide(trouble))
 
     def do(self, work: Work) -> None:
         """Do work after all that was given before, and wait for it while MLflow answers."""
@@ -187,5 +184,5 @@ class Connection:
 
 
 def first_line(error: BaseException) -> str:
-    """Return kind and first line of an error."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:500]
+    """Return kind and first line of an error, without passwords."""
+    return hide(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")[:500]

@@ -1,8 +1,13 @@
-"""Passwords on the way to MLflow: they never stand in a message, a page or a tag."""
+"""Passwords on the way to MLflow: they never stand in a message, a traceback, a file, a page or a tag."""
 
 import logging
 import os
 import re
+import sys
+import traceback
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 HIDDEN = "***"
@@ -17,6 +22,8 @@ _USER = re.compile(r"(?<=://)[^\s'\"<>]*@(?=[^\s'\"<>@]*)")
 _QUERY = re.compile(
     r"([?&;][\w.-]*(?:pass|pwd|token|secret|key|signature)[\w.-]*=)[^\s&;'\"<>]+", re.IGNORECASE
 )
+
+_show_traceback = sys.excepthook  # Kedro may have set its own
 
 
 class Passwords:
@@ -37,29 +44,50 @@ class Passwords:
         return text
 
 
-class HidingFilter(logging.Filter):
-    """Hides passwords in what another package logs."""
-
-    def __init__(self, passwords: Passwords) -> None:
-        super().__init__()
-        self._passwords = passwords
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record; let it pass."""
-        if record.exc_info:
-            record.exc_text = self._passwords.hide(logging.Formatter().formatException(record.exc_info))
-        record.msg, record.args = self._passwords.hide(record.getMessage()), None
-        return True
+_known: list[Passwords] = []  # the newest
 
 
-def hide_in_logs(passwords: Passwords) -> None:
-    """Hide passwords in what MLflow, its way to a server and its way to a data base log."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in ("mlflow", "alembic", "sqlalchemy", "urllib3", "requests"):
-            other = logging.getLogger(name)
-            for old in [found for found in other.filters if isinstance(found, HidingFilter)]:
-                other.removeFilter(old)
-            other.addFilter(HidingFilter(passwords))
+class HidingRecord(logging.LogRecord):
+    """A log record, of whatever package, that shows no password, nor does its traceback."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.exc_info:
+            self.exc_text = hide(logging.Formatter().formatException(self.exc_info))
+
+    def getMessage(self) -> str:  # noqa: N802
+        """Return the message with its arguments."""
+        return hide(super().getMessage())
+
+
+def hide(text: str) -> str:
+    """Return a text without the passwords that this process knows of."""
+    return (_known[0] if _known else Passwords()).hide(text)
+
+
+def hide_in(value: Any) -> Any:
+    """Return a value of JSON without them, in whatever depth they stand."""
+    if isinstance(value, Mapping):
+        return {hide_in(key): hide_in(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [hide_in(part) for part in value]
+    return hide(value) if isinstance(value, str) else value
+
+
+def hide_in_output(passwords: Passwords) -> None:
+    """Hide passwords in all that this process logs from now on, and in the traceback with which it ends."""
+    _known[:] = [passwords]
+    logging.setLogRecordFactory(HidingRecord)
+    sys.excepthook = show_traceback
+
+
+def show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error that nobody caught; as usual, if no password stands in it."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    if hide(text) == text:
+        _show_traceback(kind, error, trace)
+    else:
+        sys.stderr.write(hide(text))
 
 
 def strip_login(uri: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from lottery_pipeline.tracking.connection import Connection, first_line
 from lottery_pipeline.tracking.curves import Curves, Point
 from lottery_pipeline.tracking.names import clean_name, clean_names, clean_tags
+from lottery_pipeline.tracking.passwords import hide_in
 
 MOST_CURVES, MOST_METRICS = 30, 60  # so that a run can be read; what was achieved comes last
 MOST_WAITING = 100_000  # numbers kept for a server that does not answer
@@ -56,15 +57,14 @@ class MlflowRun:
         """Log what the run was told."""
         from mlflow.entities import Param
 
-        pairs = clean_names(parameters).items()
-        self._log("params", [Param(name, self._connection.passwords.hide(value)) for name, value in pairs])
+        pairs = clean_names(hide_in(parameters)).items()
+        self._log("params", [Param(name, value) for name, value in pairs])
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Log what identifies the run."""
         from mlflow.entities import RunTag
 
-        pairs = clean_tags(tags).items()
-        self._log("tags", [RunTag(name, self._connection.passwords.hide(value)) for name, value in pairs])
+        self._log("tags", [RunTag(name, value) for name, value in clean_tags(hide_in(tags)).items()])
 
     def draw(self, part: str, row: Mapping[str, Any]) -> None:
         """Add a row to the curves; it is visible within a second."""
@@ -88,7 +88,8 @@ class MlflowRun:
 
     def call(self, method: str, *arguments: Any) -> None:
         """Call a method of ``MlflowClient``, such as ``log_figure``, on the run."""
-        self._connection.do(lambda: getattr(self._connection.client, method)(self.identity, *arguments))
+        shown = [hide_in(argument) for argument in arguments]
+        self._connection.do(lambda: getattr(self._connection.client, method)(self.identity, *shown))
 
     def close(self, status: str, error: BaseException | None = None) -> None:
         """Send what waits, and end the run."""

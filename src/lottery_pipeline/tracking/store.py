@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from lottery_pipeline.options.faults import describe_faults
 from lottery_pipeline.options.lists import Group
-from lottery_pipeline.tracking.passwords import strip_login
+from lottery_pipeline.tracking.passwords import hide, strip_login
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class TrackingSettings(Group):
         try:
             return cls.model_validate(settings)
         except ValidationError as error:
-            raise click.ClickException("\n".join(describe_faults("mlflow", cls, error))) from error
+            raise click.ClickException(hide("\n".join(describe_faults("mlflow", cls, error)))) from error
 
     def resolve_uri(self, project: Path) -> str:
         """Return the tracking URI of this process, absolute where it is an SQLite file."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from lottery_pipeline.tracking.connection import Connection
 from lottery_pipeline.tracking.models import ExportedModel, describe_images, register_model
 from lottery_pipeline.tracking.names import LONGEST_NAME, clean_name, clean_tags, cut
-from lottery_pipeline.tracking.passwords import Passwords, hide_in_logs, take_login
+from lottery_pipeline.tracking.passwords import Passwords, hide_in, hide_in_output, take_login
 from lottery_pipeline.tracking.results import name_chain, pick_winner, sort_record
 from lottery_pipeline.tracking.run import MlflowRun
 from lottery_pipeline.tracking.store import (
@@ -96,21 +96,20 @@ class Tracker:
             parameters: of the run itself.
         """
         given = settings.resolve_uri(project)
-        passwords = Passwords(given)
         self._uri, self._settings, self._process = take_login(given), settings, os.getpid()
         self._experiment = ""
         self._images: Any = None
         self._monitor: Any = None
         self._links: dict[str, str] = {}
         self._runs = {}
-        self.connection = Connection(lambda: answers(self._uri, self.connection.client), passwords)
-        hide_in_logs(passwords)
+        self.connection = Connection(lambda: answers(self._uri, self.connection.client))
+        hide_in_output(Passwords(given))
         owner = {"process.host": socket.gethostname(), "process.pid": str(self._process)}
         with self.connection.without_trouble():
             prepare_store(self._uri)
         with self.connection.without_trouble():
             own = list_tags(project, {**tags, **owner})
-            self._tags = clean_tags({name: passwords.hide(value) for name, value in own.items()})
+            self._tags = clean_tags(hide_in(own))
             self.connection.do(lambda: self._open_experiment(project))
             self._open("", name, parameters)
             if settings.system_metrics:
