@@ -1,5 +1,6 @@
 """Cells that a spreadsheet would take for a formula."""
 
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +15,6 @@ FORMULAS = [
     "-2+3",
     "@SUM(A1)",
     "\tx",
-    "\r=1",
-    "\n=1",
     ' "=1',
     "'=1",
     "''=1",
@@ -25,13 +24,38 @@ FORMULAS = [
     "'-1",
     "'\tx",
 ]
-PLAIN = ["cat", "007", "-1", "+0.5", "-1e3", "a=b", "o'clock", "'quoted'", "", "é", "1-2"]
+PLAIN = ["cat", "007", "-1", "+0.5", "-1e3", "a=b", "o'clock", "'quoted'", "", "é", "1-2", "a; b", "a;-1"]
 
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_is_written_as_text_and_read_as_it_was(text: str) -> None:
     assert protect(text) == f"'{text}"
     assert restore(protect(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a;=1+1", "a;'=1+1"),
+        (";@SUM(A1)", ";'@SUM(A1)"),
+        ("=1; +x;-2", "'=1;' +x;-2"),
+        ("a;'=1", "a;''=1"),
+        ("a\t=1", "a\t'=1"),
+        ('a\n"=1', "a\n'\"=1"),
+        ("\r=1", "'\r'=1"),
+    ],
+)
+def test_a_formula_behind_a_separator_is_no_formula_where_the_file_is_divided_there(
+    text: str, written: str
+) -> None:
+    assert protect(text) == written
+    assert restore(written) == text
+
+
+def test_every_text_comes_back_as_it_was() -> None:
+    texts = {"".join(letters) for length in range(5) for letters in product("';=-1 \n\tx", repeat=length)}
+    assert all(restore(protect(text)) == text for text in texts)
+    assert len({protect(text) for text in texts}) == len(texts)
 
 
 @pytest.mark.parametrize("text", PLAIN)
