@@ -1,4 +1,4 @@
-"""Datasets of ownership: the owner's key, credentials, releases, suspects and disclosures."""
+"""Datasets of ownership: the owner's key, credentials, releases, suspects, their answers and disclosures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +116,18 @@ class DisclosureDataset(LocalFileDataset):
     def _write(self, path: Path, data: "Disclosure") -> Recall:
         write_atomically(path, data.to_bytes())
         return lambda: data
+
+
+class PredictionsDataset(LocalFileDataset):
+    """What a suspect that nobody here can run said of the triggers: a CSV file of somebody else."""
+
+    def _read(self, path: Path) -> dict[str, list[int]]:
+        from lottery_pipeline.ownership.answers import read_table
+
+        return read_table(path)
+
+    def _write(self, path: Path, data: Any) -> Recall:  # noqa: ARG002 (nothing is written)
+        raise DatasetError(f"{path} has the answers of a suspect, which no node writes")
 
 
 def _describe_credential(path: Path) -> Rows:

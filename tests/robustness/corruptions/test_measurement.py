@@ -45,6 +45,16 @@ def prepare(options=TWO, indices=(0, 1, 2, 3), seed=0):
     return prepare_corrupted(make_images(), torch.tensor(indices), options, num_classes=2, seed=seed)
 
 
+def test_corrupted_images_are_kept_for_the_next_network_only_where_memory_is_free_for_them(monkeypatch):
+    size = 4 * 64 * 2 * 2  # images, pixels, corruptions, severities
+    for free, kept in ((4 * size, True), (4 * size - 4, False)):
+        monkeypatch.setattr(
+            "lottery_pipeline.robustness.corruptions.preparation.free_bytes", lambda free=free: free
+        )
+        read = prepare().read
+        assert (read("brightness", 1) is read("brightness", 1)) == kept
+
+
 def test_cells_rows_and_right_answers_are_those_counted_by_hand():
     model = Threshold(0.5)
     found = measure_corruptions(model, prepare(), **STATISTICS)

@@ -55,7 +55,7 @@ def verify_ownership(
         opened = open_as_owner(release, owner.key, own, signature_embedding)
     ask = None
     if predictions is not None:
-        ask = ask_table(predictions.to_dict("list"))
+        ask = ask_table(predictions)
         # Of a suspect whose weights are not known: the published file stands in the catalog in its place.
         known = None if known is None or known.sha256 == release.bundle.ticket_sha256 else known
     elif known is not None and known.model is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lottery_pipeline.images.memory import free_bytes
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.options.robustness import CorruptionOptions
@@ -20,8 +21,7 @@ from lottery_pipeline.robustness.corruptions.new_test_sets import find_new_test_
 from lottery_pipeline.robustness.corruptions.published import find_published, read_published
 
 C_LIKE = "C-like"
-# Up to so many bytes of generated images are kept for the next network; more are generated again.
-_MOST_BYTES_KEPT = 2**30
+_LARGEST_SHARE_KEPT = 0.25  # of the memory that is free
 
 Read = Callable[[str, int], ImageSet]
 
@@ -99,7 +99,8 @@ def prepare_corrupted(
     if options.published is None:
         source, read = C_LIKE, _make_reader(clean, positions, seed)
         size = len(names) * len(options.severities) * clean.images.numel()
-        read = cache(read) if size <= _MOST_BYTES_KEPT else read
+        # For the next network; where they are too large, they are generated again.
+        read = cache(read) if size <= _LARGEST_SHARE_KEPT * free_bytes() else read
     else:
         published = find_published(options.published, image_shape=shape, num_classes=num_classes, names=names)
         source, read = published.source, partial(read_published, published, indices=positions)
