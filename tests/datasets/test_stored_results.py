@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kedro.io import DatasetError
 
+from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.datasets.records import JSONDataset
 from lottery_pipeline.datasets.stored_results import StoredResultsDataset
 
@@ -88,6 +89,19 @@ def test_a_number_that_was_edited_is_left_out_and_named(
         assert read() is None
     (record,) = caplog.records
     assert f"{path} was changed after it was written" in record.getMessage()
+
+
+def test_a_note_that_was_edited_is_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ltr" / "record.json"
+    JSONDataset(filepath=str(path)).save(LeftOut("ltr", "no time"))
+    note = path.with_name("record.json.left_out")
+    note.write_text(note.read_text().replace("no time", "no memory"))
+    with caplog.at_level(logging.WARNING):
+        assert StoredResultsDataset(filepath=str(tmp_path)).load()["ltr"]() is None
+    (record,) = caplog.records
+    assert f"{note} was changed after it was written" in record.getMessage()
 
 
 def test_it_is_previewed_as_a_row_per_record(tmp_path: Path) -> None:

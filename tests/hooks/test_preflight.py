@@ -11,6 +11,7 @@ from kedro.io import Version
 from PIL import Image
 from pydantic import BaseModel
 
+from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.datasets.records import TableDataset
 from lottery_pipeline.datasets.tickets import TicketDataset
 from lottery_pipeline.hooks import block_checks, preflight
@@ -224,12 +225,22 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path)
     assert "\n" not in message
 
 
-def test_a_record_that_was_edited_is_refused_before_the_first_node(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stored", "ending", "changed"),
+    [
+        ({"test_accuracy": 0.5}, "", '{"test_accuracy": 0.75}'),
+        (LeftOut("ltr", "no time"), ".left_out", '{"block": "ltr", "reason": "too bad", "node": ""}'),
+    ],
+    ids=["a record", "a note"],
+)
+def test_what_was_edited_is_refused_before_the_first_node(
+    stored: Any, ending: str, changed: str, tmp_path: Path
+) -> None:
     with redirected(tmp_path):
-        for name in ("data_overview", "dense_record"):
-            load_catalog().save(name, {"test_accuracy": 0.5})
-        path = load_catalog().get("dense_record").path
-        path.write_text('{"test_accuracy": 0.75}')
+        load_catalog().save("data_overview", {"test_accuracy": 0.5})
+        load_catalog().save("dense_record", stored)
+        path = Path(f"{load_catalog().get('dense_record').path}{ending}")
+        path.write_text(changed)
         with pytest.raises(RunRefusedError) as caught:
             run("reporting")
     assert str(caught.value).startswith(f"{path} was changed after it was written; put the old file back")

@@ -6,7 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lottery_pipeline.reproducibility.files import write_atomically
+from lottery_pipeline.reproducibility.sums import (
+    ChangedFileError,
+    check_sum,
+    remove_with_sum,
+    sum_json,
+    write_with_sum,
+)
 
 ENDING = ".left_out"
 
@@ -39,20 +45,31 @@ class LeftOut:
 
 def write_note(path: Path, left_out: LeftOut) -> None:
     """Write down beside a file that what it would hold is left out; what it held before stays."""
-    write_atomically(_note_of(path), (json.dumps(asdict(left_out), indent=2) + "\n").encode())
+    content = json.dumps(asdict(left_out), indent=2) + "\n"
+    write_with_sum(_note_of(path), content.encode(), sum_json)
 
 
 def read_note(path: Path) -> LeftOut | None:
-    """Return why the content of a file is left out; None if it is not."""
+    """Return why the content of a file is left out; None if it is not.
+
+    Raises:
+        ChangedFileError: the note was changed after it was written.
+    """
+    note = _note_of(path)
     try:
-        return LeftOut(**json.loads(_note_of(path).read_bytes()))
+        content = note.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    check_sum(note, content, sum_json)
+    try:
+        return LeftOut(**json.loads(content))
+    except (ValueError, TypeError) as error:
+        raise ChangedFileError(f"{note} does not say what was left out, and why; remove it") from error
 
 
 def remove_note(path: Path) -> None:
     """Forget that the content of a file was left out: now there is one."""
-    _note_of(path).unlink(missing_ok=True)
+    remove_with_sum(_note_of(path))
 
 
 def find_reason(function: Callable[..., Any], inputs: Iterable[Any]) -> LeftOut | None:

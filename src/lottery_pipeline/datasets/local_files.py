@@ -92,8 +92,20 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         remove_note(self.path)
 
     def left_out(self) -> LeftOut | None:
-        """Return why there is no content to load; None if there may be one."""
+        """Return why there is no content to load; None if there may be one.
+
+        Raises:
+            ChangedFileError: the note that says so was changed after it was written.
+        """
         return None if self._version and self._version.load else read_note(self.path)
+
+    def check(self) -> None:
+        """Check what is stored and has a sum beside it, before work begins that will read it.
+
+        Raises:
+            ChangedFileError: it was changed after it was written.
+        """
+        self.left_out()
 
     def remove_left_overs(self) -> None:
         """Remove versions that killed runs have begun; for use by the one run that writes this file."""

@@ -66,11 +66,8 @@ class TextFileDataset(LocalFileDataset):
         remove_with_sum(path)
 
     def check(self) -> None:
-        """Check the stored file, if there is one, before work begins that will read it.
-
-        Raises:
-            ChangedFileError: it was changed after it was written.
-        """
+        """Check the stored file, too, if there is one."""
+        super().check()
         if self.exists():
             path = self.stored_path()
             check_sum(path, path.read_bytes(), self._sum)

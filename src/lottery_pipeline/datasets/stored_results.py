@@ -74,9 +74,7 @@ def read_record(folder: Path) -> dict[str, Any] | LeftOut | None:
         The record, or why it was left out; None, with a warning, if a file is damaged or was changed after
         it was written, or if those files belong to different tickets.
     """
-    if (left_out := read_note(folder / RECORD)) is not None:
-        return left_out
-    return _read_usable(folder, partial(_collect, folder))
+    return _read_usable(folder, lambda: read_note(folder / RECORD) or _collect(folder))
 
 
 def read_rows(path: Path) -> dict[str, Any] | None:
@@ -91,7 +89,7 @@ def _collect(folder: Path) -> dict[str, Any]:
     return collect_record(**{part: _read(file) for part, file in files.items() if file.is_file()})
 
 
-def _read_usable(place: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+def _read_usable(place: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except (LineageError, ChangedFileError, json.JSONDecodeError) as error:

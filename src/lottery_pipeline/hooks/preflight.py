@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.datasets.records import TextFileDataset
 from lottery_pipeline.hooks.block_checks import choose_blocks, find_required, word_fault
 from lottery_pipeline.hooks.image_checks import RECIPES, Counts, check_recipe, check_triggers, count_images
 from lottery_pipeline.hooks.search_checks import check_arms, check_model, check_transfer
@@ -60,10 +59,14 @@ def check_run(
     """
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
     impossible = list(_impossible(wanted, parameters, project))
+    changed = list(_changed_files(pipeline, catalog))  # first: the others ask whether there are such files
     faults = [
         *_missing_versions(load_versions or {}, catalog),
-        *(list(_made_too_late(pipeline, catalog)) or _missing_files(pipeline, catalog, pipelines, options)),
-        *_changed_files(pipeline, catalog),
+        *(
+            changed
+            or list(_made_too_late(pipeline, catalog))
+            or _missing_files(pipeline, catalog, pipelines, options)
+        ),
         *impossible,
     ]
     if "sparse_retraining" in wanted:
@@ -72,7 +75,8 @@ def check_run(
         faults += _unsignable(parameters.get("ticket", "cts"))
     faults += _missing_named(pipeline.inputs(), parameters, project)
     left_out: dict[str, LeftOut] = {}
-    if not impossible:  # of a network that does not exist, nothing can be asked
+    # Of a network that does not exist, nothing can be asked.
+    if not impossible and not changed:
         required = find_required(named, pipelines)
         refused, left_out = choose_blocks(pipeline, parameters, project, required=required)
         faults += refused
@@ -131,7 +135,7 @@ def _missing_files(
 def _changed_files(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:
     for name in sorted(pipeline.inputs()):
         dataset = catalog.get(name)
-        if isinstance(dataset, TextFileDataset):
+        if isinstance(dataset, LocalFileDataset):
             try:
                 dataset.check()
             except ChangedFileError as error:
