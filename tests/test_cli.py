@@ -1,11 +1,14 @@
 """``kedro run --params`` with lists."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
 from lottery_pipeline.cli import cli, run, split_parameters
+from lottery_pipeline.parameter_names import check_names
+from lottery_pipeline.parameters import ParametersError
 
 
 def read(params: str) -> Any:
@@ -84,6 +87,32 @@ def test_quotes_around_a_name_are_left_out_and_null_is_no_root() -> None:
         "data": {"root": None},
         "tracking": {"register": "007"},
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("{variant: '0.10', seed: 3}", {"variant": "0.10", "seed": 3}),
+        ("variant=0.10,seed=3", {"variant": "0.10", "seed": 3}),
+        ("{variant: 0.10}", {"variant": 0.1}),  # YAML has lost what was typed
+    ],
+)
+def test_a_name_in_a_file_of_options_is_what_was_typed_or_refused(
+    written: str, read: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "options.yml"
+    file.write_text(f"run:\n  params: {written}\n")
+    params = run.make_context("run", ["--config", str(file)]).params["params"]
+    assert params == read
+    if params["variant"] == "0.10":
+        check_names(params)
+        return
+    with pytest.raises(ParametersError) as refusal:
+        check_names(params)
+    assert str(refusal.value) == (
+        "Parameter variant is 0.1, which is not text and may not be what was written; "
+        "put the name in quotes, such as '0.10'."
+    )
 
 
 def test_an_experiment_without_a_name_is_refused() -> None:

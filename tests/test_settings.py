@@ -114,9 +114,14 @@ def test_the_configuration_is_found_in_a_folder_of_any_name(tmp_path: Path) -> N
 
 
 def test_braces_in_a_path_are_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "but Kedro puts names where a path has braces; choose one without { and }."
+    with pytest.raises(click.ClickException) as refusal:
+        ExperimentConfigLoader("/projects/{a}/conf", **CONFIG_LOADER_ARGS)
+    assert refusal.value.message == f"The project folder is '/projects/{{a}}/conf', {words}"
     monkeypatch.setenv("LOTTERY_DATA_ROOT", "/data/{x}")
-    with pytest.raises(click.ClickException, match="choose a path without braces"):
+    with pytest.raises(click.ClickException) as refusal:
         load()
+    assert refusal.value.message == f"LOTTERY_DATA_ROOT is '/data/{{x}}', {words}"
 
 
 def test_a_version_of_a_dataset_that_the_catalog_lacks_is_refused_with_the_nearest_name() -> None:

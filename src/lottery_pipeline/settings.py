@@ -85,7 +85,10 @@ def check_local(variable: str, path: str) -> None:
             "such as /data/lottery."
         )
     if "{" in path or "}" in path:
-        raise click.ClickException(f"{variable} is {path!r}; choose a path without braces.")
+        raise click.ClickException(
+            f"{variable} is {path!r}, but Kedro puts names where a path has braces; "
+            "choose one without { and }."
+        )
 
 
 def read_environment(name: str, default: str) -> str:
