@@ -83,6 +83,16 @@ def test_groups_strides_and_transposed_convolutions_are_counted():
     assert count_macs(model, (2, 8, 8)) == {"0.weight": 64 * 9, "1.weight": 64 * 8}
 
 
+def test_a_dilated_convolution_has_the_weights_of_any_other_and_fewer_outputs():
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, dilation=2),  # 9x9 inputs, a kernel of 5x5: 2x5x5 outputs, 9 weights each
+        nn.Conv2d(2, 2, 3, dilation=3, padding=3, groups=2),  # 2x5x5 outputs, 9 weights each
+        nn.ConvTranspose2d(2, 3, 2, dilation=4),  # 2x5x5 inputs, 12 weights each
+    )
+    macs = count_macs(model, (1, 9, 9))
+    assert macs == {"0.weight": 50 * 9, "1.weight": 50 * 9, "2.weight": 50 * 12}
+
+
 def test_a_layer_called_twice_counts_twice_and_an_idle_one_not_at_all():
     class Net(nn.Module):
         def __init__(self):

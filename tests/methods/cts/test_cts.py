@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from lottery_pipeline.evaluation.retraining import retrain_ticket
 from lottery_pipeline.methods.cts.concrete import sample_noise
 from lottery_pipeline.methods.cts.cts import ConcreteLearner, extract_cts
 from lottery_pipeline.models.registry import build_model
@@ -156,6 +157,16 @@ def test_the_ticket_starts_where_the_search_stood(images, dense, start):
     assert found.ticket.header.rewind_step == (0 if start == "initial" else dense.rewind_step)
     for name, mask in found.ticket.masks.items():
         assert torch.equal(found.ticket.state[name], torch.where(mask, state[name], 0.0))
+
+
+@pytest.mark.parametrize("batch_size", [5, 20])
+def test_a_rewound_ticket_starts_at_its_epoch_whatever_the_batch_size(images, dense, batch_size):
+    recipe = RECIPE.replace(batch_size=batch_size)  # the dense run had 10, and its rewind point at epoch 1
+    ticket = extract(images, dense, recipe, start="rewind").ticket
+    trained = retrain_ticket(ticket, images, recipe, seed=0, device="cpu")
+    assert trained.epochs == RECIPE.epochs - 1
+    assert trained.history[-1]["step"] == RECIPE.epochs * len(images.train) // batch_size
+    assert len(trained.history) == RECIPE.epochs - 1
 
 
 @pytest.mark.parametrize(("length", "epochs"), [("short", 1), ("half", 4), ("long", 8), (3, 3)])

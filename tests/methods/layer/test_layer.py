@@ -109,6 +109,18 @@ def test_a_ticket_can_be_saved_and_trained(images, dense, tmp_path):
     assert trained.epochs == 1  # of two; the rewind point is at the end of the first
 
 
+@pytest.mark.parametrize("batch_size", [3, 12])
+def test_a_rewound_ticket_starts_at_its_epoch_whatever_the_batch_size(images, dense, batch_size):
+    recipe = RECIPE.replace(batch_size=batch_size)  # the dense run had 6, and its rewind point at epoch 1
+    options = LayerOptions(criterion="random", images_per_class=2, removed=1, start="rewind")
+    known = replace(dense, history=[{"step": 4, "epoch": 2}])
+    ticket = extract_layer(Search(images, known, recipe, seed=0, device="cpu"), options).ticket
+    trained = retrain_ticket(ticket, images, recipe, seed=0, device="cpu")
+    assert trained.epochs == 1
+    assert trained.history[-1]["step"] == 2 * 12 // batch_size
+    assert len(trained.history) == 1
+
+
 def test_the_dense_run_and_the_random_state_stay_as_they_are(images, dense):
     before = [fingerprint_tensors(state) for state in (dense.initial, dense.rewind, dense.final)]
     state = torch.get_rng_state()
