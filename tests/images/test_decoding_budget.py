@@ -1,5 +1,7 @@
 import threading
 
+import pytest
+
 from lottery_pipeline.images import decoding_budget
 from lottery_pipeline.images.decoding_budget import LEAST_BYTES, MOST_BYTES, DecodingBudget
 
@@ -24,13 +26,18 @@ def test_a_thread_waits_until_another_has_given_its_memory_back():
 def test_memory_is_given_back_when_decoding_fails():
     budget = DecodingBudget(10)
     for _ in range(3):
-        try:
-            with budget.hold(10):
-                raise ValueError("a broken file")
-        except ValueError:
-            pass
-    with budget.hold(10):
-        pass
+        with pytest.raises(ValueError, match="a broken file"), budget.hold(10):
+            raise ValueError("a broken file")
+    held = []
+
+    def decode():
+        with budget.hold(10):
+            held.append(True)
+
+    thread = threading.Thread(target=decode, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert held == [True]
 
 
 def test_the_budget_is_half_of_what_is_free_beside_the_result(monkeypatch):

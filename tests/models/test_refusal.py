@@ -51,9 +51,19 @@ def test_a_network_that_cannot_be_masked_is_refused_with_the_reason(make, fault)
         check_network(make(), "m:f")
 
 
+def find_refusal(network):
+    try:
+        check_network(network, "m:f")
+    except RefusalError as refusal:
+        return refusal
+    return None
+
+
 def test_ordinary_and_parametrised_networks_are_not_refused():
-    check_network(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.LSTM(2, 2)), "m:f")
-    check_network(nn.utils.parametrizations.orthogonal(nn.Linear(3, 3)), "m:f")
+    ordinary = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.LSTM(2, 2))
+    parametrised = nn.utils.parametrizations.orthogonal(nn.Linear(3, 3))
+    assert [find_refusal(network) for network in (ordinary, parametrised)] == [None, None]
+    assert "torch.float16" in str(find_refusal(ordinary.half()))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import hashlib
 from copy import deepcopy
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +55,10 @@ def test_what_is_sealed_opens_with_the_public_key_only(sealed):
 def test_the_library_verifies_the_signature_over_the_encoding(sealed):
     signature = base64.b64decode(sealed["signatures"][0]["sig"])
     signed = b'DSSEv1 28 application/vnd.in-toto+json 7 {"a":1}'
-    Ed25519PublicKey.from_public_bytes(make_key().public_key).verify(signature, signed)
+    key = Ed25519PublicKey.from_public_bytes(make_key().public_key)
+    key.verify(signature, signed)
+    with pytest.raises(InvalidSignature):
+        key.verify(signature, b'{"a":1}')
 
 
 def test_a_stamp_is_of_payload_and_signature(sealed):

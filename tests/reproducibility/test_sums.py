@@ -39,8 +39,10 @@ def test_every_other_content_is_a_change(content: bytes, tmp_path: Path) -> None
 
 
 def test_json_that_is_only_laid_out_anew_is_not_changed(tmp_path: Path) -> None:
-    write_with_sum(tmp_path / "a.json", b'{"a": 0.1, "b": "\xc3\xbc"}', sum_json)
-    check_sum(tmp_path / "a.json", json.dumps({"b": "ü", "a": 0.1}, indent=8).encode(), sum_json)
+    content, anew = b'{"a": 0.1, "b": "\xc3\xbc"}', json.dumps({"b": "ü", "a": 0.1}, indent=8).encode()
+    write_with_sum(tmp_path / "a.json", content, sum_json)
+    check_sum(tmp_path / "a.json", anew, sum_json)
+    assert sum_json(anew) == sum_json(content) != sum_bytes(content)
 
 
 def test_of_other_files_every_byte_counts(tmp_path: Path) -> None:
