@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from lottery_pipeline.models.resnet import CifarResNet
 from tests.own_model import build
 
 
@@ -113,6 +114,30 @@ def tied(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Mod
     """Two linear layers share a weight, but not the bias."""
     network = _Hidden(num_classes, channels, image_size)
     network.b.weight = network.a.weight
+    return network
+
+
+class _Tied(nn.Module):
+    """Two of three hidden layers share a weight: neither is the first, so that it can carry a mark."""
+
+    def __init__(self, num_classes: int, channels: int, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        width = channels * image_size[0] * image_size[1]
+        self.first, self.rest = nn.Linear(width, width), _Hidden(num_classes, channels, image_size)
+        self.rest.b.weight = self.rest.a.weight
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.rest(torch.relu(self.first(images.flatten(1))))
+
+
+def tied_inside(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    return _Tied(num_classes, channels, image_size)
+
+
+def tied_resnet(num_classes: int, channels: int) -> nn.Module:
+    """A ResNet-20 in which two blocks of the first stage share a weight."""
+    network = CifarResNet(20, num_classes, channels)
+    network.layer1[2].conv1.weight = network.layer1[1].conv1.weight
     return network
 
 

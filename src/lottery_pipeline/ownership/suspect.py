@@ -1,8 +1,8 @@
 """A suspect: somebody else's network, from a file that nobody vouches for.
 
 It may be a ticket, or plain weights of the same architecture in safetensors: dense, of another precision,
-with permuted, rescaled, added or missing channels, without some residual blocks, with batch norms folded, or
-with other prefixes in its names.
+with permuted, rescaled, added or missing channels, without some residual blocks, with batch norms folded,
+with other prefixes in its names, or with a tied tensor under another one of its names.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lottery_pipeline.models.blocks import list_blocks
 from lottery_pipeline.models.registry import build_model
+from lottery_pipeline.models.ties import find_ties
 from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.tensor_file import Entry, TensorFile, open_tensor_file
@@ -81,8 +82,9 @@ def gather_suspect(
         OwnershipError: a layer is missing that is not part of a removed residual block, or one has another
             kind of shape or values that are not finite.
     """
-    known = {_PREFIXES.sub("", own): own for own in reference.state}
-    found = {known[short]: t for their, t in state.items() if (short := _PREFIXES.sub("", their)) in known}
+    known = _list_names(reference)
+    named = [(known.get(_PREFIXES.sub("", their)), tensor) for their, tensor in state.items()]
+    found = {own: tensor for own, tensor in named if own is not None}
     weights = {own: found[own] for own in reference.masks if own in found}
     missing = tuple(own for own in reference.masks if own not in weights)
     broken = _outside_removable_blocks(missing, reference)
@@ -125,14 +127,21 @@ def _read_ticket(path: Path, reference: Ticket) -> dict[str, Tensor]:
 
 def _read_weights(path: Path, reference: Ticket) -> dict[str, Tensor]:
     """Read only tensors that have a name and a size the owner's network could have."""
-    known = {_PREFIXES.sub("", own): tensor for own, tensor in reference.state.items()}
+    known = _list_names(reference)
     with open_tensor_file(path, key=None) as file:
         wanted = {
             name: entry
             for name, entry in file.entries.items()
-            if (own := known.get(_PREFIXES.sub("", name))) is not None and _may_fit(entry, own)
+            if (own := known.get(_PREFIXES.sub("", name))) and _may_fit(entry, reference.state[own])
         }
         return _read_all(file, wanted)
+
+
+def _list_names(reference: Ticket) -> dict[str, str]:
+    """Return the owner's name of each tensor by all its names, without prefixes; a tied one has several."""
+    names = {name: name for name in reference.state}
+    further = {name: own for name, own in find_ties(reference.build()).items() if own in names}
+    return {_PREFIXES.sub("", name): own for name, own in (names | further).items()}
 
 
 def _read_all(file: TensorFile, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
