@@ -4,13 +4,15 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
+from benchmarks.cts.rows import LADDERS
 from benchmarks.cts.settings import SETTINGS
 from benchmarks.environment import describe_environment
 from lottery_pipeline.statistics.intervals import t_interval
 
-LADDERS = {"initial": "lth", "rewind": "ltr"}  # the ladder that starts where a ticket starts
+GAPS = ("dead_layers", "unconnected_classes")  # rows of before lack them
 
 
 def gather(name: str, work: Path) -> dict[str, Any]:
@@ -55,6 +57,11 @@ def summarise_rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             "rung": rung,
             "density": next(iter(by_seed.values()))["density"],
             "test_accuracy": summarise([row["test_accuracy"] for row in by_seed.values()]),
+            **{
+                gap: mean(row[gap] for row in by_seed.values())
+                for gap in GAPS
+                if all(gap in row for row in by_seed.values())
+            },
         }
         if pairs and method != LADDERS[start]:
             gains = [row["test_accuracy"] - other["test_accuracy"] for row, other in pairs]
@@ -90,14 +97,16 @@ def render(result: dict[str, Any]) -> str:
         "accuracy",
         "minus ladder",
         "ladder's cost / its own: epochs, s",
+        "dead layers, unconnected classes",
     )
     lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for row in result["summary"]:
         gain = show(row["minus_ladder"]) if "minus_ladder" in row else ""
         ratios = [row.get(f"ladder_cost_ratio_{unit}") for unit in ("epochs", "seconds")]
         costs = ", ".join(f"{ratio:.1f}" for ratio in ratios if ratio is not None)
+        gaps = ", ".join(f"{row[gap]:.1f}" for gap in GAPS if gap in row)
         place = f"{row['start']} | {100 * row['density']:.3f} | {row['method']}"
-        lines.append(f"| {place} | {show(row['test_accuracy'])} | {gain} | {costs} |")
+        lines.append(f"| {place} | {show(row['test_accuracy'])} | {gain} | {costs} | {gaps} |")
     return "\n".join(lines)
 
 

@@ -82,6 +82,24 @@ TORCH_INIT = replace(
     model="benchmarks.cts.models:resnet20_of_torch",
     note="`augmented` with the initialisation of PyTorch instead of Kaiming normal",
 )
+CONVERGED = Setting(
+    images=IMAGES_12,
+    recipe=Recipe(**CIFAR, epochs=16, batch_size=64, precision="bfloat16"),
+    rewind_epoch=1,
+    length="half",
+    seeds=(0, 1, 2),
+    note="5,000 CIFAR-10 images of 12x12 pixels, no augmentation, 16 epochs",
+)
+REWINDS = {
+    f"rewind_{epoch}": replace(
+        CONVERGED,
+        rewind_epoch=epoch,
+        rungs=(22,),
+        doubled=False,
+        note=f"`converged` with theta_k after epoch {epoch} of 16 instead of 1",
+    )
+    for epoch in (3, 5, 9)
+}
 SETTINGS = {
     "digits": Setting(
         images={"source": "digits"},
@@ -99,14 +117,8 @@ SETTINGS = {
         seeds=(0,),
         note="the images of the default experiment and its recipe, 16 epochs long: too easy to rank methods",
     ),
-    "converged": Setting(
-        images=IMAGES_12,
-        recipe=Recipe(**CIFAR, epochs=16, batch_size=64, precision="bfloat16"),
-        rewind_epoch=1,
-        length="half",
-        seeds=(0, 1, 2),
-        note="5,000 CIFAR-10 images of 12x12 pixels, no augmentation, 16 epochs",
-    ),
+    "converged": CONVERGED,
+    **REWINDS,
     "undertrained": Setting(
         images=IMAGES_12,
         recipe=Recipe(**CIFAR, epochs=4, batch_size=64),
