@@ -32,11 +32,28 @@ def describe_environment() -> dict[str, Any]:
 
 
 def write_report(path: Path, result: dict[str, Any]) -> None:
-    """Write a result to its file; a report of rows that stand there already keeps the environment, too."""
+    """Write a result to its file.
+
+    A report of rows that stand there already keeps their environment, too. If rows have been added, the
+    environments of the earlier ones stand beside it, unless they differ in commit or date alone.
+    """
     before = json.loads(path.read_text()) if path.exists() else {}
-    if before.get("rows") == result["rows"]:
+    rows, earlier = before.get("rows", []), before.get("earlier_environments", [])
+    if before and rows == result["rows"]:
         result["environment"] = before["environment"]
+    elif rows and all(row in result["rows"] for row in rows):
+        known = [_machine(environment) for environment in (*earlier, result["environment"])]
+        if _machine(before["environment"]) not in known:
+            earlier.append(before["environment"])
+    else:
+        earlier = []
+    if earlier:
+        result["earlier_environments"] = earlier
     write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+
+
+def _machine(environment: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in environment.items() if name not in ("commit", "date")}
 
 
 def _processor() -> str:
