@@ -10,15 +10,15 @@ gathers the rows in results/cts_vs_ltr_<setting>.json beside this script: means 
 seeds, differences to rewinding at the same density and start, and what each ticket cost. Rows recorded
 there are not measured again; to begin anew, remove the file.
 
-Found, in setting `converged` at a density of 0.738 % (test accuracy in percent, dense 47.0 ± 1.0): `ltr`
-47.6 ± 1.7, CTS from theta_k 42.7 ± 1.5 (reverse KL) and 43.5 ± 1.0 (task loss), CTS from theta_0
-41.3 ± 3.1 and 42.3 ± 3.2, the highest of five saliency methods (GraSP, from theta_0) 41.5 ± 1.8. `ltr`
-cost 13.4 times the epochs of CTS with reverse KL. The saliency methods have run from theta_0 alone, so CTS
-and `ltr` from theta_k are not like with like beside them; they will be measured again from one start.
+Found, in setting `converged` at a density of 0.738 % (test accuracy in percent, dense 47.0 ± 1.0), from
+theta_1: `ltr` 47.6 ± 1.7, CTS 42.7 ± 1.5 (reverse KL) and 43.5 ± 1.0 (task loss), SNIP 42.5 ± 1.0, random
+masks 39.0 ± 0.9 (ERK); from theta_0: `lth` 46.2 ± 2.4, CTS 41.3 ± 3.1 and 42.3 ± 3.2, SNIP 40.9 ± 0.8, random
+masks 39.1 ± 5.2 (ERK) and 19.8 ± 2.7 (uniform). `ltr` cost 13.4 times the epochs of CTS with reverse KL. What
+later rewind points do, `benchmarks.cts.rewinds` says.
 Machine: 2 cores of an AMD EPYC, torch 2.14.1; `torch_init_16` and `torch_init_32`: NVIDIA H200, torch
 2.11.0.
-Runs: seeds 0, 1 and 2 of `converged`, `torch_init_16` and `torch_init_32` (`ltr` there: two seeds); seeds
-0 and 1 of `small`; seed 0 of the other settings.
+Runs: seeds 0, 1 and 2 of `converged` and `rewind_*`, of `torch_init_16` and `torch_init_32` (`ltr` there: two
+seeds, `random`: one); seeds 0 and 1 of `small`; seed 0 of the other settings.
 """
 
 import argparse
