@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-lowest lint format bench bench-cts bench-layer viz mlflow clean
+.PHONY: help run test test-slow test-lowest lint format bench bench-cts bench-layer viz mlflow docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +54,12 @@ viz: $(VENV)/.run ## open the pipeline in kedro-viz
 mlflow: $(VENV)/.run ## open the history of runs in MLflow at port 5000
 	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --port 5000
 
+docs: $(VENV)/.docs ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "site/index.html is the first page; to search, serve it: $(BIN)/python -m http.server --directory site"
+
 clean: ## remove the environment and caches; data and results stay
-	rm -rf $(VENV) .venv-lowest build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .viz src/*.egg-info
+	rm -rf $(VENV) .venv-lowest build site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .viz src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -66,6 +70,7 @@ $(BIN)/python:
 # A run wants kedro-viz, whose hook notes the statistics of tables that its page shows.
 $(VENV)/.run: EXTRA := [viz]
 $(VENV)/.dev: EXTRA := [dev]
-$(VENV)/.run $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+$(VENV)/.docs: EXTRA := [docs]
+$(VENV)/.run $(VENV)/.dev $(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable ".$(EXTRA)"
 	@touch $@
