@@ -106,3 +106,14 @@ def test_the_dense_network_is_left_out_where_every_run_has_another_one():
     assert {trace.name for trace in figure.data} == {"SuperTickets"}
     assert traces(draw_accuracy_against_cost(make_dense_metrics(), {}), "Dense network, 98.1%")
     assert "6,700 of D = 20,000 weights (supernet)" in figure.data[1].text[0]
+
+
+def test_no_ticket_hides_another_and_its_bar_ends_where_it_stands():
+    same = {"test_accuracy": 0.95, "search_epochs": 0.0}
+    metrics = {name: make_metrics(name, **same) for name in ("snip", "grasp")}
+    figure = draw_accuracy_against_cost(None, metrics)
+    (bar, first, *_), (moved_bar, second, *_) = traces(figure, "SNIP"), traces(figure, "GraSP")
+    assert (list(bar.x), list(first.x)) == ([28.5, 28.5], [28.5])
+    assert second.x[0] > 28.5
+    assert list(moved_bar.x) == [28.5, second.x[0]]
+    assert first.error_y.array[0] > 0

@@ -1,8 +1,11 @@
 """Tests of the figures of execution cost."""
 
+import pytest
+
 from lottery_pipeline.reporting.figures import draw_accuracy_against_execution, draw_layer_macs
 from tests.reporting.records import make_dense_metrics, make_metrics, make_superticket
 
+METHODS = ("snip", "grasp", "cts")
 LATENCY = {
     "rows": [
         {
@@ -55,10 +58,13 @@ def test_without_latency_its_panel_is_empty():
     assert [list(trace.x) for trace in figure.data if trace.name == "Layer"][1] == [None]
 
 
-def test_every_layer_has_a_bar_of_the_dense_network_and_of_each_ticket():
-    dense, layer = draw_layer_macs({"layer": make(), "cts": None}).data
-    assert list(dense.y) == list(layer.y) == ["conv1", "layer1.1.conv1"]
-    assert (list(dense.x), list(layer.x)) == ([100, 300], [50, 0])
+def test_every_layer_has_a_cell_of_each_ticket_and_the_last_row_is_the_whole_network():
+    (cells,) = draw_layer_macs({"layer": make(), "cts": None}).data
+    assert list(cells.x) == ["Layer"]
+    assert [name.partition(" ")[0] for name in cells.y] == ["conv1", "layer1.1.conv1", "<b>all"]
+    assert [list(row) for row in cells.z] == [[0.5], [0.0], [0.125]]
+    assert [row[0] for row in cells.text] == ["50%", "0%", "12%"]
+    assert "50 of 100 MACs" in cells.hovertext[0][0]
 
 
 def test_without_methods_there_is_nothing_to_draw():
@@ -79,9 +85,23 @@ def test_the_dense_parent_of_another_network_has_a_circle_around_that_of_the_den
 def test_layers_of_another_network_are_not_mixed_in():
     other = [{**row, "layer": "network.stem.weight", "macs_dense": 7} for row in LAYERS[:1]]
     figure = draw_layer_macs({"supertickets": make_superticket(layer_costs=other), "layer": make()})
-    assert [trace.name for trace in figure.data] == [
-        "Dense network",
-        "Layer",
-        "SuperTickets: another network, not shown",
-    ]
-    assert list(figure.data[0].y) == ["conv1", "layer1.1.conv1"]
+    cells, note = figure.data
+    assert list(cells.x) == ["Layer"]
+    assert note.name == "SuperTickets: another network, not shown"
+    assert [name.partition(" ")[0] for name in cells.y] == ["conv1", "layer1.1.conv1", "<b>all"]
+
+
+def test_no_marker_hides_another():
+    tickets = {name: make_metrics(name, macs_executed=1_000_000, test_accuracy=0.9) for name in METHODS[:3]}
+    figure = draw_accuracy_against_execution(make_dense_metrics(), tickets)
+    first, second, third, _ = [trace for trace in figure.data if trace.xaxis == "x"]
+    assert list(first.x) == [1_000_000]
+    assert (list(second.x), list(third.x)) == ([1_074_000], [925_960]), "to the right, then to the left"
+
+
+def test_a_ticket_has_the_interval_of_its_accuracy():
+    ticket = draw().data[0]
+    assert ticket.error_y.array[0] == pytest.approx(0.018, abs=0.001)
+    assert ticket.error_y.arrayminus[0] == pytest.approx(0.0272, abs=0.001)
+    without = draw(classes=None).data[0]
+    assert without.error_y.array is None

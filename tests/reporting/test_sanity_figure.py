@@ -50,10 +50,12 @@ def test_means_are_in_points_with_their_intervals():
     assert "95% interval −7.00 to −3.00" in means.text[0]
 
 
-def test_every_seed_is_a_small_open_dot():
-    seeds = trace(draw_sanity_checks(SUMMARY, ROWS), "CTS, one seed")
+def test_every_seed_is_an_upright_stroke():
+    figure = draw_sanity_checks(SUMMARY, ROWS)
+    seeds = trace(figure, "CTS, one seed")
     assert list(seeds.x) == [-4.0, -5.0, -6.0]
-    assert seeds.marker.symbol == "circle-open"
+    assert seeds.marker.symbol == "line-ns"
+    assert seeds.marker.size > trace(figure, "CTS").marker.size, "seen where a mean lies on it"
     assert "seed 1" in seeds.text[1]
     assert "38 of D = 194 weights<br>70 places changed" in seeds.text[1]
 

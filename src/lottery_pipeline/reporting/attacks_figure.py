@@ -9,13 +9,12 @@ import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.layout import MARGIN_BOTTOM, MARGIN_TOP, axis, reference_line, start_figure
-from lottery_pipeline.reporting.palette import DENSE_COLOUR, WARNING_COLOUR, look_of_attack
+from lottery_pipeline.reporting.palette import DENSE_COLOUR, WARNING_COLOUR, fade, look_of_attack
 
 Rows = Sequence[Mapping[str, Any]]
 NOTHING = "No attack has been run."
 TICKS = (-90, -50, -20, -10, -5, -1, 0, 1, 5, 10, 20, 50, 90)  # percentage points
 QR_SYMBOLS = {True: "circle", False: "x-thin"}
-LINE_OPACITY = 0.45
 CURVES, QR_PANEL, GAP = 330, 110, 34  # pixels
 
 
@@ -103,17 +102,11 @@ def _curve(rows: Rows) -> go.Scatter:
         mode="lines+markers",
         name=escape(look.label),
         legendgroup=escape(look.label),
-        line={"color": _fade(look.colour), "width": 1.6},
+        line={"color": fade(look.colour), "width": 1.6},
         marker={"symbol": look.symbol, "size": 7, "color": look.colour},
         text=text,
         hoverinfo="text",
     )
-
-
-def _fade(colour: str) -> str:
-    """Make a colour transparent, so that the lines of hundreds of tries do not hide their markers."""
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{LINE_OPACITY})"
 
 
 def _qr_trace(rows: Rows) -> go.Scatter:

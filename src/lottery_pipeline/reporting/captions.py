@@ -16,13 +16,17 @@ FIGURE_TEXTS = {
             "Each line is the ladder of one method, from many weights to few. The large marker is the ticket "
             "of the leaderboard, open markers are the controls, and the dashed line is the dense network. A "
             "ticket of another network has a line of its own: its density counts the weights of that network."
+            " Markers of equal density stand side by side; hovering tells the exact density. Thin bars: 95% "
+            "intervals over the choice of test images."
         ),
     ),
     "accuracy_against_cost": (
         "Accuracy against cost",
         (
             "Each marker shows the cost of search and training together. The bar to it starts at a small "
-            "tick, the cost of training alone: the bar is the search. The open circle is the dense network."
+            "tick, the cost of training alone: the bar is the search. The open circle is the dense network. "
+            "A marker that would hide another stands beside it. Upright bars: 95% intervals over the choice "
+            "of test images."
         ),
     ),
     "accuracy_against_execution": (
@@ -30,7 +34,8 @@ FIGURE_TEXTS = {
         (
             "Only physical removal makes a network faster: a masked ticket runs at full size, except for "
             "channels and blocks with no weights left. Latency, at the largest batch, is the median of "
-            "passes taken in turns with the ticket's dense parent, on the machine of this run."
+            "passes taken in turns with the ticket's dense parent, on the machine of this run. A marker that "
+            "would hide another stands beside it. Upright bars: 95% intervals over the choice of test images."
         ),
     ),
     "training_curves": (
@@ -42,18 +47,25 @@ FIGURE_TEXTS = {
     ),
     "layer_densities": (
         "Density of every layer",
-        "How the remaining weights are spread over the network, from input to output.",
+        (
+            "How the remaining weights are spread over the network, from input to output: darker cells keep "
+            "more. A layer without a cell is removed."
+        ),
     ),
     "layer_macs": (
         "Multiply-accumulates of every layer",
-        "For one image, if every pruned weight could be skipped. Equal densities can differ in arithmetic.",
+        (
+            "For one image, if every pruned weight could be skipped: the share that is left, darker where it "
+            "is more. Beside each layer: the multiply-accumulates of the dense network. Equal densities can "
+            "differ in arithmetic."
+        ),
     ),
     "sanity_checks": (
         "Sanity checks",
         (
             "Each ticket was changed and trained again. One that owes its accuracy to its mask and weights "
             "loses accuracy with every change, except perhaps a search on half of the images. Marker and "
-            "bar: mean and 95% interval over seeds. Open dots: single seeds. An arrow: the mean is beyond "
+            "bar: mean and 95% interval over seeds. Strokes: single seeds. An arrow: the mean is beyond "
             "the edge."
         ),
     ),
@@ -95,7 +107,7 @@ FIGURE_TEXTS = {
         "Accuracy of the arms",
         (
             "Each line is a way to get from the supernet to a network. Marker and bar: mean and 95% interval "
-            "over seeds. Open dots: single seeds. Dotted lines: two-in-one."
+            "over seeds. Strokes: single seeds. Dotted lines: two-in-one."
         ),
     ),
     "supertickets_transfer": (

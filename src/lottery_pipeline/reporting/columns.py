@@ -66,7 +66,11 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
                 "make nothing faster.",
             ),
             Column("Ticket file", "Size of the file with masks and kept weights."),
-            Column("Fingerprint", "Begin of the hash of all that determines the trained ticket.", False),
+            Column(
+                "Fingerprint",
+                "First characters of a hash of all that determines the trained ticket.",
+                False,
+            ),
         ),
     ),
     "ladders": (

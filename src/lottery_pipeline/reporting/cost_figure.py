@@ -9,10 +9,12 @@ import plotly.graph_objects as go
 
 from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reporting import formatting as fmt
-from lottery_pipeline.reporting.layout import axis, column, start_figure
+from lottery_pipeline.reporting.layout import axis, column, interval_bars, start_figure
 from lottery_pipeline.reporting.metric import name_metric, put_metric
 from lottery_pipeline.reporting.networks import count_weights, split_by_network
 from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
+from lottery_pipeline.reporting.spreading import measure_span, spread
+from lottery_pipeline.reporting.uncertainty import find_test_interval
 from lottery_pipeline.reproducibility.measured import flatten_record
 
 Records = Mapping[str, dict[str, Any] | None]
@@ -26,6 +28,7 @@ TIMES: dict[float, str] = {  # ticks as people count time
 TICKS = {"epochs": {number: write_number(number) for number in DECADES}, "seconds": TIMES}
 TITLES = {"epochs": "Epochs of search<br>and training", "seconds": "Time of search<br>and training"}
 MOST_TICKS = 9
+WIDTH, HEIGHT = 0.04, 0.035  # of a marker, as shares of a panel
 
 
 def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics: Records) -> go.Figure:
@@ -44,13 +47,14 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
     finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
     metric = name_metric([*finals.values(), dense_metrics])
     figure = start_figure(put_metric("Test accuracy against cost", metric), height=480)
-    figure.set_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.03)
+    figure.set_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.07)
     strangers = bool(finals) and not split_by_network(finals, dense_metrics)[0]
     dense = None if dense_metrics is None or strangers else flatten_record(dense_metrics)
     for panel, unit in enumerate(TITLES, start=1):
         traces = [] if dense is None else [_dense_trace(dense, unit)]
         for run, record in finals.items():
             traces += [_search_trace(run, record, unit), _final_trace(run, record, unit)]
+        _part_markers(traces)
         costs = [cost for trace in traces for cost in trace.x if cost is not None]
         for trace in traces:
             trace.showlegend = trace.showlegend is None and panel == 1
@@ -60,6 +64,21 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
     figure.update_yaxes(axis("", tickformat=".1~%", nticks=7))
     figure.update_yaxes(title={"text": put_metric("Test accuracy", metric), "standoff": 10}, col=1)
     return figure
+
+
+def _part_markers(traces: Sequence[go.Scatter]) -> None:
+    """Move the markers of tickets aside where one would hide another; the bar ends at its marker."""
+    marked = [trace for trace in traces if trace.mode == "markers"]
+    places = [(None if t.x[0] is None else math.log10(t.x[0]), t.y[0]) for t in marked]
+    span, rise = (measure_span([place[side] for place in places]) for side in (0, 1))
+    moved = spread(places, WIDTH * (span + 2 * math.log10(1.5)), HEIGHT * rise)
+    for trace, (place, _), now in zip(marked, places, moved, strict=True):
+        if now is not None and now != place:
+            cost = float(f"{10**now:.5g}")
+            trace.x = [cost]
+            for bar in traces:
+                if bar.legendgroup == trace.legendgroup and bar is not trace:
+                    bar.x = [bar.x[0], cost]
 
 
 def _costs(record: Mapping[str, Any], unit: str) -> list[float | None]:
@@ -101,6 +120,7 @@ def _final_trace(run: str, record: Mapping[str, Any], unit: str) -> go.Scatter:
         name=label,
         legendgroup=run,
         marker=ticket_marker(look),
+        error_y=interval_bars(record["test_accuracy"], find_test_interval(record), look.colour),
         text=["<br>".join(lines)],
         hoverinfo="text",
     )

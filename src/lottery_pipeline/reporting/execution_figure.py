@@ -1,29 +1,23 @@
-"""Accuracy against the cost of running and training a ticket, and where in the network the arithmetic is."""
+"""Accuracy against the cost of running and training a ticket."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from lottery_pipeline.reporting import formatting as fmt
-from lottery_pipeline.reporting.layout import (
-    MARGIN_BOTTOM,
-    MARGIN_TOP,
-    axis,
-    column,
-    legend_note,
-    start_figure,
-)
+from lottery_pipeline.reporting.layout import axis, column, interval_bars, start_figure
 from lottery_pipeline.reporting.metric import name_metric, put_metric
 from lottery_pipeline.reporting.networks import (
     Parent,
     list_parents,
     name_network,
-    name_others,
     split_by_network,
 )
 from lottery_pipeline.reporting.palette import DENSE_COLOUR, label_run, look_of, ticket_marker
+from lottery_pipeline.reporting.spreading import measure_span, spread
+from lottery_pipeline.reporting.uncertainty import find_test_interval
 from lottery_pipeline.reproducibility.measured import flatten_record
 
 Records = Mapping[str, dict[str, Any] | None]
@@ -37,6 +31,7 @@ class Panel(NamedTuple):
     dense: str
 
 
+WIDTH, HEIGHT = 0.06, 0.035  # of a marker, as shares of a panel
 PANELS = (
     Panel("Executed<br>MACs", "macs_executed", "macs_dense"),
     # Times from different moments are not comparable; each was measured in turns with the dense network.
@@ -61,7 +56,7 @@ def draw_accuracy_against_execution(dense_metrics: Mapping[str, Any] | None, met
     finals = {run: flatten_record(record) for run, record in metrics.items() if record is not None}
     metric = name_metric([*finals.values(), dense_metrics])
     figure = start_figure(put_metric("Test accuracy against execution cost", metric), height=460)
-    figure.set_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03)
+    figure.set_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.05)
     common, others = split_by_network(finals, dense_metrics)
     timed = any(_latency_rows(record) for record in finals.values())
     for number, panel in enumerate(PANELS, start=1):
@@ -70,6 +65,7 @@ def draw_accuracy_against_execution(dense_metrics: Mapping[str, Any] | None, met
             macs = next(iter(common.values())).get("macs_dense")
             traces.append(_dense_trace(flatten_record(dense_metrics), macs, panel, timed=timed))
         traces += [_parent_trace(parent, panel, timed=timed) for parent in list_parents(others)]
+        _part_markers(traces)
         for trace in traces:
             trace.showlegend = number == 1
             figure.add_trace(trace, row=1, col=number)
@@ -80,40 +76,14 @@ def draw_accuracy_against_execution(dense_metrics: Mapping[str, Any] | None, met
     return figure
 
 
-def draw_layer_macs(metrics: Records) -> go.Figure:
-    """Draw the multiply-accumulates of every layer: of the dense network, and of each ticket in theory.
-
-    Args:
-        metrics: metrics by run with ``layer_costs``, the table of ``price_ticket``.
-
-    Returns:
-        A figure with a group of bars for each layer, input at the top. Runs of another network have other
-        layers; the legend says that they are not in it.
-    """
-    known = {
-        run: record for run, record in metrics.items() if record is not None and record.get("layer_costs")
-    }
-    finals, others = split_by_network(known)
-    names = list(dict.fromkeys(_short(row) for record in finals.values() for row in record["layer_costs"]))
-    group = 12 + 5 * (len(finals) + 1)
-    figure = start_figure(
-        "Multiply-accumulates of every layer", height=MARGIN_TOP + MARGIN_BOTTOM + 60 + group * len(names)
-    )
-    dense: dict[str, float] = {}
-    for record in finals.values():
-        dense |= {_short(row): row["macs_dense"] for row in record["layer_costs"]}
-    if dense:
-        figure.add_trace(_bars(dense, "Dense network", DENSE_COLOUR))
-    for run, record in finals.items():
-        label = label_run(run, str(record["method"]))
-        theoretical = {_short(row): row["macs_theoretical"] for row in record["layer_costs"]}
-        figure.add_trace(_bars(theoretical, label, look_of(str(record["method"])).colour))
-    figure.add_traces([legend_note(text) for text in name_others(others)])
-    figure.update_layout(barmode="group", bargap=0.25)
-    figure.update_xaxes(axis("Multiply-accumulates for one image, pruned weights skipped", tickformat="~s"))
-    order = {"categoryorder": "array", "categoryarray": names, "autorange": "reversed"}
-    figure.update_yaxes(axis("", type="category", **order))
-    return figure
+def _part_markers(traces: Sequence[go.Scatter]) -> None:
+    """Move markers aside where one would hide another."""
+    places = [(trace.x[0], trace.y[0]) for trace in traces]
+    most = max([x for x, _ in places if x is not None], default=0.0)
+    moved = spread(places, WIDTH * most, HEIGHT * measure_span([y for _, y in places]))
+    for trace, (x, _), now in zip(traces, places, moved, strict=True):
+        if now is not None and now != x:
+            trace.x = [float(f"{now:.5g}")]
 
 
 def _latency_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -123,7 +93,7 @@ def _latency_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _ticket_trace(run: str, record: Mapping[str, Any], panel: Panel) -> go.Scatter:
-    method = str(record["method"])
+    method, accuracy = str(record["method"]), record["test_accuracy"]
     look, label = look_of(method), label_run(run, method)
     speed = [
         f"{row['speedup']:.2f} times as fast as dense at batch {row['batch_size']} "
@@ -148,6 +118,7 @@ def _ticket_trace(run: str, record: Mapping[str, Any], panel: Panel) -> go.Scatt
         name=label,
         legendgroup=run,
         marker=ticket_marker(look),
+        error_y=interval_bars(accuracy, find_test_interval(record), look.colour),
         text=["<br>".join(lines)],
         hoverinfo="text",
     )
@@ -177,18 +148,3 @@ def _circle(
         marker={"symbol": "circle-open", "size": size, "color": colour, "line": {"width": 2}},
         hoverinfo="name",
     )
-
-
-def _bars(values: Mapping[str, float], name: str, colour: str) -> go.Bar:
-    return go.Bar(
-        x=[float(f"{value:.4g}") for value in values.values()],
-        y=list(values),
-        orientation="h",
-        name=escape(name),
-        marker={"color": colour},
-        hovertemplate="%{y}: %{x:.3s} MACs<extra>%{fullData.name}</extra>",
-    )
-
-
-def _short(row: Mapping[str, Any]) -> str:
-    return escape(str(row["layer"]).removeprefix("network.").removesuffix(".weight"))

@@ -7,10 +7,10 @@ from lottery_pipeline.reporting.corruption_figure import draw_corruptions
 from lottery_pipeline.reporting.cost_figure import draw_accuracy_against_cost
 from lottery_pipeline.reporting.curves_figure import draw_training_curves
 from lottery_pipeline.reporting.eps_curves_figure import draw_eps_curves
-from lottery_pipeline.reporting.execution_figure import draw_accuracy_against_execution, draw_layer_macs
+from lottery_pipeline.reporting.execution_figure import draw_accuracy_against_execution
 from lottery_pipeline.reporting.images_figure import draw_class_counts, draw_samples
 from lottery_pipeline.reporting.joint_search_figure import draw_search_course, draw_search_path
-from lottery_pipeline.reporting.layers_figure import draw_layer_densities
+from lottery_pipeline.reporting.layers_figure import draw_layer_densities, draw_layer_macs
 from lottery_pipeline.reporting.reliability_figure import draw_reliability
 from lottery_pipeline.reporting.robustness_heatmap import draw_robustness_heatmap
 from lottery_pipeline.reporting.sanity_figure import draw_sanity_checks

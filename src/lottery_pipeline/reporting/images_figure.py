@@ -47,7 +47,8 @@ def draw_class_counts(overview: Mapping[str, Any]) -> go.Figure:
     figure.update_layout(
         title=f"{counted} per {group} ({summary['source']}, {size})",
         barmode="group",
-        xaxis={"title": group, "type": "category"},
+        # Names that lie at an angle would run into the axis beside them.
+        xaxis={"title": group, "type": "category", "automargin": True, "autotickangles": [0, 90]},
         yaxis={"title": counted.lower()},
     )
     return figure

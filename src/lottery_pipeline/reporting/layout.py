@@ -12,7 +12,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lottery_pipeline.options.numerals import write_number
-from lottery_pipeline.reporting.palette import DENSE_COLOUR
+from lottery_pipeline.reporting.palette import DENSE_COLOUR, fade
+from lottery_pipeline.statistics.intervals import Interval
 
 GRID = "rgba(128,134,145,0.22)"
 MARGIN_TOP = 56
@@ -78,7 +79,7 @@ def density_axis(title: str, densities: Sequence[float], *, decreasing: bool) ->
 
     Args:
         title: of the axis.
-        densities: all in (0, 1]; the axis spans them and 100 %.
+        densities: the axis spans them and 100 %; a marker that was moved aside may stand above it.
         decreasing: whether density falls along the axis, as the field draws accuracy against pruning.
     """
     least = min((value for value in densities if value > 0), default=0.1)
@@ -86,7 +87,7 @@ def density_axis(title: str, densities: Sequence[float], *, decreasing: bool) ->
     while ticks[-1] > least * 1.001:
         decade, mantissa = divmod(len(ticks), 3)
         ticks.append(round((1.0, 0.5, 0.2)[mantissa] * 10.0**-decade, 12))
-    ends = [math.log10(1.12), math.log10(min(least / 1.12, 0.9))]
+    ends = [math.log10(1.12 * max([1.0, *densities])), math.log10(min(least / 1.12, 0.9))]
     return axis(
         title,
         type="log",
@@ -122,6 +123,15 @@ def legend_note(text: str) -> go.Scatter:
     """Make a row of the legend about something that the figure does not show."""
     marker = {"symbol": "circle-open", "size": 8, "color": DENSE_COLOUR}
     return go.Scatter(x=[None], y=[None], mode="markers", name=text, marker=marker, hoverinfo="skip")
+
+
+def interval_bars(value: float, interval: Interval | None, colour: str) -> dict[str, Any] | None:
+    """Describe the thin bar through a marker that shows the interval of its value; None if there is none."""
+    if interval is None or interval.low is None or interval.high is None:
+        return None
+    up, down = (float(f"{length:.4g}") for length in (interval.high - value, value - interval.low))
+    ends = {"array": [max(0.0, up)], "arrayminus": [max(0.0, down)]}
+    return {"type": "data", "symmetric": False, **ends, "color": fade(colour), "thickness": 1.2, "width": 3}
 
 
 def column(rows: Iterable[Mapping[str, Any]], key: str) -> list[float | None]:

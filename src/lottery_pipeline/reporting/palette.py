@@ -31,6 +31,9 @@ ATTACK_COLOURS = (
     *("#B98300", "#4A9FD4", "#7A5FC7", "#94693A"),
 )
 ATTACK_SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+# From nothing to all, in cells. Opaque, so that their numbers can be read on white and on near-black alike.
+SHARES = ((0.0, "#E7ECF2"), (0.5, "#6FA3CC"), (1.0, "#0B4F83"))
+FADED = 0.45
 CONTROL_LABELS = {"random_mask": "random mask", "reinitialise": "new initial weights"}
 CONTROL_SYMBOLS = {"random_mask": "x", "reinitialise": "diamond-tall"}
 
@@ -65,6 +68,12 @@ def look_of_attack(attack: str, name: str) -> Look:
     row, place = divmod(number, len(ATTACK_COLOURS))
     symbol = ATTACK_SYMBOLS[row % len(ATTACK_SYMBOLS)]
     return Look(f"{attack} {name}", ATTACK_COLOURS[place], symbol)
+
+
+def fade(colour: str) -> str:
+    """Make a colour transparent, so that many lines do not hide their markers."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{FADED})"
 
 
 def ticket_marker(look: Look) -> dict[str, Any]:

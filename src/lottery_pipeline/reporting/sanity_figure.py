@@ -28,7 +28,7 @@ def draw_sanity_checks(summary: Rows, rows: Rows) -> go.Figure:
     Args:
         summary: as ``summarise_sanity`` makes it: one line each, in this order from the top, with the verdict
             on the right.
-        rows: as ``check_sanity`` makes them: one small open dot each.
+        rows: as ``check_sanity`` makes them: one small upright stroke each.
 
     Returns:
         A figure with two traces per method (means and seeds) and a line at no change; without a summary, an
@@ -89,7 +89,8 @@ def _seed_trace(look: Look, rows: Rows) -> go.Scatter:
         name=escape(f"{look.label}, one seed"),
         legendgroup=escape(look.label),
         showlegend=False,
-        marker={"symbol": "circle-open", "size": 7, "color": look.colour, "line": {"width": 1.2}},
+        # Higher than the marker of the mean, which may lie on it.
+        marker={"symbol": "line-ns", "size": 17, "line": {"width": 1.5, "color": look.colour}},
         text=[_hover_seed(row) for row in rows],
         hoverinfo="text",
     )

@@ -28,7 +28,7 @@ def draw_arms(summary: Rows, rows: Rows) -> go.Figure:
 
     Args:
         summary: as ``summarise_arms`` makes it; from the top in this order.
-        rows: as ``study_arms`` makes them; one small open dot each.
+        rows: as ``study_arms`` makes them; one small upright stroke each.
 
     Returns:
         A figure with traces for what was found and what was retrained, each with a dotted line at the mean of
@@ -97,7 +97,8 @@ def _seed_trace(rows: Rows, state: str, places: Mapping[str, int]) -> go.Scatter
         name="one seed",
         legendgroup=state,
         showlegend=False,
-        marker={"symbol": "circle-open", "size": 6, "color": colour, "line": {"width": 1}},
+        # Higher than the marker of the mean, which may lie on it.
+        marker={"symbol": "line-ns", "size": 15, "line": {"width": 1.5, "color": colour}},
         text=[
             f"{escape(label_arm(row['arm']))}, seed {row['seed']}, {state}: "
             f"{fmt.percent(row[f'{state}_accuracy'], 2)}"

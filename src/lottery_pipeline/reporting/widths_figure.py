@@ -16,10 +16,9 @@ from lottery_pipeline.reporting.blocks import (
     short_name,
 )
 from lottery_pipeline.reporting.layout import MARGIN_TOP, axis, start_figure
+from lottery_pipeline.reporting.palette import SHARES
 
 Rows = Sequence[Mapping[str, Any]]
-# Opaque, so that the numbers in the cells can be read on white and on near-black alike.
-SHARES = ((0.0, "#E7ECF2"), (0.5, "#6FA3CC"), (1.0, "#0B4F83"))
 ROW_HEIGHT = 24
 
 
