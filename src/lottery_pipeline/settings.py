@@ -13,6 +13,7 @@ from lottery_pipeline.datasets.catalog import ProjectCatalog
 from lottery_pipeline.hooks.checkpoints import CheckpointHooks
 from lottery_pipeline.hooks.credentials import CredentialHooks
 from lottery_pipeline.hooks.locks import LockHooks
+from lottery_pipeline.hooks.memory import MemoryHooks
 from lottery_pipeline.hooks.progress import ProgressHooks
 from lottery_pipeline.hooks.requests import RequestHooks
 from lottery_pipeline.tracking.hook import TrackingHooks
@@ -110,6 +111,7 @@ HOOKS = (
     RequestHooks(),
     CredentialHooks(),
     ProgressHooks(),
+    MemoryHooks(),
     CheckpointHooks(),
     TrackingHooks(),
 )

@@ -144,6 +144,24 @@ def test_images_dense_runs_tickets_and_ladders_are_kept_as_they_are(tmp_path: Pa
         assert again.read_bytes() == path.read_bytes()
 
 
+def test_what_is_large_is_read_back_as_it_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lottery_pipeline.datasets.local_files.HELD_BYTES", 1000)
+    images = draw_images()
+    dense = pretrain_tiny(images)
+    found = extract("ltr", images, dense, density=0.3, rate=0.5)
+    for kind, value in (
+        (DenseRunDataset, dense),
+        (TicketDataset, found.ticket),
+        (LadderDataset, found.ladder),
+    ):
+        dataset = kind(filepath=str(tmp_path / kind.__name__ / "a"), version=Version(None, OLD))
+        dataset.allow_factory = OWN_MODEL
+        dataset.save(value)
+        read = dataset.load()
+        assert read is not value
+        assert read.fingerprint == value.fingerprint
+
+
 def test_kedro_releases_what_no_later_node_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = DataCatalog({"record": RecordDataset(filepath=str(tmp_path / "a.json"))})
     nodes = [

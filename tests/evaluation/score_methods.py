@@ -47,4 +47,4 @@ class ScoreMethod:
         size = sum(score.numel() for score in scores.values())
         masks = keep_top_k(scores, math.floor(options.density * size))
         ticket = search.make_ticket("score", masks, StartPoint(step, state))
-        return Extraction(ticket, search_epochs=0.1, search_seconds=0.1, scores=scores)
+        return Extraction(ticket, search_epochs=0.1, search_seconds=0.1, rank=lambda: scores)

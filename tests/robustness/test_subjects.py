@@ -1,6 +1,7 @@
 """What is measured: the dense network and the tickets that were found in it."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
@@ -57,6 +58,18 @@ def test_a_ticket_that_another_run_has_replaced_is_refused(dense, trained, image
     assert len(collect(dense, tickets, images, tmp_path, made=made)) == 2
     with pytest.raises(TicketError, match="is not the one that this run has made"):
         collect(dense, tickets, images, tmp_path, made={"snip": "0" * 64})
+
+
+def test_no_ticket_stays_in_memory_and_one_that_is_replaced_meanwhile_is_refused(
+    dense, trained, images, tmp_path
+):
+    stored = [trained]
+    _, subject = collect(dense, {"snip": lambda: stored[0]}, images, tmp_path)
+    held = [cell.cell_contents for cell in subject.build.__closure__]
+    assert trained not in held
+    stored[0] = replace(trained, header=trained.header.model_copy(update={"fingerprint": "0" * 64}))
+    with pytest.raises(TicketError, match="another run has replaced the stored ticket of snip"):
+        subject.build()
 
 
 def test_a_chosen_ticket_that_is_missing_names_the_command_that_makes_it(dense, images, tmp_path):

@@ -241,3 +241,14 @@ def test_images_of_another_data_set_are_refused(dense, method):
 def test_a_density_that_keeps_nothing_is_an_error(images, dense, method):
     with pytest.raises(DensityError, match="keeps none of 194"):
         extract(method, images, dense, 0.001)
+
+
+def test_ranks_are_not_computed_before_somebody_asks(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("nobody has asked")
+
+    images = draw_images()
+    monkeypatch.setattr("lottery_pipeline.search.score_rounds.rank_removals", refuse)
+    found = extract("synflow", images, pretrain_tiny(images), 0.3, rounds=2)
+    with pytest.raises(AssertionError, match="nobody has asked"):
+        _ = found.scores

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall
+from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall, hold
 from lottery_pipeline.datasets.previews import TablePreview, list_pairs, preview_table
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ class DenseRunDataset(LocalFileDataset):
 
         return load_dense_run(path)
 
-    def _write(self, path: Path, data: "DenseRun") -> Recall:
+    def _write(self, path: Path, data: "DenseRun") -> Recall | None:
         from lottery_pipeline.training.dense_file import save_dense_run
 
         save_dense_run(data, path)
-        return lambda: data
+        return hold(data, data.initial, data.rewind, data.final)
 
     def preview(self) -> TablePreview:
         """Return its size and results for Kedro-Viz, from the header alone: no weight leaves the disk."""

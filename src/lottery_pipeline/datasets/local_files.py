@@ -1,18 +1,23 @@
 """What all datasets of this project share: one local file, written atomically, optionally versioned."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from glob import escape
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractVersionedDataset, DatasetError, Version
 
 from lottery_pipeline.datasets.left_out import LeftOut, read_note, remove_note, write_note
 from lottery_pipeline.reproducibility.files import remove_left_overs
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Recall = Callable[[], Any]  # returns what a reader of the file would get, without reading it
+
+HELD_BYTES = 2**26  # 64 MiB; the tickets of a run are many, and what is larger is soon read back
 
 
 class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
@@ -20,7 +25,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     What a run has saved, it need not read back: ``load`` returns it from memory until Kedro releases the
     dataset, which the runner does once no node needs it any more. Only ``save`` fills this memory, so a
-    catalog that only reads always shows the file.
+    catalog that only reads always shows the file. What is large is read back all the same.
 
     A ``LeftOut`` may be saved and loaded in place of every content. It becomes a note beside the file, which
     then does not exist for anybody who does not pin a version, until there is a new one.
@@ -130,8 +135,8 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     def _read(self, path: Path) -> Any: ...
 
     @abstractmethod
-    def _write(self, path: Path, data: Any) -> Recall:
-        """Write the file; return how to get its content from memory."""
+    def _write(self, path: Path, data: Any) -> Recall | None:
+        """Write the file; return how to get its content from memory, None to read it back."""
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -163,6 +168,17 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version, "missing_ok": self.missing_ok}
+
+
+def hold(data: Any, *parts: "Mapping[str, Tensor]") -> Recall | None:
+    """Return how to get from memory what its tensors make no larger than ``HELD_BYTES``; None otherwise.
+
+    Args:
+        data: what was written.
+        *parts: its tensors by name.
+    """
+    size = sum(tensor.nbytes for part in parts for tensor in part.values())
+    return (lambda: data) if size <= HELD_BYTES else None
 
 
 def _find_versions(pattern: str) -> list[str]:

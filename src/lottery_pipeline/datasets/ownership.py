@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall
+from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall, hold
 from lottery_pipeline.datasets.previews import Rows, TablePreview, list_pairs, preview_table
 from lottery_pipeline.reproducibility.files import write_atomically
 
@@ -84,11 +84,11 @@ class ReleaseDataset(LocalFileDataset):
 
         return read_claim(path.parent, allow_factory=self.allow_factory)
 
-    def _write(self, path: Path, data: "Claim") -> Recall:
+    def _write(self, path: Path, data: "Claim") -> Recall | None:
         from lottery_pipeline.ownership.release import write_release
 
         write_release(path.parent, data.ticket.to_bytes(), data.bundle)
-        return lambda: data
+        return hold(data, data.ticket.masks, data.ticket.state)
 
     def preview(self) -> TablePreview:
         """Return what the credential says, for Kedro-Viz."""

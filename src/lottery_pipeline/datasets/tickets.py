@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall
+from lottery_pipeline.datasets.local_files import LocalFileDataset, Recall, hold
 from lottery_pipeline.datasets.previews import TablePreview, preview_table
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class TicketDataset(LocalFileDataset):
 
         return Ticket.load(path, allow_factory=self.allow_factory)
 
-    def _write(self, path: Path, data: "Ticket") -> Recall:
+    def _write(self, path: Path, data: "Ticket") -> Recall | None:
         data.save(path)
-        return lambda: data
+        return hold(data, data.masks, data.state)
 
     def preview(self) -> TablePreview:
         """Return network and layers for Kedro-Viz, from the header alone: no weight leaves the disk."""
@@ -46,9 +46,9 @@ class LadderDataset(LocalFileDataset):
 
         return Ladder.load(path, allow_factory=self.allow_factory)
 
-    def _write(self, path: Path, data: "Ladder") -> Recall:
+    def _write(self, path: Path, data: "Ladder") -> Recall | None:
         data.save(path)
-        return lambda: data
+        return hold(data, data.survived, data.state)
 
     def preview(self) -> TablePreview:
         """Return a row per rung for Kedro-Viz, from the header; the search does not train the last one."""

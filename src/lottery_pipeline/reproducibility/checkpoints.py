@@ -117,7 +117,7 @@ class Checkpoints:
         on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {"checkpoint": content, "sha256": _checksum(content, on_cpu)}
         with replace_atomically(path) as temporary:
-            save_file(_without_shared_memory(on_cpu), temporary, metadata=metadata)
+            save_file(without_shared_memory(on_cpu), temporary, metadata=metadata)
         self._marks.mark(path)
         self._saved_at = time.monotonic()
         self._remove_oldest(keep=path)
@@ -133,6 +133,12 @@ class Checkpoints:
         """Remove every checkpoint that this object has loaded, looked for or saved."""
         for fingerprint in list(self._used):
             self.clear(fingerprint)
+
+    def clear_since(self, moment: float) -> None:
+        """Remove what was saved since a moment, in seconds since 1970, and no other process uses."""
+        for path in self.folder.glob("*.safetensors"):
+            if _modified(path) >= moment:
+                _remove(path)
 
     def _remove_oldest(self, keep: Path) -> None:
         now = time.time()
@@ -153,6 +159,18 @@ def open_checkpoints(folder: Path, interval_seconds: float, limit: int) -> Check
     return Checkpoints(folder, interval_seconds=interval_seconds, limit=limit)
 
 
+def without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that share storage with an earlier one (tied weights), which safetensors refuses."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in tensors.items():
+        storage = tensor.untyped_storage()
+        whole = storage.nbytes() == tensor.numel() * tensor.element_size()
+        result[name] = tensor if whole and storage.data_ptr() not in seen else tensor.clone()
+        seen.add(storage.data_ptr())
+    return result
+
+
 def _remove(path: Path) -> None:
     """Remove a checkpoint, unless another process may resume from it."""
     if not is_used_elsewhere(path):
@@ -169,15 +187,3 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors that share storage with an earlier one (tied weights), which safetensors refuses."""
-    seen: set[int] = set()
-    result = {}
-    for name, tensor in tensors.items():
-        storage = tensor.untyped_storage()
-        whole = storage.nbytes() == tensor.numel() * tensor.element_size()
-        result[name] = tensor if whole and storage.data_ptr() not in seen else tensor.clone()
-        seen.add(storage.data_ptr())
-    return result

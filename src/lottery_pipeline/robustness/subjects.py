@@ -12,7 +12,7 @@ from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.search.parents import check_dense_run, check_ticket
 from lottery_pipeline.tickets.errors import TicketError
-from lottery_pipeline.tickets.ticket import Ticket
+from lottery_pipeline.tickets.ticket import Ticket, TicketHeader
 from lottery_pipeline.training.dense import DenseRun
 from lottery_pipeline.training.dense_file import find_dense_run
 
@@ -102,7 +102,8 @@ def collect_subjects(
             continue
         if own is not None:
             subjects.append(_describe_dense(f"{name}_{DENSE}", own, allow_factory))
-        subjects.append(_describe_ticket(name, trained, subjects[0] if own is None else subjects[-1]))
+        parent = subjects[0] if own is None else subjects[-1]
+        subjects.append(_describe_ticket(name, trained.header, parent, tickets[name]))
     return subjects
 
 
@@ -133,14 +134,21 @@ def _describe_dense(name: str, run: DenseRun, allow_factory: str | None) -> Subj
     return Subject(name, run.seed, 1.0, whole, whole, name, run.fingerprint, build)
 
 
-def _describe_ticket(name: str, trained: Ticket, parent: Subject) -> Subject:
+def _describe_ticket(name: str, header: TicketHeader, parent: Subject, read: Callable[[], Ticket]) -> Subject:
+    def build() -> nn.Module:
+        # Read again: all tickets of a large network at once are more than the memory holds.
+        ticket = read()
+        if ticket.fingerprint != header.fingerprint:
+            raise TicketError(f"another run has replaced the stored ticket of {name}; evaluate again")
+        return ticket.build()
+
     return Subject(
         name,
-        trained.header.seed,
-        trained.kept / parent.prunable,
-        trained.kept,
+        header.seed,
+        header.kept / parent.prunable,
+        header.kept,
         parent.prunable,
         parent.name,
-        trained.fingerprint,
-        trained.build,
+        header.fingerprint,
+        build,
     )

@@ -1,7 +1,8 @@
 """What every method is given (``Search``) and what it returns (``Extraction``)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -165,7 +166,8 @@ class Extraction:
         search_seconds: time it took.
         ladder: all rungs, if the method is iterative.
         trace: rows written during the search, for IMP one per epoch with its ``round``.
-        scores: what the mask was made from, higher = keep; None for IMP, which ranks again in every round.
+        rank: returns ``scores``; not called before somebody asks, because that takes several times the memory
+            of the network.
         parts: name, epochs and seconds of each part of the search, if there is more than one; also its
             ``macs`` if the search did not run at the size of the ticket's network.
     """
@@ -175,8 +177,13 @@ class Extraction:
     search_seconds: float
     ladder: Ladder | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
-    scores: Scores | None = None
+    rank: Callable[[], Scores | None] = lambda: None
     parts: list[dict[str, Any]] = field(default_factory=list)
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        """What the mask was made from, higher = keep; None for IMP, which ranks again in every round."""
+        return self.rank()
 
     @property
     def costs(self) -> dict[str, Any]:

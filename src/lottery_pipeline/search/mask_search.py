@@ -100,7 +100,7 @@ def search_mask(
         trace, seconds = found.trace, found.seconds
         cost = found.epochs * passes / _TRAINING_PASSES
     ticket = search.make_ticket(method, masks, StartPoint(start.step, state))
-    return Extraction(ticket, search_epochs=cost, search_seconds=seconds, trace=trace, scores=scores)
+    return Extraction(ticket, search_epochs=cost, search_seconds=seconds, trace=trace, rank=lambda: scores)
 
 
 def search_recipe(

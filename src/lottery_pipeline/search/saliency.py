@@ -91,5 +91,5 @@ def extract_by_scores(
         search_epochs=len(counts) * images_per_round / len(search.images.train),
         search_seconds=found.seconds,
         trace=[{"round": number, "kept": kept} for number, kept in enumerate(counts, start=1)],
-        scores=found.final_scores(),
+        rank=found.final_scores,
     )

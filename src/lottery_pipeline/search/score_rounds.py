@@ -35,6 +35,14 @@ class ScoreRounds:
     number: int = 0
     seconds: float = 0.0
 
+    def take(self, scores: Scores) -> Scores:
+        """Take the scores of a round, in place; what is pruned keeps its last. Return them."""
+        if self.scores is not None:
+            for name, mask in self.masks.items():
+                scores[name] = scores[name].where(mask, self.scores.pop(name))
+        self.scores = scores
+        return scores
+
     def final_scores(self) -> Scores | None:
         """Return the scores of a single round; of several, ranks from 1 (removed first) to D. On the CPU."""
         if self.scores is None:
@@ -69,10 +77,7 @@ def remove_in_rounds(
     before, started = rounds.seconds, time.perf_counter()
     first, told = rounds.number, started
     for kept in counts[first:]:
-        fresh = score(rounds.masks)
-        last = rounds.scores or fresh
-        rounds.scores = {name: fresh[name].where(mask, last[name]) for name, mask in rounds.masks.items()}
-        rounds.masks = keep_top_k(rounds.scores, kept, within=rounds.masks)
+        rounds.masks = keep_top_k(rounds.take(score(rounds.masks)), kept, within=rounds.masks)
         rounds.survived = {name: rounds.survived[name] + mask for name, mask in rounds.masks.items()}
         rounds.number += 1
         now = time.perf_counter()

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from lottery_pipeline.models.names import ModelError
+from lottery_pipeline.reproducibility.checkpoints import without_shared_memory
 from lottery_pipeline.reproducibility.files import replace_atomically
 from lottery_pipeline.reproducibility.storage import set_aside
 from lottery_pipeline.training.dense import DenseRun
@@ -35,8 +36,7 @@ def save_dense_run(run: DenseRun, path: str | Path) -> None:
     fields = Header(**{name: getattr(run, name) for name in HEADER_FIELDS})
     record = json.loads(fields.model_dump_json(exclude={"sha256"}))
     tensors = {f"{part}/{name}": t.contiguous() for part in PARTS for name, t in getattr(run, part).items()}
-    # Clones: for k = 0, or with tied weights, parts share memory, which safetensors refuses.
-    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    tensors = without_shared_memory(tensors)  # for k = 0, or with tied weights, parts share memory
     header = json.dumps({**record, "sha256": checksum(record, tensors)})
     with replace_atomically(path) as temporary:
         save_file(tensors, temporary, metadata={HEADER_KEY: header})

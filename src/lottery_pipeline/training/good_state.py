@@ -38,9 +38,16 @@ class GoodState:
         """Return the content of the checkpoint; None if there is none."""
         return None if self._checkpoints is None else self._checkpoints.load(self._fingerprint)
 
-    def keep(self, groups: Groups, record: dict[str, Any]) -> None:
-        """Copy a state that is known to be good."""
-        self._good = copy_to_cpu(join_groups(groups)), record
+    def keep(self, groups: Groups, finished: Groups, record: dict[str, Any]) -> None:
+        """Copy a state that is known to be good.
+
+        Args:
+            groups: what the training still changes.
+            finished: what it does not change any more, on the CPU; not copied.
+            record: plain JSON.
+        """
+        self._good = None  # two copies of a large state would be in memory otherwise
+        self._good = copy_to_cpu(join_groups(groups)) | join_groups(finished), record
 
     def save(self) -> str:
         """Save the last good state; return what the message of an error says about it."""
@@ -50,6 +57,7 @@ class GoodState:
         return f"the last good checkpoint, of step {self._good[1]['step']}, is {path}"
 
     def finish(self, groups: Groups, record: dict[str, Any]) -> None:
-        """Save the result of the finished training."""
+        """Save the result of the finished training; it replaces the last good state."""
+        self._good = None
         if self._checkpoints is not None:
-            self._checkpoints.save(self._fingerprint, copy_to_cpu(join_groups(groups)), record)
+            self._checkpoints.save(self._fingerprint, join_groups(groups), record)

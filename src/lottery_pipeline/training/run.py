@@ -243,9 +243,10 @@ class TrainingRun:
             "interval": self.interval.tensors(),
             "generator": generator_states(self.device) if self.step > self.start_step else {},
             "events": {} if self.events is None else self.events.tensors(),
-            **{f"snapshot/{step}": snapshot for step, snapshot in self.snapshots.items()},
         }
-        self.good.keep(groups, self._progress_record() | {"interval_seconds": self.interval.seconds})
+        snapshots = {f"snapshot/{step}": snapshot for step, snapshot in self.snapshots.items()}
+        record = self._progress_record() | {"interval_seconds": self.interval.seconds}
+        self.good.keep(groups, snapshots, record)
 
     def _progress_record(self) -> dict[str, Any]:
         seconds = self.seconds_before + time.perf_counter() - self.began
