@@ -193,6 +193,15 @@ def test_clearing_removes_one_or_all_that_were_used(tmp_path):
     assert [path.stem for path in checkpoints.folder.iterdir()] == [D]
 
 
+def test_what_workers_have_saved_is_cleared_by_its_time(tmp_path):
+    checkpoints = make(tmp_path)
+    checkpoints.save(A, {}, {})
+    os.utime(checkpoints.path(A), (1000.0, 1000.0))  # of an interrupted run, before
+    make(tmp_path).save(B, {}, {})
+    checkpoints.clear_since(1001.0)
+    assert [path.stem for path in checkpoints.folder.iterdir()] == [A]
+
+
 def test_a_save_is_due_after_the_interval(tmp_path):
     assert make(tmp_path, interval_seconds=0).is_due()
     checkpoints = make(tmp_path, interval_seconds=3600)

@@ -30,6 +30,11 @@ def claim_of(node: "Node") -> str:
     return min(node.tags, default=node.name)
 
 
+def has_workers(run_params: Mapping[str, Any]) -> bool:
+    """Whether the nodes of a run are computed by other processes, whose memory it does not see."""
+    return "ParallelRunner" in str(run_params.get("runner"))
+
+
 def find_claims(pipeline: "Pipeline", parameters: Mapping[str, Any]) -> list[Wanted]:
     """Return the locks that a run needs, first those that no other run can share.
 

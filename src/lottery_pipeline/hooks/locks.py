@@ -21,6 +21,7 @@ from lottery_pipeline.hooks.claims import (
     describe_holder,
     describe_refusal,
     find_claims,
+    has_workers,
 )
 from lottery_pipeline.hooks.requests import RunRefusedError
 from lottery_pipeline.parameters import to_plain
@@ -65,7 +66,7 @@ class LockHooks:
             return
         folder = Path(parameters["work"]["checkpoints"]) / "locks"
         wanted = {lock.name: lock for lock in find_claims(pipeline, parameters)}
-        if "ParallelRunner" in str(run_params.get("runner")):
+        if has_workers(run_params):
             # Its workers call no hooks here, so nothing can be shared or taken during the run.
             wanted = {name: replace(lock, digest="") for name, lock in wanted.items()}
         else:

@@ -86,6 +86,13 @@ class RequestHooks:
         """Check that the nodes have what they need and can do what they are asked for, and guard them."""
         from kedro.framework.project import pipelines
 
+        if "ThreadRunner" in str(run_params.get("runner")):
+            # Initialisation, augmentation and dropout draw from torch's one generator of the process.
+            raise RunRefusedError(
+                "--runner ThreadRunner cannot be used: nodes in threads would draw from one random generator "
+                "at the same time, so no result could be made again; allowed are SequentialRunner and "
+                "ParallelRunner."
+            )
         try:
             left_out = check_run(
                 pipeline,
