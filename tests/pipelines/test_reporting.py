@@ -80,11 +80,14 @@ def test_a_method_without_results_has_no_row() -> None:
 
 
 def test_the_head_of_the_report_says_what_was_run() -> None:
-    context = describe_run(PARAMETERS, {"test": 100}, tracked="http://127.0.0.1:5000/#/experiments/1/runs")
+    context = describe_run(
+        PARAMETERS, {"test": 100}, tracked="http://127.0.0.1:5000/#/experiments/1/runs", run="7f"
+    )
     assert context["command"] == "kedro run --env cifar10 --params variant=seed3"
     assert context["recipe"] == "custom: sgd, 10 epochs, batches of 64"
     assert (context["test_images"], context["seed"], context["data"]) == (100, 3, "digits")
     assert context["tracked"].endswith("#/experiments/1/runs")
+    assert context["run"] == "7f"
     assert context["versions"]["torch"]
 
 

@@ -253,10 +253,24 @@ def test_a_dense_run_of_an_earlier_version_is_known_by_its_accuracy():
     assert "earlier dense run" in Page(render(dense_metrics=earlier | {"test_accuracy": 0.97})).text
 
 
-def test_the_page_links_the_runs_in_mlflow():
+def test_the_page_links_its_run_in_mlflow_or_says_that_there_is_none():
     address = "http://127.0.0.1:5000/#/experiments/1/runs"
     assert f'<a href="{address}">' in render(context={"tracked": address})
-    assert "make mlflow" not in render(context={"tracked": ""})
+    named = render(context={"tracked": address, "run": "0123abc"})
+    assert "Run <code>0123abc</code> in MLflow" in named
+    assert f'<a href="{address}/0123abc">' in named
+    assert "This run was not tracked in MLflow." in render(context={"tracked": ""})
+    assert "MLflow" not in Page(render(context={})).text
+
+
+def test_the_page_names_command_commit_versions_and_what_was_left_out():
+    context = {"command": "kedro run --env x", "commit": "abc, with changes", "versions": {"torch": "2.14"}}
+    text = Page(render(context=context, left_out=["grasp failed."])).text
+    assert (
+        "not computed again. kedro run --env x The code is at commit abc, with changes . With torch" in text
+    )
+    assert "Not here, and why: grasp failed." in text
+    assert "no commit to name" in render(context={"commit": ""})
 
 
 def test_a_row_that_cannot_be_compared_carries_its_note():

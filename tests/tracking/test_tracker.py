@@ -72,6 +72,12 @@ def test_only_the_first_end_counts(tracker: Tracker, mlflow_uri: str) -> None:
     assert find_runs(mlflow_uri)["run"].info.status == "FINISHED"
 
 
+def test_the_run_is_known_by_its_identity_until_its_end(tracker: Tracker, mlflow_uri: str) -> None:
+    assert tracker.identity == find_runs(mlflow_uri)["run"].info.run_id
+    tracker.finish("FINISHED")
+    assert tracker.identity == ""
+
+
 def test_the_end_tells_the_page(tracker: Tracker, caplog: pytest.LogCaptureFixture) -> None:
     page = tracker.page
     assert page.startswith("http://127.0.0.1:5000/#/experiments/")

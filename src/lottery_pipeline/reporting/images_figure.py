@@ -47,8 +47,15 @@ def draw_class_counts(overview: Mapping[str, Any]) -> go.Figure:
     figure.update_layout(
         title=f"{counted} per {group} ({summary['source']}, {size})",
         barmode="group",
-        # Names that lie at an angle would run into the axis beside them.
-        xaxis={"title": group, "type": "category", "automargin": True, "autotickangles": [0, 90]},
+        # Long names are turned, and stand clear of the axis beside them.
+        xaxis={
+            "title": group,
+            "type": "category",
+            "automargin": True,
+            "autotickangles": [0, 90],
+            "ticks": "outside",
+            "ticklen": 8,
+        },
         yaxis={"title": counted.lower()},
     )
     return figure

@@ -86,8 +86,9 @@ def render_report(
         uncounted: a sentence about the weights that do not count in D; empty if all do.
         left_out: a sentence for everything that was left out or failed.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
-            ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``tracked`` is the address
-            of the runs in MLflow; ``test_images`` (int) lets the report say what chance explains;
+            ``model``, ``recipe``, ``command``, ``created`` are shown as they are; ``commit`` is empty outside
+            git; ``tracked`` is the address of the runs in MLflow, empty if this one was not tracked, and
+            ``run`` its identity there; ``test_images`` (int) lets the report say what chance explains;
             ``parameters`` and ``versions`` are dicts, nested to any depth; ``arithmetic`` as
             ``list_arithmetic`` makes it.
 
@@ -112,7 +113,10 @@ def render_report(
         "title": " · ".join(str(context[key]) for key in ("data", "model") if context.get(key))
         or "Lottery tickets",
         "command": context.get("command"),
+        "commit": context.get("commit"),
         "tracked": context.get("tracked"),
+        "run": context.get("run"),
+        "address": "/".join(filter(None, (context.get("tracked"), context.get("run")))),
         "facts": _list_facts(context, dense_metrics, rows),
         "findings": findings,
         "dense": _describe_dense(dense_metrics, context.get("test_images"), metric),

@@ -77,6 +77,11 @@ class Tracker:
         """Address of the runs in MLflow's pages; empty outside a run that MLflow knows."""
         return find_page(self._uri, self._experiment) if self._runs and self._experiment else ""
 
+    @property
+    def identity(self) -> str:
+        """Identity of the Kedro run in MLflow; empty outside a run that MLflow knows."""
+        return self._runs[""].identity if "" in self._runs else ""
+
     def start(
         self,
         settings: TrackingSettings,

@@ -2,18 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.parameters import PretrainingParameters, to_plain
+from lottery_pipeline.pipelines.reporting.provenance import find_command, find_commit, list_versions
 from lottery_pipeline.tracking import current
-
-LIBRARIES = ("lottery_pipeline", "kedro", "mlflow", "numpy", "torch", "torchvision")
-
 
 Results = dict[str, dict[str, Any]]  # records by block: methods, compositions, and those of OTHERS
 OTHERS = (
@@ -175,7 +171,7 @@ def write_report(
         robustness=robustness,
         uncounted=describe_uncounted([Uncounted(**row) for row in dense_record.get("uncounted", ())]),
         left_out=left_out,
-        context=describe_run(plain, data_overview["summary"], tracked=current().page)
+        context=describe_run(plain, data_overview["summary"], tracked=current().page, run=current().identity)
         | {"arithmetic": list_arithmetic({"dense": dense_record, **results})},
     )
 
@@ -187,7 +183,7 @@ def select_part(results: Results, part: str) -> dict[str, Any]:
 
 
 def describe_run(
-    parameters: dict[str, Any], data_summary: Mapping[str, Any], *, tracked: str = ""
+    parameters: dict[str, Any], data_summary: Mapping[str, Any], *, tracked: str = "", run: str = ""
 ) -> dict[str, Any]:
     """Say what was run, for the head and the foot of the report.
 
@@ -195,6 +191,7 @@ def describe_run(
         parameters: plain.
         data_summary: numbers of the images.
         tracked: address of the run's experiment in MLflow.
+        run: identity of the run there.
     """
     recipe = PretrainingParameters(**parameters["pretraining"])
     unit = "iterations" if recipe.epochs is None else "epochs"
@@ -209,11 +206,13 @@ def describe_run(
         "data": parameters["data"]["source"],
         "model": parameters["model"]["name"],
         "recipe": f"{recipe.name}: {recipe.optimiser}, {length}, batches of {recipe.batch_size}",
-        "command": f"kedro run{options}",
+        "command": find_command() or f"kedro run{options}",
+        "commit": find_commit(),
         "created": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "test_images": data_summary["test"],
         # Where the files lie is not part of the recipe, and may be nobody else's business.
         "parameters": {name: group for name, group in parameters.items() if name != "work"},
         "tracked": tracked,
-        "versions": {"python": python_version(), **{name: version(name) for name in LIBRARIES}},
+        "run": run,
+        "versions": list_versions(),
     }
