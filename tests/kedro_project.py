@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
+
+from lottery_pipeline.hooks.requests import RunRefusedError
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +51,15 @@ def run(*pipelines: str, env: str = "test", **params: Any) -> Any:
     with KedroSession.create(ROOT, env=env, runtime_params=params) as session:
         session.run(pipeline_names=list(pipelines) or None, runner=SequentialRunner())
     return session
+
+
+def refuse(folder: Path, *pipelines: str, **params: Any) -> str:
+    """Run pipelines that are refused before their first node; return what is said."""
+    with redirected(folder, tracking=True), pytest.raises(RunRefusedError) as caught:
+        run(*pipelines, **params)
+    assert not list(folder.glob("data/**/*.*")), "a node has run"
+    assert not (folder / "mlflow.db").exists(), "a run was tracked"
+    return str(caught.value)
 
 
 def load_catalog(env: str = "test", **params: Any) -> Any:

@@ -1,5 +1,6 @@
 """Factories of networks as users bring them, each with something that a built-in does not have."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -288,3 +289,70 @@ def lazy_rest(num_classes: int) -> nn.Module:
             return self.fc(images.flatten(1))
 
     return Rest()
+
+
+class Elementwise(nn.Linear):
+    """A linear layer without a matrix product."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features[:, None] * self.weight).sum(-1) + self.bias
+
+
+def elementwise(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """The work of its first layer cannot be counted."""
+    first = Elementwise(channels * image_size[0] * image_size[1], 4)
+    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(4, num_classes))
+
+
+class Preprocessed(nn.Module):
+    """Pixels go through a function of the user's before the network sees them."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor], network: nn.Module) -> None:
+        super().__init__()
+        self.change, self.network = change, network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(self.change(images))
+
+
+def detached(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """No gradient reaches the pixels."""
+    return Preprocessed(Tensor.detach, build(num_classes, channels, image_size))
+
+
+def rounded(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """The gradient by the pixels is 0."""
+    return Preprocessed(Tensor.round, build(num_classes, channels, image_size))
+
+
+def _root_of_nothing(images: Tensor) -> Tensor:
+    return images + (0 * images).sqrt()
+
+
+def without_gradient(num_classes: int, channels: int, image_size: tuple[int, int]) -> nn.Module:
+    """The gradient by the pixels is not a number."""
+    return Preprocessed(_root_of_nothing, build(num_classes, channels, image_size))
+
+
+class Tailed(nn.Module):
+    """A small ResNet whose head is a given layer, with a gate registered behind it."""
+
+    def __init__(self, channels: int, head: nn.Module) -> None:
+        super().__init__()
+        blocks = (BasicBlock(4, 4) for _ in range(3))
+        stem = nn.Conv2d(channels, 4, 3, padding=1)
+        self.body = nn.Sequential(stem, nn.Sequential(*blocks), nn.AdaptiveAvgPool2d(1))
+        self.head, self.gate = head, nn.Linear(4, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.body(images)
+        gated = maps * self.gate(maps.flatten(1)).sigmoid()[:, :, None, None]
+        return self.head(gated if isinstance(self.head, nn.Conv2d) else gated.flatten(1)).flatten(1)
+
+
+def convolution_head(num_classes: int, channels: int) -> nn.Module:
+    return Tailed(channels, nn.Conv2d(4, num_classes, 1))
+
+
+def gate_behind_head(num_classes: int, channels: int) -> nn.Module:
+    return Tailed(channels, nn.Linear(4, num_classes))

@@ -118,5 +118,35 @@ def test_layer_and_filter_look_at_any_network() -> None:
     CHECKS["filter"](plain, FilterOptions())
 
 
+def test_every_criterion_of_a_layer_ticket_is_tried() -> None:
+    def ask(network: str, *criteria: str) -> None:
+        options = {"criterion": criteria, "removed": 1, "min_blocks_per_stage": 1}
+        CHECKS["layer"](look_at(f"tests.user_networks:{network}"), LayerOptions.model_validate(options))
+
+    ask("gate_behind_head", "snip", "grasp", "grasp_text", "kl", "cka", "expectabs", "hrank", "random")
+    ask("convolution_head", "kl", "hrank", "snip")
+    with pytest.raises(UnfitError, match="do not come from a linear layer with one output per class"):
+        ask("convolution_head", "kl", "cka")
+    with pytest.raises(UnfitError, match="has no batch norm with gamma and beta to silence; choose snip"):
+        ask("group_norm_resnet", "kl")
+    ask("group_norm_resnet", "expectabs")
+
+
+@pytest.mark.parametrize(("method", "options"), [("layer", {"removed": 1}), ("filter", {"mac_budget": 0.5})])
+def test_layer_and_filter_try_their_criterion(method: str, options: dict[str, Any]) -> None:
+    outlook = look_at("resnet20")
+    assert outlook.trial is not None
+    outlook.trial.refusals["grasp"] = "it was tried"
+    with pytest.raises(UnfitError, match="it was tried"):
+        CHECKS[method](outlook, METHOD_OPTIONS[method].model_validate(options | {"criterion": "grasp"}))
+
+
+def test_work_that_cannot_be_counted_is_found_out() -> None:
+    trial = look_at("tests.user_networks:elementwise").trial
+    assert trial is not None
+    with pytest.raises(UnfitError, match=r"multiply-accumulates of layer network\.1 cannot be counted"):
+        trial.try_counting()
+
+
 def test_images_of_unknown_size_refuse_nothing() -> None:
     assert Trial.prepare(look_at("torchvision:vit_b_16").spec) is None

@@ -1,12 +1,13 @@
 """The blocks of a run, before its first node: which cannot work here, and what the run does without."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.hooks.guards import find_block, spread_reasons
-from lottery_pipeline.hooks.search_checks import check_method, look_ahead
+from lottery_pipeline.hooks.search_checks import ATTACKED, check_gradients, check_method, look_ahead
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def choose_blocks(
     """
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
     checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
-    faults, unfit = _ask_methods(wanted, checked, parameters, project)
+    faults, unfit = _ask_blocks(wanted, checked, parameters, project)
     unfit |= dict.fromkeys(parameters.get("left_out", ()), "parameter left_out names it")
     present = {block for node in pipeline.nodes if (block := find_block(node)) is not None}
     reasons = {name: LeftOut(name, reason) for name, reason in unfit.items() if name in present}
@@ -75,7 +76,7 @@ def word_fault(name: str, fault: str) -> str:
     return f"Parameter {place}{'' if place.endswith('?') else '.'}"
 
 
-def _ask_methods(
+def _ask_blocks(
     wanted: set[str], checked: Collection[str], parameters: Mapping[str, Any], project: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Return the faults of parameters, and why blocks cannot work here whatever their options."""
@@ -83,18 +84,30 @@ def _ask_methods(
 
     faults: list[str] = []
     unfit: dict[str, str] = {}
-    asked = [name for name in (*METHODS, *COMPOSITIONS) if f"{name}.extraction" in wanted or name in checked]
-    if "model" in wanted and asked:
-        outlook = look_ahead(parameters, project)
-        for name in asked:
-            try:
-                check_method(name, parameters, outlook)
-            except UnfitError as error:
-                unfit[name] = str(error).rstrip(".")
-            except ValueError as error:
-                faults.append(word_fault(name, str(error)))
+    for name, ask in _list_questions(wanted, checked, parameters, project):
+        try:
+            ask()
+        except UnfitError as error:
+            unfit[name] = str(error).rstrip(".")
+        except ValueError as error:
+            faults.append(word_fault(name, str(error)))
     task = parameters["data"].task
     if task != "classification":
         reason = f"needs images with classes, but data.task is {task}; choose classification"
         unfit |= {name: reason for name in NEED_CLASSES if name in wanted}
     return faults, unfit
+
+
+def _list_questions(
+    wanted: set[str], checked: Collection[str], parameters: Mapping[str, Any], project: Path
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield what is tried with the network of the run, by the group of parameters that asks for it."""
+    if "model" not in wanted:
+        return
+    outlook = look_ahead(parameters, project)
+    for name in (*METHODS, *COMPOSITIONS):
+        if f"{name}.extraction" in wanted or name in checked:
+            yield name, partial(check_method, name, parameters, outlook)
+    for name in ATTACKED:
+        if name in wanted:
+            yield name, partial(check_gradients, name, parameters, outlook)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lottery_pipeline.hooks.image_checks import RECIPES
 from lottery_pipeline.images.request import SOURCES
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from lottery_pipeline.models.spec import ModelSpec
     from lottery_pipeline.search.outlook import Outlook
 
+ROBUSTNESS = "robustness_evaluation"
+ATTACKED = (*RECIPES, ROBUSTNESS)
 _STANDING_IN = 32  # height and width of images not read yet, pixels
 
 
@@ -65,6 +68,8 @@ def check_method(name: str, parameters: Mapping[str, Any], outlook: "Outlook") -
     counts_here = method.has_density and not method.own_network and options.density is not None
     if counts_here and outlook.network is not None:
         kept_count(options.density, _count_prunable(outlook.network))
+    if not (outlook.is_built_in or method.own_network or outlook.trial is None):
+        outlook.trial.try_counting()
     check = CHECKS.get(method.name)
     last = None if check is None else check(outlook, options)
     if last is None or not hasattr(group, "controls"):
@@ -74,6 +79,35 @@ def check_method(name: str, parameters: Mapping[str, Any], outlook: "Outlook") -
             raise ValueError(
                 f"controls.rungs has {rung}, but this search has rungs 0 to {last} (-1 is the last)"
             )
+
+
+def check_gradients(name: str, parameters: Mapping[str, Any], outlook: "Outlook") -> None:
+    """Try the gradient by the pixels, where attacks are asked for.
+
+    Args:
+        name: of the group that may ask for them, one of ``ATTACKED``.
+        parameters: typed groups.
+        outlook: has the network.
+
+    Raises:
+        UnfitError: the network cuts it off, so its robustness cannot be measured; one sentence.
+        ValueError: the same of a recipe, which nothing can do without.
+    """
+    from lottery_pipeline.robustness.gradient_checks import check_gradients as check
+    from lottery_pipeline.search.trial import UnfitError
+
+    options = parameters[name]
+    asked = options.adversarial if name == ROBUSTNESS else options.adversary
+    # Of the networks of this package it is known, and other tasks than classification have no attacks.
+    if asked is None or outlook.is_built_in or outlook.task != "classification" or outlook.trial is None:
+        return
+    trial = outlook.trial
+    try:
+        trial.attempt("pixels", lambda: check(trial.model, trial.images, trial.labels), "attack")
+    except UnfitError as error:
+        if name == ROBUSTNESS:
+            raise UnfitError(f"{error}; set {name}.adversarial to null to measure the rest") from error
+        raise ValueError(f"{name}.adversary: {error}") from error
 
 
 def check_arms(parameters: Mapping[str, Any]) -> None:

@@ -3,16 +3,45 @@
 Attacks that follow gradients overrate a network that hides them (Athalye et al., arXiv 1802.00420).
 """
 
+import logging
+
 import torch
 from torch import Tensor, nn
 
-from lottery_pipeline.robustness.gradients import cross_entropy, differentiate
+from lottery_pipeline.robustness.gradients import cross_entropy, differentiate, weights_frozen
 from lottery_pipeline.robustness.pgd import pgd
 from lottery_pipeline.robustness.threat import Threat
+from lottery_pipeline.training.evaluation import EvaluationError, modes_restored
+
+logger = logging.getLogger(__name__)
 
 # Largest difference of a logit between two passes of a network that draws nothing.
 _SAME = 1e-4
 _SUMS_TO_ONE = 1e-5
+
+
+def check_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    """Refuse a network that attacks cannot follow, before it is trained; warn where they find nothing.
+
+    Args:
+        model: pixels in [0, 1], ``[N, C, H, W]``, to logits ``[N, K]``; stays as it is.
+        images: any.
+        labels: int64 ``[N]``.
+
+    Raises:
+        EvaluationError: the gradient by the pixels is cut off or not finite.
+    """
+    with modes_restored(model), weights_frozen(model):
+        _, _, gradient = differentiate(model.eval(), images, labels, cross_entropy)
+    if not bool(gradient.isfinite().all()):
+        raise EvaluationError(
+            "attacks follow the gradient of the loss by the pixels, which is not finite in this network"
+        )
+    if not bool(gradient.any()):
+        logger.warning(
+            "The gradient of the loss by the pixels is 0 in this network, as behind a rounding: attacks that "
+            "follow it find nothing, so robust accuracies will be too high."
+        )
 
 
 @torch.no_grad()

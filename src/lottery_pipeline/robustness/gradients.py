@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.training.evaluation import EvaluationError
+
 ImageLoss = Callable[[Tensor, Tensor], Tensor]  # (logits [N, K], labels [N]) -> [N]
 
 
@@ -36,11 +38,19 @@ def differentiate(
 
     Returns:
         Logits ``[N, K]``, losses ``[N]`` and the gradient of each loss by its image, all detached.
+
+    Raises:
+        EvaluationError: the network, its weights frozen, cuts the gradient off.
     """
     pixels = images.detach().requires_grad_()
     with torch.enable_grad():
         logits = model(pixels)
         losses = loss(logits, labels)
+        if not losses.requires_grad:
+            raise EvaluationError(
+                "attacks follow the gradient of the loss by the pixels, which this network cuts off, as a "
+                "detach() or no_grad() on the way to the logits does"
+            )
         (gradient,) = torch.autograd.grad(losses.sum(), pixels)
     return logits.detach(), losses.detach(), gradient
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from lottery_pipeline.costs.macs import count_macs
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
@@ -15,7 +16,6 @@ from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.scoring import batch_statistics
 from lottery_pipeline.sparsity.selection import Scores
-from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.training.recipe import Recipe
 
 
@@ -65,7 +65,18 @@ class Trial:
         Raises:
             UnfitError: the network cannot be scored.
         """
-        self._try(what, lambda: score(self.model, self.images, self.labels, ignore_layers=self.ignore_layers))
+        self.attempt(
+            what, lambda: score(self.model, self.images, self.labels, ignore_layers=self.ignore_layers)
+        )
+
+    def try_counting(self) -> None:
+        """Count the multiply-accumulates, as every evaluation of a ticket does.
+
+        Raises:
+            UnfitError: those of a layer cannot be counted.
+        """
+        _, channels, height, width = self.images.shape
+        self.attempt("macs", lambda: count_macs(self.model, (channels, height, width)), "count the work of")
 
     def try_learner(
         self, what: str, make_learner: Callable[[GatedNetwork, Recipe, int], Any], *, affine: bool = True
@@ -87,12 +98,22 @@ class Trial:
                 recipe = Recipe(epochs=1, batch_size=len(self.images))
                 make_learner(network, recipe, 0).step(self.images, self.labels, 0, recipe.learning_rate)
 
-        self._try(what, step)
+        self.attempt(what, step)
 
-    def _try(self, what: str, action: Callable[[], object]) -> None:
+    def attempt(self, what: str, action: Callable[[], object], verb: str = "search") -> None:
+        """Do something with the network, unless it was tried before.
+
+        Args:
+            what: a name for it.
+            action: leaves the network as it is.
+            verb: what is done, for the sentence.
+
+        Raises:
+            UnfitError: it cannot be done.
+        """
         if what not in self.refusals:
             try:
-                with refusal_of("search"):
+                with refusal_of(verb):
                     action()
             except UnfitError as error:
                 self.refusals[what] = str(error)
@@ -114,9 +135,9 @@ def refusal_of(action: str) -> Iterator[None]:
     """
     try:
         yield
-    except TicketError as error:
-        raise UnfitError(str(error)) from error
     except Exception as error:  # whatever the user's code raises
+        if isinstance(error, ValueError) and type(error).__module__.startswith("lottery_pipeline."):
+            raise UnfitError(str(error)) from error
         if isinstance(error, RuntimeError) and "is not implemented" in str(error):
             raise UnfitError(
                 f"this network cannot be differentiated as often as the method requires: {error}"

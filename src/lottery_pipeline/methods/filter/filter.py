@@ -8,6 +8,7 @@ number is not a match by another; all three are offered.
 import time
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -114,12 +115,12 @@ def extract_filter(search: Search, options: FilterOptions) -> Extraction:
 
 
 def check_filter(outlook: Outlook, options: FilterOptions) -> None:
-    """Refuse, before anything runs, a network without filters that can go.
+    """Refuse, before anything runs, a network without filters that can go or be scored.
 
     Without a ``mac_budget`` the layer ticket decides whether any must.
 
     Raises:
-        UnfitError: no filter can go.
+        UnfitError: no filter can go, or the network cannot be scored.
         ValueError: the package for the scope is not installed.
     """
     if options.scope == "all":
@@ -128,6 +129,9 @@ def check_filter(outlook: Outlook, options: FilterOptions) -> None:
     if trial is not None and options.mac_budget is not None and options.mac_budget < 1:
         with refusal_of("narrow"):
             _find_groups(trial.model, options.scope, spec, (spec.channels, *spec.image_size))
+        if options.criterion in _CRITERIA:
+            score, _ = _CRITERIA[options.criterion]
+            trial.try_scores(options.criterion, partial(score, batch_statistics=options.batch_statistics))
 
 
 def _find_groups(

@@ -12,6 +12,7 @@ GraSP removes the block whose gradient is largest.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from lottery_pipeline.methods.snip import snip_scores
 from lottery_pipeline.options.layer import Criterion
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.scoring import Loss, check_labels, copied_tensors, sum_gradients, yield_losses
+from lottery_pipeline.search.trial import Trial
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -104,6 +106,21 @@ def score_blocks(
         scores = _OF_OUTPUTS[criterion](model, blocks, images, batch_size=batch_size, by_batch=by_batch)
     _check_scores(criterion, model, scores)
     return scores
+
+
+def try_criterion(
+    criterion: Criterion, trial: Trial, blocks: Sequence[str], *, batch_statistics: bool
+) -> None:
+    """Score blocks once before anything runs; nothing is ranked, as fresh weights may give equal scores.
+
+    Raises:
+        UnfitError: the network cannot be scored.
+    """
+    if criterion in _OF_WEIGHTS:
+        trial.try_scores(criterion, partial(_OF_WEIGHTS[criterion], batch_statistics=batch_statistics))
+    elif criterion != "random":
+        score = partial(_OF_OUTPUTS[criterion], batch_size=len(trial.images), by_batch=batch_statistics)
+        trial.attempt(f"layer {criterion}", lambda: score(trial.model, blocks, trial.images))
 
 
 def count_passes(criterion: Criterion, blocks: int) -> float:

@@ -10,6 +10,7 @@ later papers (``models/blocks.py``); how scores of weights become the score of a
 iterative search is that of arXiv 2405.17081, the consensus of criteria that of arXiv 2411.14345.
 """
 
+from lottery_pipeline.methods.layer.criteria import try_criterion
 from lottery_pipeline.methods.layer.removal import (
     keep_tensors,
     remove_at_once,
@@ -17,6 +18,7 @@ from lottery_pipeline.methods.layer.removal import (
     without_blocks,
 )
 from lottery_pipeline.methods.layer.selection import plan_removal
+from lottery_pipeline.models.blocks import list_candidates
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
@@ -69,10 +71,10 @@ def extract_layer(search: Search, options: LayerOptions) -> Extraction:
 
 
 def check_layer(outlook: Outlook, options: LayerOptions) -> None:
-    """Refuse, before anything runs, to remove more blocks than the network can spare.
+    """Refuse, before anything runs, to remove more blocks than the network can spare, or to rank them.
 
     Raises:
-        UnfitError: the network can spare fewer, or it has no residual blocks.
+        UnfitError: the network can spare fewer, it has no residual blocks, or a criterion cannot score them.
     """
     trial, spec = outlook.trial, outlook.spec
     if trial is None:
@@ -83,3 +85,9 @@ def check_layer(outlook: Outlook, options: LayerOptions) -> None:
         raise UnfitError(f"{error}; or set layer.extraction.removed to 0, which leaves it whole") from error
     except TicketError as error:
         raise UnfitError(str(error)) from error
+    if options.removed == 0:
+        return
+    blocks = list_candidates(trial.model, with_first_block=options.allow_first_block_of_stage1)
+    for criterion in options.criterion:
+        names = [block.name for block in blocks]
+        try_criterion(criterion, trial, names, batch_statistics=options.batch_statistics)

@@ -6,7 +6,6 @@ then passes its input on unchanged, bit for bit, as if it had been removed.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,15 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lottery_pipeline.methods.layer.cka import cka
+from lottery_pipeline.models.head import find_head
 from lottery_pipeline.search.scoring import copied_tensors
 from lottery_pipeline.tickets.errors import TicketError
-
-
-class Outputs(NamedTuple):
-    """What a network makes of images: logits [N, classes] and what its classifier reads [N, d]."""
-
-    logits: Tensor
-    features: Tensor
 
 
 def last_norm(model: nn.Module, block: str) -> str | None:
@@ -65,11 +58,11 @@ def kl_scores(
         Higher = keep; nats.
     """
 
-    def diverge(whole: Outputs, without: Outputs) -> float:
-        p, q = whole.logits.log_softmax(1), without.logits.log_softmax(1)
+    def diverge(whole: Tensor, without: Tensor) -> float:
+        p, q = whole.log_softmax(1), without.log_softmax(1)
         return float(F.kl_div(p, q, reduction="batchmean", log_target=True))
 
-    return _compare(model, blocks, images, diverge, batch_size=batch_size, by_batch=by_batch)
+    return _compare(model, blocks, images, None, diverge, batch_size=batch_size, by_batch=by_batch)
 
 
 def cka_scores(
@@ -81,13 +74,15 @@ def cka_scores(
     ``kl_scores``.
 
     Raises:
+        ModelError: the network does not end in a linear layer, so it has no features.
         TicketError: the features are the same for all images.
     """
+    head = find_head(model, images[:2])
 
-    def differ(whole: Outputs, without: Outputs) -> float:
-        return 1 - cka(whole.features, without.features)
+    def differ(whole: Tensor, without: Tensor) -> float:
+        return 1 - cka(whole, without)
 
-    return _compare(model, blocks, images, differ, batch_size=batch_size, by_batch=by_batch)
+    return _compare(model, blocks, images, head, differ, batch_size=batch_size, by_batch=by_batch)
 
 
 def expectabs_scores(
@@ -120,23 +115,25 @@ def _compare(
     model: nn.Module,
     blocks: Sequence[str],
     images: Tensor,
-    compare: Callable[[Outputs, Outputs], float],
+    head: str | None,
+    compare: Callable[[Tensor, Tensor], float],
     *,
     batch_size: int,
     by_batch: bool,
 ) -> dict[str, float]:
-    classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    """Compare what the head reads, or the logits if there is no head, with and without each block."""
     read: list[Tensor] = []
-    handle = classifier.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].flatten(1)))
+    watched = model if head is None else model.get_submodule(head)
+    handle = watched.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].flatten(1)))
     try:
         with copied_tensors(model, None, (), by_batch=by_batch) as (weights, others), torch.no_grad():
 
-            def run(changes: dict[str, Tensor]) -> Outputs:
+            def run(changes: dict[str, Tensor]) -> Tensor:
                 read.clear()
                 tensors = {**weights, **others, **changes}
                 logits = [functional_call(model, tensors, (part,)) for part in _split(images, batch_size)]
                 # float64, which not every device has: the networks compared are nearly equal.
-                return Outputs(torch.cat(logits).cpu().double(), torch.cat(read).cpu().double())
+                return torch.cat(logits if head is None else read).cpu().double()
 
             whole = run({})
             return {block: compare(whole, run(silence(model, block))) for block in blocks}

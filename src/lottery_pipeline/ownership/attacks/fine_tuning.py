@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.classifier import Classifier
+from lottery_pipeline.models.head import find_head, read_features
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.ties import find_tied_layers
@@ -21,6 +23,7 @@ from lottery_pipeline.ownership.attacks.training import (
 from lottery_pipeline.ownership.attacks.victim import Victim
 from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.training.augmentation import to_pixels
 from lottery_pipeline.training.device import pick_device
 from lottery_pipeline.training.evaluation import modes_restored
 
@@ -82,7 +85,7 @@ def fine_tune_head(
         epoch_share: length, as a share of the original epochs.
     """
     model, spec = victim.build(), victim.ticket.header.spec
-    head = find_head(model, spec.num_classes)
+    head = _find_head(model, victim.images)
     masks = zero_pattern(victim.weights(model))
     if fresh_head:
         fresh = _build_stranger(victim, spec, "A3")
@@ -122,7 +125,7 @@ def transfer(victim: Victim, *, learning_rate: float = 0.01, epoch_share: float 
     changes = {"num_classes": images.num_classes, "mean": images.mean, "std": images.std}
     changes["behaviour"] = None  # that of a network for these classes
     model = _build_stranger(victim, spec.model_copy(update=changes), "A4")
-    head = find_head(model, images.num_classes)
+    head = _find_head(model, images)
     fresh_head = images.num_classes != spec.num_classes
     state = victim.ticket.state
     kept = [name for name in state if not (fresh_head and name.startswith(f"{head}."))]
@@ -184,7 +187,7 @@ def regularise_features(
         epoch_share: length, as a share of the original epochs.
     """
     model, spec = victim.build(), victim.ticket.header.spec
-    head = find_head(model, spec.num_classes)
+    head = _find_head(model, victim.images)
     stranger = _build_stranger(victim, spec, "A29").to(pick_device(victim.device)).eval()
 
     def loss(pixels: Tensor, labels: Tensor) -> Tensor:
@@ -222,31 +225,20 @@ def smooth_labels(
     )
 
 
-def find_head(model: nn.Module, num_classes: int) -> str:
-    """Return the name of the classification layer: the last linear layer, if it has an output per class.
+def _find_head(model: nn.Module, images: ImageSplits) -> str:
+    """Return the name of the classification layer.
 
     Raises:
-        OwnershipError: the network does not end in such a layer.
+        ModelError: the network does not end in a linear layer.
+        OwnershipError: the layer shares its weight with another.
     """
-    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if not layers or layers[-1][1].out_features != num_classes:
-        raise OwnershipError("this attack needs a network whose last linear layer has one output per class")
-    if layers[-1][0] in find_tied_layers(model):
+    shown = images.train.images[:2].cpu()
+    head = find_head(model, to_pixels(shown.permute(0, 2, 3, 1)))
+    if head in find_tied_layers(model):
         raise OwnershipError(
             "this attack needs a last linear layer that shares its weight with no other layer"
         )
-    return layers[-1][0]
-
-
-def read_features(model: nn.Module, head: str, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits [N, classes] of pixels and the features [N, width] that the head reads."""
-    read: list[Tensor] = []
-    handle = model.get_submodule(head).register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
-    try:
-        logits = model(pixels)
-    finally:
-        handle.remove()
-    return logits, read[0].flatten(1)
+    return head
 
 
 def _build_stranger(victim: Victim, spec: ModelSpec, label: str) -> Classifier:
@@ -262,7 +254,12 @@ def _perturb(model: nn.Module, pixels: Tensor, labels: Tensor, *, epsilon: float
         model.eval()
         for _ in range(steps):
             perturbed.requires_grad_()
-            [gradient] = torch.autograd.grad(F.cross_entropy(model(perturbed), labels), perturbed)
+            loss = F.cross_entropy(model(perturbed), labels)
+            [gradient] = torch.autograd.grad(loss, perturbed, allow_unused=True)
+            if gradient is None:
+                raise OwnershipError(
+                    "this attack needs the gradient by the pixels, which this network cuts off"
+                )
             moved = perturbed.detach() + 2.5 * epsilon / steps * gradient.sign()
             perturbed = (pixels + (moved - pixels).clamp(-epsilon, epsilon)).clamp(0, 1)
     return perturbed
