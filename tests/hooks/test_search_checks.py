@@ -27,7 +27,7 @@ from tests.kedro_project import redirected, refuse, run
 
 def find_faults(wanted: set[str], parameters: dict[str, Any], project: Path) -> list[str]:
     """Return what is said of groups of parameters before anything runs."""
-    general = list(preflight._impossible(wanted, parameters, project))
+    general = list(preflight._impossible(wanted, parameters, project, None))
     if general:
         return general
     faults, unfit = block_checks._ask_blocks(wanted, (), parameters, project)
@@ -88,49 +88,6 @@ def test_a_supernet_must_be_there_and_fit_its_images(
     faults = find_faults({"model"}, parameters, tmp_path)
     assert len(faults) == (sentence is not None)
     assert all(fault.startswith((sentence or "").format(folder=tmp_path)) for fault in faults)
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "params", "sentence"),
-    [
-        (
-            "supertickets_transfer",
-            {},
-            "tasks has segmentation, but data.source digits has labels for classification only; canvases has",
-        ),
-        (
-            "supertickets_transfer",
-            {"data": {"source": "canvases"}, "pretraining": {"flip": True}},
-            "tasks has keypoints, which the recipe's flip does not fit; switch it off.",
-        ),
-        (
-            "supertickets_transfer",
-            {"data": {"source": "canvases"}, "retraining": {"label_smoothing": 0.1}},
-            "tasks has keypoints, which the recipe's label_smoothing does not fit; switch it off.",
-        ),
-        (
-            "supertickets_transfer",
-            {"data": {"source": "canvases"}, "supertickets": {"extraction": {"density_of": "model"}}},
-            "supertickets.extraction.density_of must be supernet, because the network of model.name differs",
-        ),
-        (
-            "supertickets_study",
-            {"supertickets": {"extraction": {"pruning": None}}},
-            "the arms of the study differ in search and pruning, but supertickets.extraction.pruning is null",
-        ),
-        (
-            "supertickets_study",
-            {"supertickets": {"extraction": {"pruning": {"every": 1.0}}}},
-            "pruned weights would never train again, because no search event",
-        ),
-    ],
-)
-def test_a_study_of_supertickets_that_cannot_work_is_refused(
-    pipeline: str, params: dict[str, Any], sentence: str, tmp_path: Path
-) -> None:
-    message = refuse(tmp_path, pipeline, **params)
-    assert message.startswith(f"Parameter {pipeline}: {sentence}")
-    assert "\n" not in message
 
 
 BIG = {"source": "torchvision:CIFAR10", "root": "data"}
@@ -330,3 +287,12 @@ def test_a_network_without_slope_is_measured_and_warned_of(caplog: pytest.LogCap
     assert (
         caplog.text.count("attacks that follow it find nothing, so robust accuracies will be too high") == 1
     )
+
+
+def test_the_size_of_a_folder_of_images_is_found_before_they_are_read(tmp_path: Path) -> None:
+    write_classes(tmp_path / "photos", {"cat": 20, "dog": 20})
+    data = {"source": "image_folder", "root": str(tmp_path / "photos")}
+    message = refuse(tmp_path / "out", "snip", data=data, model={"name": "tests.user_networks:elementwise"})
+    assert message.startswith("Parameter snip: the multiply-accumulates of layer network.1 cannot be counted")
+    message = refuse(tmp_path / "out", "snip", data=data, model={"name": "vgg16"})
+    assert message.startswith("Parameter model: vgg16 needs images of at least 16x16 pixels, these are 8x8;")

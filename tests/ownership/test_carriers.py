@@ -5,13 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lottery_pipeline.ownership.carriers import (
+    bound_groups,
+    bound_groups_at,
     carrier_masks,
     fingerprint_live,
     list_live,
     place_groups,
     plan_groups,
 )
-from lottery_pipeline.ownership.errors import OwnershipError
+from lottery_pipeline.ownership.errors import NoRoomError, OwnershipError
 from tests.ownership.marks import KEY, SHAPES, draw_masks, key_of, sign_chain
 from tests.reference.mask_code_naive import live_naive, place_naive
 
@@ -152,3 +154,23 @@ def test_a_credential_that_does_not_fit_the_ticket_is_refused(planned, words):
 def test_every_live_weight_can_be_a_carrier():
     groups = place_groups(KEY, draw_masks(0.6), {"d.weight": 160})["d.weight"]
     assert sorted(groups.reshape(-1).tolist()) == list(range(1280))
+
+
+def test_no_mask_holds_more_groups_than_what_is_said_before_it_is_known():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(32, 3, 3, 3), (32, 32, 3, 3), (64, 32, 3, 3), (15, 17), (10, 64)]
+    largest = 0
+    for density in (0.02, 0.1, 2 / 9, 0.25, 0.5, 0.9, 0.99):
+        masks = {str(n): torch.rand(shape, generator=generator) < density for n, shape in enumerate(shapes)}
+        kept = [int(mask.sum()) for mask in masks.values()]
+        bound = bound_groups(list(zip(shapes, kept, strict=True)))
+        plan_groups(masks, bound)  # random masks have no dead channels
+        with pytest.raises(NoRoomError):
+            plan_groups(masks, bound + 1)
+        assert bound <= bound_groups_at(shapes, sum(kept)) <= bound_groups_at(shapes, None)
+        largest = max(largest, bound)
+    # 9,216 and 18,432 weights can carry; a group keeps 4 and leaves 14 off.
+    assert bound_groups_at(shapes, None) == 512 + 1024
+    assert largest > 0.9 * (512 + 1024)
+    assert bound_groups_at(shapes, 40) == 10
+    assert bound_groups_at(shapes, 29_407 - 28) == 2

@@ -186,7 +186,7 @@ def test_attacks_run_on_the_signed_ticket_and_an_attack_that_cannot_is_refused(c
     assert set(table["attack"]) == {"A0", "A14", "A20"}
     assert table[table["attack"] == "A14"]["detected"].all()
     assert not table[table["attack"] == "A20"]["detected"].any()
-    with redirected(copied), pytest.raises(RunFailedError, match="attack A4 needs a second data set"):
+    with redirected(copied), pytest.raises(RunRefusedError, match="attack A4 needs a second data set"):
         run("ownership_attacks", ownership_attacks={"attacks": ["A4"]})
 
 

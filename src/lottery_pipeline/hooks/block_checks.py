@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.hooks.guards import find_block, spread_reasons
-from lottery_pipeline.hooks.search_checks import ATTACKED, check_gradients, check_method, look_ahead
+from lottery_pipeline.hooks.image_checks import Counts
+from lottery_pipeline.hooks.ownership_checks import check_chosen_attacks
+from lottery_pipeline.hooks.robustness_checks import ATTACKED, check_gradients
+from lottery_pipeline.hooks.search_checks import check_method, look_ahead
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 
 if TYPE_CHECKING:
@@ -35,7 +38,12 @@ def find_required(named: Iterable[str], pipelines: "Mapping[str, Pipeline]") -> 
 
 
 def choose_blocks(
-    pipeline: "Pipeline", parameters: Mapping[str, Any], project: Path, *, required: Collection[str]
+    pipeline: "Pipeline",
+    parameters: Mapping[str, Any],
+    project: Path,
+    counts: Counts | None = None,
+    *,
+    required: Collection[str],
 ) -> tuple[list[str], dict[str, LeftOut]]:
     """Ask every method of a run whether it can work, and choose what the run does without.
 
@@ -43,6 +51,7 @@ def choose_blocks(
         pipeline: what is to run.
         parameters: typed groups.
         project: folder where relative paths start.
+        counts: of the images, if they are known.
         required: blocks that the run must not do without.
 
     Returns:
@@ -51,7 +60,7 @@ def choose_blocks(
     """
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
     checked = parameters["sanity_checks"].methods if "sanity_checks" in wanted else ()
-    faults, unfit = _ask_blocks(wanted, checked, parameters, project)
+    faults, unfit = _ask_blocks(wanted, checked, parameters, project, counts)
     unfit |= dict.fromkeys(parameters.get("left_out", ()), "parameter left_out names it")
     present = {block for node in pipeline.nodes if (block := find_block(node)) is not None}
     reasons = {name: LeftOut(name, reason) for name, reason in unfit.items() if name in present}
@@ -77,14 +86,18 @@ def word_fault(name: str, fault: str) -> str:
 
 
 def _ask_blocks(
-    wanted: set[str], checked: Collection[str], parameters: Mapping[str, Any], project: Path
+    wanted: set[str],
+    checked: Collection[str],
+    parameters: Mapping[str, Any],
+    project: Path,
+    counts: Counts | None = None,
 ) -> tuple[list[str], dict[str, str]]:
     """Return the faults of parameters, and why blocks cannot work here whatever their options."""
     from lottery_pipeline.search.trial import UnfitError
 
     faults: list[str] = []
     unfit: dict[str, str] = {}
-    for name, ask in _list_questions(wanted, checked, parameters, project):
+    for name, ask in _list_questions(wanted, checked, parameters, project, counts):
         try:
             ask()
         except UnfitError as error:
@@ -99,15 +112,21 @@ def _ask_blocks(
 
 
 def _list_questions(
-    wanted: set[str], checked: Collection[str], parameters: Mapping[str, Any], project: Path
+    wanted: set[str],
+    checked: Collection[str],
+    parameters: Mapping[str, Any],
+    project: Path,
+    counts: Counts | None,
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield what is tried with the network of the run, by the group of parameters that asks for it."""
     if "model" not in wanted:
         return
-    outlook = look_ahead(parameters, project)
+    outlook = look_ahead(parameters, project, counts)
     for name in (*METHODS, *COMPOSITIONS):
         if f"{name}.extraction" in wanted or name in checked:
             yield name, partial(check_method, name, parameters, outlook)
+    if "ownership_attacks" in wanted:
+        yield "ownership_attacks", partial(check_chosen_attacks, parameters, outlook)
     for name in ATTACKED:
         if name in wanted:
             yield name, partial(check_gradients, name, parameters, outlook)

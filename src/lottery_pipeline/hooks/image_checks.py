@@ -1,4 +1,4 @@
-"""The checks of images before the first node: labels are read where that is cheap, and no file is decoded."""
+"""The checks of images before the first node: labels and headers are read, and no file is decoded."""
 
 import logging
 from collections.abc import Mapping
@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from lottery_pipeline.images.expected import ExpectedImages, expect_images
+
 logger = logging.getLogger(__name__)
 
 RECIPES = ("pretraining", "retraining", "sparse_retraining")
-_TRIGGER_SETS = 4
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,12 @@ class Counts:
     Attributes:
         train: number of training images.
         classes: number of outputs of a network.
+        shape: channels, height and width of the images; None if only decoding them tells.
     """
 
     train: int
     classes: int
+    shape: tuple[int, int, int] | None = None
 
 
 def count_images(parameters: Mapping[str, Any], project: Path) -> Counts | None:
@@ -33,8 +38,8 @@ def count_images(parameters: Mapping[str, Any], project: Path) -> Counts | None:
         project: folder where relative paths start.
 
     Raises:
-        ImageError: the images are missing or cannot be used, a class is too small for the parts, or a part
-            would be empty.
+        ImageError: the images are missing or cannot be used, a class is too small for the parts, a part
+            would be empty, or the headers of files are broken or differ in size.
     """
     from lottery_pipeline.images.sources import find_source
 
@@ -47,7 +52,25 @@ def count_images(parameters: Mapping[str, Any], project: Path) -> Counts | None:
     seed = parameters["seed"]
     images = source.load(seed)
     parts = partition_images(images, request, seed=seed)
-    return Counts(len(parts.train), len(images.target_names or images.class_names))
+    classes = len(images.target_names or images.class_names)
+    if images.look is not None:
+        return Counts(len(parts.train), classes, images.look(np.concatenate(parts)))
+    known = expect_images(request)
+    shape = known.image_size and (known.channels, *known.image_size)
+    return Counts(len(parts.train), classes, shape)
+
+
+def find_expected(parameters: Mapping[str, Any], counts: Counts | None) -> ExpectedImages:
+    """Return what is known of the images of a run; see ``expect_images``.
+
+    Args:
+        parameters: typed groups.
+        counts: what was found, if anything was.
+    """
+    if counts is None or counts.shape is None:
+        return expect_images(parameters["data"])
+    channels, height, width = counts.shape
+    return ExpectedImages(counts.classes, channels, (height, width))
 
 
 def check_recipe(name: str, parameters: Mapping[str, Any], counts: Counts | None) -> None:
@@ -61,12 +84,11 @@ def check_recipe(name: str, parameters: Mapping[str, Any], counts: Counts | None
     Raises:
         RecipeError: it does not fit; one sentence.
     """
-    from lottery_pipeline.images.expected import expect_images
     from lottery_pipeline.training.fit import check_fit
 
     pretraining, data = parameters["pretraining"], parameters["data"]
     recipe = pretraining.recipe() if name == "pretraining" else parameters[name].recipe(pretraining)
-    size, train = expect_images(data).image_size, None if counts is None else counts.train
+    size, train = find_expected(parameters, counts).image_size, None if counts is None else counts.train
     check_fit(recipe, images=train, image_size=size, task=data.task)
     if train is None:
         return
@@ -76,22 +98,4 @@ def check_recipe(name: str, parameters: Mapping[str, Any], counts: Counts | None
             "pretraining.batch_size is %d, but there are %d training images: each step takes them all.",
             recipe.batch_size,
             train,
-        )
-
-
-def check_triggers(parameters: Mapping[str, Any], counts: Counts | None) -> None:
-    """Refuse trigger sets of stamped images for which there are too few images or classes.
-
-    Raises:
-        ValueError: there are too few; one sentence.
-    """
-    options = parameters["signature_embedding"]
-    if counts is None or options.trigger_family != "pattern":
-        return
-    if counts.classes < 3:
-        raise ValueError("trigger_family pattern needs 3 classes or more, but there are 2; choose shapes")
-    if _TRIGGER_SETS * options.trigger_images > counts.train:
-        raise ValueError(
-            f"trigger_images is {options.trigger_images}, but {_TRIGGER_SETS} sets of stamped images from "
-            f"{counts.train} training images have at most {counts.train // _TRIGGER_SETS} each"
         )

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from lottery_pipeline.datasets.left_out import LeftOut
 from lottery_pipeline.datasets.local_files import LocalFileDataset
 from lottery_pipeline.hooks.block_checks import choose_blocks, find_required, word_fault
-from lottery_pipeline.hooks.image_checks import RECIPES, Counts, check_recipe, check_triggers, count_images
-from lottery_pipeline.hooks.search_checks import check_arms, check_model, check_transfer
-from lottery_pipeline.options import METHODS
+from lottery_pipeline.hooks.image_checks import RECIPES, Counts, check_recipe, count_images
+from lottery_pipeline.hooks.ownership_checks import check_triggers, list_unsignable
+from lottery_pipeline.hooks.robustness_checks import check_robustness
+from lottery_pipeline.hooks.search_checks import check_model
+from lottery_pipeline.hooks.study_checks import check_arms, check_transfer
 from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.options.faults import describe_file_fault
-from lottery_pipeline.options.methods import TICKET_BLOCKS
 from lottery_pipeline.parameters import ParametersError
 from lottery_pipeline.reproducibility.sums import ChangedFileError
 
@@ -58,7 +59,8 @@ def check_run(
         ParametersError: one sentence for each thing that is missing or cannot be done.
     """
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
-    impossible = list(_impossible(wanted, parameters, project))
+    counts, impossible = _count(wanted, parameters, project)
+    impossible += _impossible(wanted, parameters, project, counts)
     changed = list(_changed_files(pipeline, catalog))  # first: the others ask whether there are such files
     faults = [
         *_missing_versions(load_versions or {}, catalog),
@@ -71,14 +73,16 @@ def check_run(
     ]
     if "sparse_retraining" in wanted:
         faults += _missing_ladder(parameters["sparse_retraining"].rung, catalog)
-    if "ticket_to_sign" in pipeline.inputs():
-        faults += _unsignable(parameters.get("ticket", "cts"))
+    if "ticket_to_sign" in pipeline.inputs() and not impossible and not changed:
+        ticket = catalog.get("ticket_to_sign")
+        stored = ticket.stored_path() if isinstance(ticket, LocalFileDataset) and ticket.exists() else None
+        faults += list_unsignable(parameters, stored, project, counts)
     faults += _missing_named(pipeline.inputs(), parameters, project)
     left_out: dict[str, LeftOut] = {}
     # Of a network that does not exist, nothing can be asked.
     if not impossible and not changed:
         required = find_required(named, pipelines)
-        refused, left_out = choose_blocks(pipeline, parameters, project, required=required)
+        refused, left_out = choose_blocks(pipeline, parameters, project, counts, required=required)
         faults += refused
     if faults:
         raise ParametersError("\n".join(faults))
@@ -162,35 +166,35 @@ def _missing_named(inputs: set[str], parameters: Mapping[str, Any], project: Pat
                 yield f"Parameter ownership_verification.roots: there is no file {root}."
 
 
-def _unsignable(name: str) -> Iterator[str]:
-    method = METHODS.get(name)
-    if method is not None and not method.has_density:
-        yield (
-            f"Parameter ticket is {name!r}, which keeps every weight of a smaller network and so has no room "
-            f"for a mark; sign a ticket within it, such as layer_cts."
-        )
-
-
 def _missing_ladder(rung: int | None, catalog: "CatalogProtocol") -> Iterator[str]:
     ladder = catalog.get("selected_ladder")
     if rung is not None and isinstance(ladder, LocalFileDataset) and not ladder.exists():
         yield f"Parameter sparse_retraining.rung is {rung}, but there is no ladder {ladder.path}."
 
 
-def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) -> Iterator[str]:
+def _count(wanted: set[str], parameters: Mapping[str, Any], project: Path) -> tuple[Counts | None, list[str]]:
+    """Return what can be known of the images by now, and what is wrong with them."""
+    if "data" not in wanted:
+        return None, []
+    counted: list[Counts | None] = [None]
+    faults = list(_refusal("data", lambda: counted.append(count_images(parameters, project))))
+    return counted[-1], faults
+
+
+def _impossible(
+    wanted: set[str], parameters: Mapping[str, Any], project: Path, counts: Counts | None
+) -> Iterator[str]:
     """Yield what the core itself refuses, in its own words."""
     if "device" in wanted:
         yield from _refusal("device", lambda: _check_device(parameters["device"]))
     if "data" in wanted:
-        counted: list[Counts | None] = []
-        yield from _refusal("data", lambda: counted.append(count_images(parameters, project)))
-        for name in [name for name in RECIPES if counted and name in wanted]:
-            faults = list(_refusal(name, partial(check_recipe, name, parameters, counted[0])))
+        for name in [name for name in RECIPES if name in wanted]:
+            faults = list(_refusal(name, partial(check_recipe, name, parameters, counts)))
             yield from faults
             if faults:  # the other recipes are changes to the first
                 break
-        if counted and "signature_embedding" in wanted:
-            yield from _refusal("signature_embedding", partial(check_triggers, parameters, counted[0]))
+        if "signature_embedding" in wanted:
+            yield from _refusal("signature_embedding", partial(check_triggers, parameters, counts))
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
     studies = {"supertickets_study": check_arms, "supertickets_transfer": check_transfer}
@@ -198,9 +202,9 @@ def _impossible(wanted: set[str], parameters: Mapping[str, Any], project: Path) 
         if name in wanted:
             yield from _refusal(name, partial(check, parameters))
     if "model" in wanted:
-        yield from _refusal("model", partial(check_model, parameters, project))
+        yield from _refusal("model", partial(check_model, parameters, project, counts))
     if "robustness_evaluation" in wanted:
-        yield from _refusal("robustness_evaluation", partial(_check_robustness, project, parameters))
+        yield from _refusal("robustness_evaluation", partial(check_robustness, parameters, project, counts))
 
 
 def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
@@ -215,19 +219,3 @@ def _check_device(name: str) -> None:
     from lottery_pipeline.training.device import pick_device
 
     pick_device(name)
-
-
-def _check_robustness(project: Path, parameters: Mapping[str, Any]) -> None:
-    """Check that the files and packages that the evaluation is told to use are there."""
-    from lottery_pipeline.robustness.corruptions.preparation import check_files
-    from lottery_pipeline.robustness.strangers import check_strangers
-
-    options = parameters["robustness_evaluation"].resolve(project)
-    if options.adversarial is not None and "autoattack" in options.adversarial.attacks:
-        check_extra("pyautoattack", "robust")
-    if options.corruptions is not None:
-        check_files(options.corruptions)
-    if options.out_of_distribution is not None:
-        check_strangers(options.out_of_distribution, source=parameters["data"].source)
-    if unknown := [name for name in options.methods if name not in TICKET_BLOCKS]:
-        raise ValueError(f"methods has {unknown[0]!r}; allowed are {', '.join(TICKET_BLOCKS)}")

@@ -43,6 +43,7 @@ def find_arrays(request: ImageRequest) -> Source:
         raise ImageError(f"the npz file {path} {state}")
     index = _read_index(path)
     parts = _check_index(path, index)
+    channels, height, width = _split_shape(index["x"].shape)
     labels, class_names = number_labels(path, {f"y{part}": _read_labels(path, f"y{part}") for part in parts})
 
     def load(_seed: int) -> LabelledImages:
@@ -57,6 +58,11 @@ def find_arrays(request: ImageRequest) -> Source:
                 image_size=request.image_size,
                 channels=request.channels,
                 indices=indices,
+            ),
+            look=lambda _indices: (
+                request.channels or channels,
+                request.image_size or height,
+                request.image_size or width,
             ),
         )
 

@@ -79,10 +79,7 @@ def _decode_all(
             with ExitStack() as held:
                 image, grey[index] = _decode(path, image_size, budget, held)
                 if image.size != (width, height):
-                    raise ImageError(
-                        f"{path} is {image.width}x{image.height} pixels and {paths[0]} is {width}x{height}: "
-                        "set data.image_size to bring all images to one size"
-                    )
+                    raise differ_in_size(path, image.size, paths[0], (width, height))
                 write_pixels(image, pixels[index])
         return len(chunk)
 
@@ -181,6 +178,14 @@ def reserve(path: str | Path, size: int, budget: DecodingBudget, held: ExitStack
         )
     if size > UNCOUNTED_BYTES:
         held.enter_context(budget.hold(size))
+
+
+def differ_in_size(path: str, size: tuple[int, int], first: str, first_size: tuple[int, int]) -> ImageError:
+    """Return the error for two files whose sizes, width and height in pixels, differ."""
+    return ImageError(
+        f"{path} is {size[0]}x{size[1]} pixels and {first} is {first_size[0]}x{first_size[1]}: "
+        "set data.image_size to bring all images to one size"
+    )
 
 
 def cut_square(image: Image.Image) -> Image.Image:

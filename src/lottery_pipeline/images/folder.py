@@ -49,6 +49,7 @@ def find_folder(request: ImageRequest) -> Source:
 
     def load(_seed: int) -> LabelledImages:
         from lottery_pipeline.images.decoding import decode_files
+        from lottery_pipeline.images.headers import read_shape
 
         return LabelledImages(
             tuple(names),
@@ -60,6 +61,11 @@ def find_folder(request: ImageRequest) -> Source:
                 channels=request.channels,
             ),
             validation_count=counts.get("validation", 0),
+            look=lambda indices: read_shape(
+                [listed[index].path for index in indices],
+                image_size=request.image_size,
+                channels=request.channels,
+            ),
         )
 
     return Source(digest_files(root, listed), load)

@@ -36,6 +36,8 @@ class LabelledImages:
             them) at once; None in classification, where the labels are the targets.
         validation_count: how many of the N are of the source's own validation part.
         partition: the parts, before ``train_limit``, if the source decides; None lets them be drawn.
+        look: from indices ``[n]`` to channels, height and width of what ``read`` yields, without reading any
+            pixels; None for sources whose images are always the same.
     """
 
     class_names: tuple[str, ...]
@@ -46,6 +48,7 @@ class LabelledImages:
     read_both: "Callable[[np.ndarray], tuple[Tensor, Tensor]] | None" = None
     validation_count: int = 0
     partition: Partition | None = None
+    look: "Callable[[np.ndarray], tuple[int, int, int]] | None" = None
 
 
 @dataclass(frozen=True)

@@ -246,5 +246,12 @@ METHOD_OPTIONS = {row.name: row.options for row in _ROWS}
 MASK_OPTIONS = {row.name: row.options for row in _ROWS if row.has_density}
 # Methods within the ticket of another one: layer_cts is CTS on what the layer ticket leaves.
 COMPOSITIONS = {f"layer_{row.name}": ("layer", row) for row in _ROWS if row.within_layer}
+
+
+def find_method(name: str) -> Method:
+    """Return the row of a method, or of the one that searches last in a composition."""
+    return COMPOSITIONS[name][1] if name in COMPOSITIONS else METHODS[name]
+
+
 # Blocks that leave a trained ticket.
 TICKET_BLOCKS = (*METHODS, *COMPOSITIONS, "sparse_retraining", "signature_embedding")

@@ -12,7 +12,7 @@ read as reliably. It moves when kernels are mirrored, so the reader tries the ei
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ _LARGEST_SHARE_OF_KEPT = 0.25
 _PLACES_PER_GROUP = 14
 
 Groups = dict[str, NDArray[np.int64]]
+Shape = Sequence[int]
 
 
 def list_live(masks: Mapping[str, Tensor]) -> Masks:
@@ -72,12 +73,10 @@ def plan_groups(masks: Mapping[str, Tensor], count: int) -> dict[str, int]:
     Raises:
         NoRoomError: the mask cannot hold that many.
     """
-    room = {}
-    for name, live in list_live(masks).items():
-        places = int(live.sum()) * math.prod(masks[name].shape[2:])
-        kept = int(masks[name].sum())
-        off = max(0, places - kept)
-        room[name] = min(int(_LARGEST_SHARE_OF_KEPT * kept), places // (2 * GROUP), off // _PLACES_PER_GROUP)
+    room = {
+        name: _find_room(int(live.sum()) * math.prod(masks[name].shape[2:]), int(masks[name].sum()))
+        for name, live in list_live(masks).items()
+    }
     total = sum(room.values())
     if total < count:
         raise NoRoomError(
@@ -91,6 +90,35 @@ def plan_groups(masks: Mapping[str, Tensor], count: int) -> dict[str, int]:
     for name in by_rest[: count - sum(planned.values())]:
         planned[name] += 1
     return {name: groups for name, groups in planned.items() if groups}
+
+
+def bound_groups(layers: Sequence[tuple[Shape, int]]) -> int:
+    """Return how many groups masks hold at most; dead channels only lower the number.
+
+    Args:
+        layers: shape of the weight and number of kept weights, in model order.
+    """
+    return sum(
+        _find_room(math.prod(shape), kept)
+        for shape, kept in layers[1:-1]
+        if shape[0] * shape[1] >= LEAST_PAIRS
+    )
+
+
+def bound_groups_at(shapes: Sequence[Shape], kept: int | None) -> int:
+    """Return how many groups any masks hold at most.
+
+    Args:
+        shapes: of the weights, in model order.
+        kept: number of kept weights of all layers together; None if it is not known.
+    """
+    sizes = [math.prod(shape) for shape in shapes[1:-1] if shape[0] * shape[1] >= LEAST_PAIRS]
+    kept_per_group = round(1 / _LARGEST_SHARE_OF_KEPT)
+    most = sum(size // (kept_per_group + _PLACES_PER_GROUP) for size in sizes)
+    if kept is None:
+        return most
+    off = sum(map(math.prod, shapes)) - kept
+    return min(most, kept // kept_per_group, off // _PLACES_PER_GROUP)
 
 
 def place_groups(key: bytes, masks: Mapping[str, Tensor], planned: Mapping[str, int]) -> Groups:
@@ -124,6 +152,11 @@ def place_groups(key: bytes, masks: Mapping[str, Tensor], planned: Mapping[str, 
         chosen = chosen[np.argsort(numbers[chosen])]
         placed[name] = places[chosen].reshape(groups, GROUP)
     return placed
+
+
+def _find_room(places: int, kept: int) -> int:
+    off = max(0, places - kept)
+    return min(int(_LARGEST_SHARE_OF_KEPT * kept), places // (2 * GROUP), off // _PLACES_PER_GROUP)
 
 
 def carrier_masks(groups: Groups, masks: Mapping[str, Tensor]) -> Masks:

@@ -62,6 +62,7 @@ _ROWS = (
         pledge="must",
         promise="The mark is detected; the triggers are reported.",
         budget=None,
+        follows="head",
     ),
     Attack(
         id="A4",
@@ -255,6 +256,7 @@ _ROWS = (
         name="adversarial fine-tuning",
         sentence="Train on images and their adversarial copies.",
         run=fine_tuning.fine_tune_adversarially,
+        follows="pixels",
     ),
     Attack(
         id="A28",
@@ -267,6 +269,7 @@ _ROWS = (
         name="feature regularisation",
         sentence="Train on while the features are pulled towards those of a random network.",
         run=fine_tuning.regularise_features,
+        follows="head",
     ),
     Attack(
         id="A30",

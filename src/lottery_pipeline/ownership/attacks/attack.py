@@ -52,6 +52,7 @@ class Attack:
         budget: loss of accuracy, a fraction, up to which it is made; None for any.
         preserves_function: whether the logits stay the same, at points that do not ask for fine-tuning.
         needs: the optional field of the victim that it cannot do without.
+        follows: what it must find in the network: a linear ``head``, or a gradient by the ``pixels``.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Attack:
     budget: float | None = 0.01
     preserves_function: bool = False
     needs: Literal["other", "other_images", "insider"] | None = None
+    follows: Literal["head", "pixels"] | None = None
 
     def judge(self, point: Point, outcome: Outcome) -> bool | None:
         """Return whether the promise is kept; None if none was made for this point at this price."""

@@ -8,7 +8,6 @@ from lottery_pipeline.parameters import PretrainingParameters, RetrainingParamet
 BLOCK = "ownership_attacks"
 # What the published scheme (arXiv 2111.00162) writes into the mask.
 QR_TEXT = "signature"
-OTHER = "other_images"
 
 Rows = list[dict[str, Any]]
 
@@ -34,15 +33,8 @@ def run_attacks(
     from lottery_pipeline.ownership.attacks.trials import run_trials
     from lottery_pipeline.ownership.attacks.victim import Victim
     from lottery_pipeline.ownership.claims import open_as_owner
-    from lottery_pipeline.ownership.errors import OwnershipError
     from lottery_pipeline.search.composition import find_own_run
 
-    unfit = [name for name in ownership_attacks.attacks if name in ATTACKS and ATTACKS[name].needs == OTHER]
-    if unfit:
-        raise OwnershipError(
-            f"attack {unfit[0]} needs a second data set, which this pipeline does not have; leave it out of "
-            "ownership_attacks.attacks, or run benchmarks.ownership.study"
-        )
     recipe = retraining.recipe(pretraining)
     dense = find_own_run(unsigned, dense_run, work.models)
     other, compared = train_compared(

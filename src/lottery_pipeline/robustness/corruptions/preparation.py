@@ -47,19 +47,31 @@ class CorruptedImages:
     identity: Mapping[str, Any]
 
 
-def check_files(options: CorruptionOptions) -> None:
-    """Check that the files that the options name are there, before anything is trained.
+def check_files(
+    options: CorruptionOptions, *, num_classes: int | None = None, image_shape: tuple[int, ...] | None = None
+) -> None:
+    """Check that the files that the options name are there and fit, before anything is trained.
 
-    Whether they fit the network is checked by ``prepare_corrupted``.
+    Args:
+        options: name the files.
+        num_classes: of the network.
+        image_shape: (C, H, W) of its images. Without these two, only what is missing is found.
 
     Raises:
-        ImageError: one is missing, broken or pickled.
+        ImageError: one is missing, broken or pickled, or does not fit the network.
     """
+    names = _choose_names(options)
+    if num_classes is None or image_shape is None:
+        for name in ("labels", *names) if options.published is not None else ():
+            find_array(Path(options.published or "") / f"{name}.npy")
+        for folder in options.new_test_sets:
+            find_new_test_sets(folder)
+        return
+    fit: dict[str, Any] = {"num_classes": num_classes, "image_shape": image_shape}
     if options.published is not None:
-        for name in ("labels", *_choose_names(options)):
-            find_array(Path(options.published) / f"{name}.npy")
+        find_published(options.published, names=names, **fit)
     for folder in options.new_test_sets:
-        find_new_test_sets(folder)
+        read_new_test_sets(folder, **fit)
 
 
 def prepare_corrupted(
