@@ -1,5 +1,6 @@
 """Guards: a block that fails or is left out takes no other block with it, whatever runs the nodes."""
 
+import json
 import pickle
 from collections.abc import Callable
 from inspect import signature
@@ -7,14 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, DatasetError
 from kedro.io.data_catalog import SharedMemoryDataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner, ThreadRunner
 
 from lottery_pipeline.datasets.left_out import LeftOut, find_reason
 from lottery_pipeline.datasets.records import RecordDataset
-from lottery_pipeline.hooks.guards import Guard, find_failures, find_spared, guard_nodes, spread_reasons
+from lottery_pipeline.hooks.guards import (
+    Guard,
+    find_failures,
+    find_spared,
+    find_storage_error,
+    guard_nodes,
+    spread_reasons,
+)
 from lottery_pipeline.options.filter import FilterOptions
 from lottery_pipeline.parameters import METHOD_GROUPS
 from lottery_pipeline.pipelines.blocks import make_block, make_record
@@ -24,9 +32,15 @@ Record = dict[str, Any]
 BAD: dict[str, type[BaseException]] = {"search": RuntimeError}  # what a block named bad raises
 
 
+class RecordError(ValueError):
+    """What a damaged file raises."""
+
+
 def search(images: Record, block: str) -> tuple[Record, Record]:
     if block == "bad":
         raise BAD["search"]("no such thing.\nAnd more.")
+    if block == "not a number":
+        return {"ticket": block}, {"epochs": float("nan")}
     return {"ticket": block, **images}, {"epochs": 1}
 
 
@@ -76,6 +90,7 @@ RUNNERS: dict[str, Callable[[], AbstractRunner]] = {
     "threads": lambda: ThreadRunner(max_workers=2),
     "processes": lambda: ParallelRunner(max_workers=2),
 }
+CATALOGS = {"processes": SharedMemoryDataCatalog}
 FAILURE = LeftOut("bad", "RuntimeError: no such thing. And more", "search")
 
 
@@ -84,10 +99,8 @@ def test_a_block_that_fails_takes_with_it_only_what_needs_it(
     runner: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pipeline = make_pipeline()
-    guard_nodes(pipeline, {}, {})
-    catalog = make_catalog(
-        tmp_path, pipeline, SharedMemoryDataCatalog if runner == "processes" else DataCatalog
-    )
+    catalog = make_catalog(tmp_path, pipeline, CATALOGS.get(runner, DataCatalog))
+    guard_nodes(pipeline, catalog, {}, {})
     RUNNERS[runner]().run(pipeline, catalog)
     assert catalog.load("good.record") == {
         "metrics": {"epochs": 1},
@@ -105,13 +118,69 @@ def test_a_block_that_fails_takes_with_it_only_what_needs_it(
         assert caplog.text.count("signature is left out: it needs bad, which failed") == 1
 
 
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_result_that_cannot_be_saved_takes_with_it_only_what_needs_it(
+    runner: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = make_pipeline()
+    catalog = make_catalog(tmp_path, pipeline, CATALOGS.get(runner, DataCatalog))
+    catalog["params:bad.block"] = "not a number"
+    guard_nodes(pipeline, catalog, {}, {})
+    RUNNERS[runner]().run(pipeline, catalog)
+    (failure,) = find_failures(pipeline, catalog)
+    assert failure.sentence.startswith("bad failed in search: ValueError: Out of range float values are not")
+    assert catalog.load("bad.record") == catalog.load("bad.metrics") == failure
+    assert catalog.load("good.record")["metrics"] == {"epochs": 1}
+    assert catalog.load("signature.record") == {"signed": "not a number"}, "the ticket itself was saved"
+    if runner != "processes":
+        assert caplog.text.count("The run continues without it.") == 1
+
+
+def test_a_result_that_cannot_be_read_again_takes_with_it_only_what_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(self: RecordDataset, text: str) -> Any:
+        if "bad" in text:
+            raise RecordError("it cannot be read")
+        return json.loads(text)
+
+    monkeypatch.setattr(RecordDataset, "_parse", parse)
+    pipeline = make_pipeline()
+    catalog = make_catalog(tmp_path, pipeline)
+    monkeypatch.setitem(BAD, "search", RuntimeError)
+    catalog["params:bad.block"] = "not bad"
+    guard_nodes(pipeline, catalog, {}, {})
+    SequentialRunner().run(pipeline, catalog)
+    failure = LeftOut("bad", "RecordError: it cannot be read", "search")
+    assert find_failures(pipeline, catalog) == [failure]
+    assert catalog.load("good.record")["metrics"] == {"epochs": 1}
+    assert catalog.load("signature.record").reason == f"it needs bad, which failed: {failure.reason}"
+
+
+def test_a_full_disk_ends_the_run_also_where_a_result_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = StorageError("the disk is full")
+
+    def write(self: RecordDataset, path: Path, data: Any) -> Any:
+        raise fault
+
+    pipeline = make_pipeline()
+    catalog = make_catalog(tmp_path, pipeline)
+    guard_nodes(pipeline, catalog, {}, {})
+    monkeypatch.setattr(RecordDataset, "_write", write)
+    with pytest.raises(DatasetError) as caught:
+        SequentialRunner().run(pipeline, catalog)
+    assert find_storage_error(caught.value) is fault
+
+
 def test_what_is_left_out_is_not_tried(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pipeline = make_pipeline()
     left_out = spread_reasons(pipeline, {"bad": LeftOut("bad", "it cannot work here")}, {})
     assert left_out["signature"].reason == "it needs bad, which is left out: it cannot work here"
     assert left_out.keys() == {"bad", "signature"}
-    guard_nodes(pipeline, left_out, {})
     catalog = make_catalog(tmp_path, pipeline)
+    guard_nodes(pipeline, catalog, left_out, {})
     SequentialRunner().run(pipeline, catalog)
     assert catalog.load("signature.record") == left_out["signature"]
     assert find_failures(pipeline, catalog) == []
@@ -121,11 +190,11 @@ def test_what_is_left_out_is_not_tried(tmp_path: Path, caplog: pytest.LogCapture
 def test_the_next_run_makes_what_was_missing(tmp_path: Path) -> None:
     pipeline = make_pipeline()
     catalog = make_catalog(tmp_path, pipeline)
-    guard_nodes(pipeline, {"bad": LeftOut("bad", "it cannot work here")}, {})
+    guard_nodes(pipeline, catalog, {"bad": LeftOut("bad", "it cannot work here")}, {})
     SequentialRunner().run(pipeline, catalog)
     assert not catalog.exists("bad.ticket")
     catalog["params:bad.block"] = "mended"
-    guard_nodes(pipeline, {}, {})
+    guard_nodes(pipeline, catalog, {}, {})
     SequentialRunner().run(pipeline, catalog)
     assert catalog.load("signature.record") == {"signed": "mended"}
     assert not list(tmp_path.glob("*.left_out"))
@@ -137,9 +206,10 @@ def test_what_concerns_the_whole_run_ends_it(
 ) -> None:
     monkeypatch.setitem(BAD, "search", fault)
     pipeline = make_pipeline()
-    guard_nodes(pipeline, {}, {})
+    catalog = make_catalog(tmp_path, pipeline)
+    guard_nodes(pipeline, catalog, {}, {})
     with pytest.raises(fault):
-        SequentialRunner().run(pipeline, make_catalog(tmp_path, pipeline))
+        SequentialRunner().run(pipeline, catalog)
 
 
 def test_a_fault_of_a_disk_behind_another_error_ends_the_run_too() -> None:

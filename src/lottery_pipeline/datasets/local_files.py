@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Recall = Callable[[], Any]  # returns what a reader of the file would get, without reading it
+StandIn = Callable[[Exception], LeftOut | None]  # None: the error is not to be caught
 
 HELD_BYTES = 2**26  # 64 MiB; the tickets of a run are many, and what is larger is soon read back
 
@@ -30,6 +31,10 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     A ``LeftOut`` may be saved and loaded in place of every content. It becomes a note beside the file, which
     then does not exist for anybody who does not pin a version, until there is a new one.
 
+    Attributes:
+        stand_in: what takes the place of a content that cannot be written or read; a run that can do without
+            it sets this.
+
     Args:
         filepath: path of the file; with ``versioned: true`` a folder of that name holds the versions.
         missing_ok: ``load`` returns None if there is no file, for results that a run can do without; to save
@@ -37,6 +42,8 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         version: given by Kedro for versioned entries.
         metadata: for Kedro-Viz.
     """
+
+    stand_in: StandIn | None = None
 
     def __init__(
         self,
@@ -69,6 +76,16 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
 
     def load(self) -> Any:
         """Return what this run saved, else read the file; return None if it is missing and may be."""
+        try:
+            return self._recall_or_read()
+        except Exception as error:
+            left_out = self.stand_in and self.stand_in(error)
+            if left_out is None:
+                raise
+            write_note(self.path, left_out)
+            return left_out
+
+    def _recall_or_read(self) -> Any:
         pinned = self._version.load if self._version else None
         if self._recall is not None and pinned in (None, self._saved_version):
             return self._recall()
@@ -149,7 +166,13 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
         def save(self: "LocalFileDataset", data: Any) -> None:
             # Kedro refuses to save None, whatever the dataset means by it, and expects a version of a note.
             own = isinstance(data, LeftOut) or (data is None and self.missing_ok)
-            (save_func if own else wrapped)(self, data)
+            try:
+                (save_func if own else wrapped)(self, data)
+            except Exception as error:
+                left_out = self.stand_in and self.stand_in(error)
+                if left_out is None:
+                    raise
+                save_func(self, left_out)
 
         # Kedro forgets this mark, so each level of subclasses wraps again, and may draw another version.
         vars(save)["__savewrapped__"] = True

@@ -119,14 +119,15 @@ def _list_questions(
     counts: Counts | None,
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield what is tried with the network of the run, by the group of parameters that asks for it."""
-    if "model" not in wanted:
+    methods = [
+        name for name in (*METHODS, *COMPOSITIONS) if f"{name}.extraction" in wanted or name in checked
+    ]
+    others = [name for name in ("ownership_attacks", *ATTACKED) if name in wanted]
+    if "model" not in wanted or not (methods or others):
         return
     outlook = look_ahead(parameters, project, counts)
-    for name in (*METHODS, *COMPOSITIONS):
-        if f"{name}.extraction" in wanted or name in checked:
-            yield name, partial(check_method, name, parameters, outlook)
-    if "ownership_attacks" in wanted:
-        yield "ownership_attacks", partial(check_chosen_attacks, parameters, outlook)
-    for name in ATTACKED:
-        if name in wanted:
-            yield name, partial(check_gradients, name, parameters, outlook)
+    for name in methods:
+        yield name, partial(check_method, name, parameters, outlook)
+    for name in others:
+        check = check_chosen_attacks if name == "ownership_attacks" else partial(check_gradients, name)
+        yield name, partial(check, parameters, outlook)

@@ -1,14 +1,17 @@
 """Guards around the nodes of a run: what cannot work or fails does not take the other results with it.
 
-A block is a method, or another part of a run that the rest can do without. If one of its nodes fails, a
-``LeftOut`` takes the place of all that depends on it; the other nodes run, and the report says what is not
-there. The dense run and the images, on which everything depends, and the report itself have no guard.
+A block is a method, or another part of a run that the rest can do without. If one of its nodes fails, or a
+result of it cannot be saved or loaded, a ``LeftOut`` takes the place of all that depends on it; the other
+nodes run, and the report says what is not there. The dense run and the images, on which everything depends,
+and the report itself have no guard.
 """
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
+
+from kedro.io import DatasetError
 
 from lottery_pipeline.datasets.left_out import LeftOut, find_reason
 from lottery_pipeline.datasets.local_files import LocalFileDataset
@@ -85,11 +88,9 @@ class Guard:
         try:
             return self.function(*inputs, **named)
         except Exception as error:
-            if find_storage_error(error) is not None:
+            failure = stand_in(error, block=self.block, name=self.name)
+            if failure is None:
                 raise
-            failure = LeftOut(self.block, explain(error), self.name)
-            known = isinstance(error, ValueError) and type(error).__module__.startswith("lottery_pipeline.")
-            logger.error("%s The run continues without it.", failure.sentence, exc_info=not known)
             return self._spread(failure)
 
     def _is_own(self, value: Any) -> bool:
@@ -100,11 +101,34 @@ class Guard:
         return reason if self.outputs == 1 else [reason] * self.outputs
 
 
-def guard_nodes(pipeline: "Pipeline", left_out: Mapping[str, LeftOut], parameters: Mapping[str, Any]) -> None:
-    """Put a guard around each node that others can do without, also around those of an earlier run.
+def stand_in(error: Exception, *, block: str, name: str) -> LeftOut | None:
+    """Log an error of a block and return what takes the place of its result; None if it ends the run.
+
+    Args:
+        error: was raised.
+        block: which the run can do without.
+        name: of the node within it.
+    """
+    if find_storage_error(error) is not None:
+        return None
+    cause = error.__cause__ if isinstance(error, DatasetError) and error.__cause__ else error
+    failure = LeftOut(block, explain(cause), name)
+    known = isinstance(cause, ValueError) and type(cause).__module__.startswith("lottery_pipeline.")
+    logger.error("%s The run continues without it.", failure.sentence, exc_info=None if known else error)
+    return failure
+
+
+def guard_nodes(
+    pipeline: "Pipeline",
+    catalog: "CatalogProtocol",
+    left_out: Mapping[str, LeftOut],
+    parameters: Mapping[str, Any],
+) -> None:
+    """Put a guard around each node that others can do without and its results, also those of an earlier run.
 
     Args:
         pipeline: what runs.
+        catalog: has its datasets.
         left_out: by block, why it is not computed.
         parameters: typed groups.
     """
@@ -112,10 +136,14 @@ def guard_nodes(pipeline: "Pipeline", left_out: Mapping[str, LeftOut], parameter
         function = node.func.function if isinstance(node.func, Guard) else node.func
         block = find_block(node)
         if block is not None:
+            name = node.name.removeprefix(f"{node.namespace}.")
+            for dataset in map(catalog.get, node.outputs):
+                if isinstance(dataset, LocalFileDataset):
+                    dataset.stand_in = partial(stand_in, block=block, name=name)
             function = Guard(
                 function,
                 block=block,
-                name=node.name.removeprefix(f"{node.namespace}."),
+                name=name,
                 outputs=len(node.outputs),
                 left_out=left_out.get(block),
                 spared=find_spared(node, parameters),

@@ -197,12 +197,15 @@ def _impossible(
             yield from _refusal("signature_embedding", partial(check_triggers, parameters, counts))
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
-    studies = {"supertickets_study": check_arms, "supertickets_transfer": check_transfer}
-    for name, check in studies.items():
-        if name in wanted:
-            yield from _refusal(name, partial(check, parameters))
-    if "model" in wanted:
-        yield from _refusal("model", partial(check_model, parameters, project, counts))
+    faults = (
+        []
+        if "model" not in wanted
+        else list(_refusal("model", partial(check_model, parameters, project, counts)))
+    )
+    yield from faults
+    for name, check in (("supertickets_study", check_arms), ("supertickets_transfer", check_transfer)):
+        if name in wanted and not faults:
+            yield from _refusal(name, partial(check, parameters, project, counts))
     if "robustness_evaluation" in wanted:
         yield from _refusal("robustness_evaluation", partial(check_robustness, parameters, project, counts))
 

@@ -108,7 +108,7 @@ class RequestHooks:
             raise RunRefusedError(str(error)) from error
         for reason in left_out.values():
             logger.warning(reason.sentence)
-        guard_nodes(pipeline, left_out, self._parameters)
+        guard_nodes(pipeline, catalog, left_out, self._parameters)
         _trust_own_factory(self._parameters["model"].name, pipeline, catalog)
         if self._parameters["threads"] is not None and "params:device" in pipeline.inputs():
             import torch

@@ -1,12 +1,17 @@
 """The checks of the studies of SuperTickets before the first node."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from lottery_pipeline.hooks.image_checks import Counts
+from lottery_pipeline.hooks.search_checks import look_ahead
+from lottery_pipeline.images.expected import expect_images
 from lottery_pipeline.images.request import SOURCES
 
 
-def check_arms(parameters: Mapping[str, Any]) -> None:
+def check_arms(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> None:  # noqa: ARG001
     """Check that the intervals of every arm of the SuperTickets study can work.
 
     Raises:
@@ -23,12 +28,19 @@ def check_arms(parameters: Mapping[str, Any]) -> None:
             plan_events(options, epochs, 1 - options.density)
 
 
-def check_transfer(parameters: Mapping[str, Any]) -> None:
-    """Check that there are labels for every task, and that one recipe and one density fit them all.
+def check_transfer(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> None:
+    """Check that there are labels for every task, and that one recipe and one search fit them all.
+
+    Args:
+        parameters: typed groups.
+        project: folder where relative paths start.
+        counts: of the images, if they are known.
 
     Raises:
         ValueError: they do not; one sentence.
     """
+    from lottery_pipeline.methods import CHECKS
+
     source, tasks = parameters["data"].source, parameters["supertickets_transfer"].tasks
     missing = [task for task in tasks if task not in SOURCES[source]]
     if missing:
@@ -45,3 +57,11 @@ def check_transfer(parameters: Mapping[str, Any]) -> None:
     if "keypoints" in tasks and (recipe.flip or recipe.label_smoothing):
         fault = "flip" if recipe.flip else "label_smoothing"
         raise ValueError(f"tasks has keypoints, which the recipe's {fault} does not fit; switch it off")
+    outlook, data = look_ahead(parameters, project, counts), parameters["data"]
+    for task in [task for task in tasks if task != data.task]:  # that one is checked like any other search
+        classes = expect_images(data.model_copy(update={"task": task})).num_classes
+        other = replace(outlook, task=task, spec=outlook.spec.model_copy(update={"num_classes": classes}))
+        try:
+            CHECKS["supertickets"](other, parameters["supertickets"].extraction)
+        except ValueError as error:
+            raise ValueError(f"tasks has {task}, but {error}") from error
