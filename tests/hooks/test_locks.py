@@ -1,5 +1,6 @@
 """Locks of a run: what is locked, who is refused, and that no end of a run leaves a trap."""
 
+import importlib
 import logging
 import os
 import signal
@@ -285,3 +286,35 @@ def test_orphaned_workers_are_named_in_the_refusal() -> None:
     assert "the results of ltr in this variant (process 41 on here, started 2026-01-01" in sentence
     assert "42, 43" in sentence
     assert "\n" not in sentence
+
+
+EDITED = """from torch import nn
+def make(num_classes, channels, image_size):
+    pixels = channels * image_size[0] * image_size[1]
+    return nn.Sequential(nn.Flatten(), nn.Linear(pixels, 8), nn.{}(), nn.Linear(8, num_classes))
+"""
+
+
+@pytest.mark.slow
+def test_a_model_that_is_edited_while_a_run_works_with_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    model = {"name": "edited_meanwhile:make"}
+    with redirected(tmp_path):
+        (tmp_path / "edited_meanwhile.py").write_text(EDITED.format("Sigmoid"))
+        run("dense_pretraining", model=model)
+        parameters = to_plain(load_catalog(model=model).load("parameters"))
+        first = Locks(lock_folder(tmp_path))
+        first.take(find_claims(register_pipelines()["dense_pretraining"], parameters))
+        for name in ("data_preparation", "dense_pretraining"):
+            first.share(name)
+        before = (tmp_path / "data/06_models/test/base/dense_run.safetensors").read_bytes()
+        (tmp_path / "edited_meanwhile.py").write_text(EDITED.format("ReLU"))
+        monkeypatch.delitem(sys.modules, "edited_meanwhile")
+        importlib.invalidate_caches()
+        with pytest.raises(RunRefusedError, match=r"use the dense run in .*, and this run would replace it"):
+            run("snip", model=model)
+        first.release()
+    assert (tmp_path / "data/06_models/test/base/dense_run.safetensors").read_bytes() == before
+    assert not (tmp_path / "data/06_models/test/base/snip").exists()
