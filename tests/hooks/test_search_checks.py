@@ -296,3 +296,11 @@ def test_the_size_of_a_folder_of_images_is_found_before_they_are_read(tmp_path: 
     assert message.startswith("Parameter snip: the multiply-accumulates of layer network.1 cannot be counted")
     message = refuse(tmp_path / "out", "snip", data=data, model={"name": "vgg16"})
     assert message.startswith("Parameter model: vgg16 needs images of at least 16x16 pixels, these are 8x8;")
+
+
+def test_a_network_that_does_not_take_a_single_image_is_not_attacked() -> None:
+    faults, unfit = try_network("flat_batch_statistics")
+    assert faults == []
+    assert unfit["robustness_evaluation"].startswith(
+        "cannot attack this network (ValueError: Expected more than 1"
+    )

@@ -13,10 +13,11 @@ from lottery_pipeline.methods.snip import snip_scores
 from lottery_pipeline.methods.synflow import synflow_scores
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
-from lottery_pipeline.search.scoring import batch_statistics
+from lottery_pipeline.search.scoring import batch_statistics, split_batches
 from lottery_pipeline.sparsity import MaskError, keep_top_k
 from lottery_pipeline.tickets.errors import TicketError
 from tests.tiny import same_bits
+from tests.user_networks import flat_batch_statistics
 
 
 class Noisy(nn.Module):
@@ -289,3 +290,18 @@ def test_instance_norm_normalises_by_the_image_and_keeps_its_statistics_for_scor
     assert same_bits(before, model.state_dict())
     assert model[1].momentum == 0.1
     assert model[1].track_running_stats
+
+
+@pytest.mark.parametrize("score", [snip_scores, grasp_scores])
+def test_no_micro_batch_has_one_image_alone(score):
+    network = flat_batch_statistics(3, 1, (2, 2))
+    images, labels = torch.rand(5, 1, 2, 2), torch.tensor([0, 1, 2, 0, 1])
+    assert all(scores.isfinite().all() for scores in score(network, images, labels, batch_size=2).values())
+    for count, batch_size, sizes in (
+        (5, 2, [3, 2]),
+        (6, 2, [2, 2, 2]),
+        (7, 3, [3, 2, 2]),
+        (1, 2, [1]),
+        (4, 8, [4]),
+    ):
+        assert [len(part) for part in split_batches(torch.zeros(count), batch_size)] == sizes

@@ -7,12 +7,14 @@ from torch import Tensor, nn
 from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.options.adversary import Adversary
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
+from lottery_pipeline.training import adversarial_batches
 from lottery_pipeline.training.adversarial_batches import (
     draw_start,
     measure_robust_accuracy,
     perturb_batch,
 )
 from tests.training.tiny import TinyNet
+from tests.user_networks import flat_batch_statistics
 
 EPS = 8 / 255
 KINDS = {
@@ -221,3 +223,10 @@ def test_of_many_images_sorted_by_class_1000_are_measured_evenly_spread():
 
     assert found == 0.4
     assert sum(looked_at) == 11 * 1000  # ten steps, and the answer
+
+
+def test_the_last_image_is_not_attacked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adversarial_batches, "_LARGEST_BATCH", 2)
+    model = flat_batch_statistics(2, 1, (4, 4))
+    image_set = ImageSet(torch.zeros(5, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1, 0, 1, 0]))
+    assert 0 <= measure_robust_accuracy(model, image_set, KINDS["fgsm_rs"], seed=0) <= 1

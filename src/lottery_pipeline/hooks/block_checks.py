@@ -80,7 +80,7 @@ def word_fault(name: str, fault: str) -> str:
         name: of the parameter or its group.
         fault: what is wrong; it may begin with the full name of the parameter.
     """
-    sentence = fault.rstrip(".")
+    sentence = fault.rstrip(".!")
     place = sentence if sentence.startswith(f"{name}.") else f"{name}: {sentence}"
     return f"Parameter {place}{'' if place.endswith('?') else '.'}"
 

@@ -118,15 +118,23 @@ def check_labels(method: str, images: Tensor, labels: Tensor | None) -> Tensor:
     return labels
 
 
+def split_batches(tensor: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Split into micro-batches as equal as possible.
+
+    Unless ``batch_size`` is 1, none of several has one image, which has no variance: of an odd number of
+    images in batches of 2, three are together.
+    """
+    count = len(tensor)
+    most = count if batch_size == 1 else max(1, count // 2)
+    return tensor.tensor_split(min(math.ceil(count / batch_size), most))
+
+
 def yield_losses(
     model: nn.Module, tensors: Weights, images: Tensor, labels: Tensor, *, batch_size: int, loss: Loss
 ) -> Iterator[Tensor]:
-    """Yield what each micro-batch contributes to the mean loss over all images.
-
-    The micro-batches are as equal as possible, so that none is too small for batch statistics.
-    """
-    parts = math.ceil(len(images) / batch_size)
-    for pixels, targets in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+    """Yield what each micro-batch contributes to the mean loss over all images."""
+    batches = (split_batches(tensor, batch_size) for tensor in (images, labels))
+    for pixels, targets in zip(*batches, strict=True):
         yield loss(functional_call(model, tensors, (pixels,)), targets) * (len(pixels) / len(images))
 
 

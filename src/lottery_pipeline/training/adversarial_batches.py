@@ -116,7 +116,10 @@ def measure_robust_accuracy(
     right = torch.zeros((), dtype=torch.int64, device=device)
     count = min(len(image_set), _VALIDATION_IMAGES)
     chosen = torch.arange(count, device=device) * len(image_set) // count  # the images are sorted by class
-    for number, part in enumerate(chosen.split(size)):
+    parts = list(chosen.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1:  # batch norm without statistics has no variance there
+        parts[-2:] = [torch.cat(parts[-2:])]
+    for number, part in enumerate(parts):
         images = to_pixels(image_set.images[part].permute(0, 2, 3, 1))
         labels = image_set.labels[part]
         generator = make_generator(seed, "robust validation", number)

@@ -30,7 +30,7 @@ from lottery_pipeline.methods.snip import snip_scores
 from lottery_pipeline.options.layer import Criterion
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.scoring import Loss, check_labels, copied_tensors, sum_gradients, yield_losses
-from lottery_pipeline.search.trial import Trial
+from lottery_pipeline.search.trial import Trial, UnfitError
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.tickets.errors import TicketError
 
@@ -120,7 +120,10 @@ def try_criterion(
         trial.try_scores(criterion, partial(_OF_WEIGHTS[criterion], batch_statistics=batch_statistics))
     elif criterion != "random":
         score = partial(_OF_OUTPUTS[criterion], batch_size=len(trial.images), by_batch=batch_statistics)
-        trial.attempt(f"layer {criterion}", lambda: score(trial.model, blocks, trial.images))
+        try:
+            trial.attempt(f"layer {criterion}", lambda: score(trial.model, blocks, trial.images))
+        except UnfitError as error:
+            raise UnfitError(f"criterion {criterion} cannot rank the blocks: {error}") from error
 
 
 def count_passes(criterion: Criterion, blocks: int) -> float:

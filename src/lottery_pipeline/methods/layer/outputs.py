@@ -4,7 +4,6 @@ A block with an identity shortcut behind a ReLU is silenced by gamma = beta = 0 
 then passes its input on unchanged, bit for bit, as if it had been removed.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,7 +13,7 @@ from torch.func import functional_call
 
 from lottery_pipeline.methods.layer.cka import cka
 from lottery_pipeline.models.head import find_head
-from lottery_pipeline.search.scoring import copied_tensors
+from lottery_pipeline.search.scoring import copied_tensors, split_batches
 from lottery_pipeline.tickets.errors import TicketError
 
 
@@ -131,7 +130,9 @@ def _compare(
             def run(changes: dict[str, Tensor]) -> Tensor:
                 read.clear()
                 tensors = {**weights, **others, **changes}
-                logits = [functional_call(model, tensors, (part,)) for part in _split(images, batch_size)]
+                logits = [
+                    functional_call(model, tensors, (part,)) for part in split_batches(images, batch_size)
+                ]
                 # float64, which not every device has: the networks compared are nearly equal.
                 return torch.cat(logits if head is None else read).cpu().double()
 
@@ -161,14 +162,9 @@ def _average(
     handles = [model.get_submodule(block).register_forward_hook(watch(block)) for block in blocks]
     try:
         with copied_tensors(model, None, (), by_batch=by_batch) as (weights, others), torch.no_grad():
-            for part in _split(images, batch_size):
+            for part in split_batches(images, batch_size):
                 functional_call(model, {**weights, **others}, (part,))
     finally:
         for handle in handles:
             handle.remove()
     return {block: total / len(images) for block, total in totals.items()}
-
-
-def _split(images: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    """Split into parts as equal as possible, so that none is too small for batch statistics."""
-    return images.tensor_split(math.ceil(len(images) / batch_size))
