@@ -1,5 +1,6 @@
 """A whole run of the test experiment in MLflow: a row per method, the leaderboard, models for others."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,17 +13,19 @@ import torch
 
 from lottery_pipeline.options import METHODS
 from tests.kedro_project import load_catalog, redirected, run
+from tests.test_documents import HISTORY, blocks
 
 DEFAULT = {name for name, method in METHODS.items() if method.by_default}
-# Run where this package cannot be imported.
+SNIPPETS = blocks(HISTORY, "python")
+# The document's lines, run where this package cannot be imported.
 SCRIPT = """
 import sys
-import numpy as np
+import numpy
 sys.modules["lottery_pipeline"] = None
-import mlflow
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-np.save(sys.argv[4], model.predict(np.load(sys.argv[3])))
+pixels = numpy.load("images.npy")
+{}
+assert runs["metrics.test_accuracy"].notna().all()
+numpy.save("logits", logits)
 """
 
 
@@ -111,16 +114,18 @@ def test_every_run_names_its_images_by_their_fingerprint(folder: Path) -> None:
         assert images.dataset.digest == fingerprint[:36]
 
 
-def test_a_model_classifies_images_where_this_package_is_absent(folder: Path, tmp_path: Path) -> None:
+def test_the_snippets_of_the_document_read_the_history_and_classify_images_where_this_package_is_absent(
+    folder: Path,
+) -> None:
     images = load_catalog().load("images").test.images[:7].float() / 255
-    np.save(tmp_path / "images.npy", images.numpy())
+    np.save(folder / "images.npy", images.numpy())
     (snip,) = [found for found in find_runs(folder) if found.info.run_name == "snip"]
     (model,) = snip.outputs.model_outputs
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    places = [str(tmp_path / "images.npy"), str(tmp_path / "logits.npy")]
+    script = re.sub("m-[0-9a-f]{32}", model.model_id, SCRIPT.format("\n".join(SNIPPETS)))
+    assert model.model_id in script
     subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT, uri, f"models:/{model.model_id}", *places],
-        cwd=tmp_path,
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=folder,
         check=True,
         timeout=120,
         capture_output=True,
@@ -128,8 +133,8 @@ def test_a_model_classifies_images_where_this_package_is_absent(folder: Path, tm
     network = load_catalog().load("snip.trained_ticket").build().eval()
     with torch.no_grad():
         expected = network(images).numpy()
-    assert np.allclose(np.load(tmp_path / "logits.npy"), expected, atol=1e-5)
-    assert np.load(tmp_path / "logits.npy").shape == (7, 10)
+    assert np.allclose(np.load(folder / "logits.npy"), expected, atol=1e-5)
+    assert np.load(folder / "logits.npy").shape == (7, 10)
 
 
 def test_the_winner_by_validation_is_registered(folder: Path) -> None:
