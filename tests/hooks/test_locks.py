@@ -25,7 +25,7 @@ from lottery_pipeline.parameters import to_plain
 from lottery_pipeline.pipeline_registry import register_pipelines
 from lottery_pipeline.reproducibility import lock_files
 from lottery_pipeline.reproducibility.locks import HeldError, Holder, Locks, Wanted
-from tests.kedro_project import ROOT, command, load_catalog, redirected, run, variables
+from tests.kedro_project import ROOT, load_catalog, redirected, run, variables
 
 LONG = "cts.extraction.density=0.5,cts.extraction.length=100000"
 
@@ -80,12 +80,10 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]
 
 def test_a_second_run_of_the_method_is_refused_and_learns_who_is_first(first: tuple[Path, int]) -> None:
     folder, pid = first
-    params = "cts.extraction.density=0.1"
-    done = command(folder, "run", "--env", "test", "--pipelines", "cts", "--params", params)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    sentence = " ".join(line.strip() for line in done.stderr[done.stderr.rindex("Error: ") :].splitlines())
-    assert sentence.startswith("Error: Another run is writing the results of cts in this variant (process ")
+    with redirected(folder), pytest.raises(RunRefusedError) as refusal:
+        run("cts", cts={"extraction": {"density": 0.1}})
+    sentence = refusal.value.message
+    assert sentence.startswith("Another run is writing the results of cts in this variant (process ")
     assert f"process {pid} on {os.uname().nodename}, started 20" in sentence
     assert "wait until it has ended" in sentence
     assert "--params variant=NAME" in sentence
