@@ -27,4 +27,4 @@ def test_a_name_must_not_refer_to_another_parameter() -> None:
 def test_names_that_are_text_and_other_parameters_are_left_alone() -> None:
     check_names({"variant": "0.10", "data": {"root": None}, "tracking": {"register": None}, "seed": 3})
     assert {"variant", "model.name"} <= set(NAMES)
-    assert OPTIONAL_NAMES == ("data.root", "tracking.register")
+    assert OPTIONAL_NAMES == ("data.root", "model.weights", "tracking.register")

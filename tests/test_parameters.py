@@ -193,6 +193,27 @@ def test_plain_parameters_leave_out_changes_that_are_not_made() -> None:
     assert plain == {"retraining": {"epochs": 3}, "lth": {"x": 1}, "seed": 0}
 
 
+def test_weights_start_at_the_project_folder_and_statistics_are_for_every_channel(tmp_path: Path) -> None:
+    assert ModelParameters(name="resnet20").find_statistics(3) is None
+    one = ModelParameters(name="resnet20", weights="w.pt", mean=0.5, std=0.25)
+    assert one.resolve(tmp_path).weights == str(tmp_path / "w.pt")
+    assert one.find_statistics(3) == ((0.5,) * 3, (0.25,) * 3)
+    three = ModelParameters(name="resnet20", mean="0.1 0.2 0.3", std="[0.4,0.5,0.6]")
+    assert three.find_statistics(3) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    named = ModelParameters(name="torchvision:resnet18", weights="DEFAULT")
+    assert named.resolve(tmp_path).weights == "DEFAULT"
+    assert named.find_statistics(1) is None
+    assert named.find_statistics(3) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    for fault in (
+        {"mean": 0.5},
+        {"mean": 0.5, "std": "0.1 0.2"},
+        {"mean": 2, "std": 1},
+        {"mean": 0.5, "std": 0},
+    ):
+        with pytest.raises(ValidationError):
+            ModelParameters(name="resnet20", **fault)
+
+
 def test_a_found_architecture_starts_at_the_project_folder(tmp_path: Path) -> None:
     found = ModelParameters(name="supernet:data/found.json", ignore_layers=("fc",))
     assert found.resolve(tmp_path) == ModelParameters(

@@ -6,7 +6,7 @@ from typing import Any
 from lottery_pipeline.parameters import RUNTIME_GROUPS, ParametersError
 
 NAMES = (*sorted(RUNTIME_GROUPS.keys() - {"left_out"}), "model.name", "signature_embedding.owner")
-OPTIONAL_NAMES = ("data.root", "tracking.register")  # null is a value of theirs
+OPTIONAL_NAMES = ("data.root", "model.weights", "tracking.register")  # null is a value of theirs
 _ABSENT = object()
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.models.choice import check_choice, resolve_choice
+from lottery_pipeline.models.weights.choice import names_torchvision, resolve_weights
 from lottery_pipeline.options import (
     COMPOSITIONS,
     METHODS,
@@ -51,17 +52,25 @@ class ParametersError(ValueError):
 
 
 class ModelParameters(Group):
-    """Which network, and which of its layers are never pruned.
+    """Which network, which weights it starts from, and which of its layers are never pruned.
 
     Attributes:
         name: a built-in, ``supernet:<preset>``, ``supernet:<path>.json``, ``torchvision:<name>`` or
             ``package.module:factory``.
+        weights: theta_0: path of a safetensors file or of a state dict that ``torch.save`` has written, or
+            the name of weights of torchvision such as ``IMAGENET1K_V1``; null draws theta_0 from the seed.
+        mean: mean that the network takes off the pixels, in [0, 1] pixel units, per channel or one for all;
+            by default that of the training images, and for named weights of torchvision theirs.
+        std: standard deviation that it divides them by, likewise.
         ignore_layers: fnmatch patterns on layer names, such as ``fc`` or ``layer1.*``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     name: str
+    weights: FilePath | None = None
+    mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    std: tuple[Annotated[float, Field(ge=1e-6, le=1)], ...] | None = None
     ignore_layers: tuple[str, ...] = ()
 
     @field_validator("name")
@@ -70,9 +79,27 @@ class ModelParameters(Group):
         check_choice(name)
         return name
 
+    @model_validator(mode="after")
+    def _normalises_by_both_or_by_none(self) -> Self:
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise ValueError("mean and std must be given together, one value each or one for each channel")
+        return self
+
+    def find_statistics(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Return mean and standard deviation per channel that the network was trained with, if known."""
+        if self.mean is not None and self.std is not None:
+            copies = channels if len(self.mean) == 1 else 1
+            return self.mean * copies, self.std * copies
+        if self.weights is None or not names_torchvision(self.weights) or channels != 3:
+            return None
+        from lottery_pipeline.models.weights.torchvision_cache import find_statistics
+
+        return find_statistics(self.weights, self.name)
+
     def resolve(self, project: Path) -> Self:
-        """Let the relative path of a supernet start at the project folder."""
-        return self.model_copy(update={"name": resolve_choice(self.name, project)})
+        """Let the relative paths of a supernet and of weights start at the project folder."""
+        weights = None if self.weights is None else resolve_weights(self.weights, project)
+        return self.model_copy(update={"name": resolve_choice(self.name, project), "weights": weights})
 
 
 class PretrainingParameters(Recipe):

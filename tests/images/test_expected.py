@@ -38,3 +38,5 @@ def test_the_size_of_other_images_is_unknown_unless_it_is_asked_for():
     assert expect_images(request).image_size is None
     sized = request.model_copy(update={"image_size": 64})
     assert expect_images(sized).image_size == (64, 64)
+    assert not expect_images(sized).channels_are_known
+    assert expect_images(request.model_copy(update={"channels": 1})).channels_are_known

@@ -91,6 +91,12 @@ def test_the_head_of_the_report_says_what_was_run() -> None:
     assert context["versions"]["torch"]
 
 
+def test_the_folder_of_the_users_weights_is_not_shown() -> None:
+    model = {"name": "resnet20", "weights": "/home/zoe/secret/mine.pt"}
+    context = describe_run(PARAMETERS | {"model": model}, {"test": 100})
+    assert context["parameters"]["model"] == {"name": "resnet20", "weights": "mine.pt"}
+
+
 def test_the_head_is_the_same_for_typed_parameters() -> None:
     typed = {**PARAMETERS, "pretraining": PretrainingParameters(**PARAMETERS["pretraining"])}
     plain = to_plain(typed) | {"work": {"experiment": "base", "variant": "base"}}

@@ -2,12 +2,13 @@ import math
 
 import pytest
 
+from lottery_pipeline import __version__
 from lottery_pipeline.models.names import ModelError
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
+from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.training import dense as module
 from lottery_pipeline.training.dense import DenseRunError, pretrain
@@ -68,6 +69,19 @@ def test_ignored_layers_do_not_count_as_prunable(images):
     )
 
     assert run.metrics["prunable"] == 36 * 300 + 300 * 100
+
+
+def test_without_weights_of_the_user_s_own_nothing_is_added_to_the_identity(images, dense):
+    record = {
+        "kind": "dense_run",
+        "version": __version__,
+        "images": images.fingerprint,
+        "spec": spec_for(images).model_dump(mode="json"),
+        "recipe": RECIPE.record(),
+        "seed": 4,
+        "rewind_step": 3,
+    }
+    assert dense.fingerprint == fingerprint(record)
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0.5, 2), (1.8, 5)])

@@ -22,7 +22,7 @@ from lottery_pipeline.sparsity.selection import Scores, keep_top_k
 from lottery_pipeline.sparsity.shuffling import count_moved, shuffle_masks
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.ticket import Ticket, make_ticket
-from lottery_pipeline.training.dense import DenseRun, pretrain
+from lottery_pipeline.training.dense import DenseRun, pretrain, redraw_theta_0
 from lottery_pipeline.training.result import OnRecord, State
 
 Find = Callable[..., Extraction]  # find(search, **changes of the options)
@@ -134,23 +134,26 @@ def pretrain_again(
     Args:
         dense: its specification, its recipe and the epoch of its rewind point are used.
         images: those it was trained on.
-        seed: by default its own.
+        seed: by default its own. Weights that a user has brought are the same for every seed.
         other: images to train on; by default the same.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         checkpoints: to survive interruptions.
         on_record: called with every history row.
         allow_factory: the trusted ``package.module:factory``, if the model is one.
     """
+    chosen = dense.seed if seed is None else seed
     return pretrain(
         other or images,
         dense.spec,
         dense.recipe,
         rewind_epoch=dense.rewind_step / dense.recipe.steps_per_epoch(len(images.train)),
-        seed=dense.seed if seed is None else seed,
+        seed=chosen,
         device=device,
         checkpoints=checkpoints,
         on_record=on_record,
         allow_factory=allow_factory,
+        initial=redraw_theta_0(dense, chosen, allow_factory=allow_factory),
+        weights=dense.weights,
     )
 
 

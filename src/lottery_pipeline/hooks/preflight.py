@@ -16,7 +16,7 @@ from lottery_pipeline.hooks.block_checks import choose_blocks, find_required, wo
 from lottery_pipeline.hooks.image_checks import RECIPES, Counts, check_recipe, count_images
 from lottery_pipeline.hooks.ownership_checks import check_triggers, list_unsignable
 from lottery_pipeline.hooks.robustness_checks import check_robustness
-from lottery_pipeline.hooks.search_checks import check_model
+from lottery_pipeline.hooks.search_checks import check_model, find_theta_0
 from lottery_pipeline.hooks.study_checks import check_arms, check_transfer
 from lottery_pipeline.options.extras import check_extra
 from lottery_pipeline.options.faults import describe_file_fault
@@ -59,6 +59,10 @@ def check_run(
         ParametersError: one sentence for each thing that is missing or cannot be done.
     """
     wanted = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+    if "dense_run" not in pipeline.all_outputs():
+        # The stored one has theta_0 in it; the file that this came from need not be there any more.
+        model = parameters["model"].model_copy(update={"weights": None})
+        parameters = {**parameters, "model": model}
     counts, impossible = _count(wanted, parameters, project)
     impossible += _impossible(wanted, parameters, project, counts)
     changed = list(_changed_files(pipeline, catalog))  # first: the others ask whether there are such files
@@ -202,6 +206,8 @@ def _impossible(
         if "model" not in wanted
         else list(_refusal("model", partial(check_model, parameters, project, counts)))
     )
+    if "model" in wanted and not faults:
+        faults = list(_refusal("model.weights", partial(find_theta_0, parameters, project, counts)))
     yield from faults
     for name, check in (("supertickets_study", check_arms), ("supertickets_transfer", check_transfer)):
         if name in wanted and not faults:
@@ -210,7 +216,7 @@ def _impossible(
         yield from _refusal("robustness_evaluation", partial(check_robustness, parameters, project, counts))
 
 
-def _refusal(name: str, check: Callable[[], None]) -> Iterator[str]:
+def _refusal(name: str, check: Callable[[], object]) -> Iterator[str]:
     try:
         check()
     except ValueError as error:

@@ -70,7 +70,7 @@ class RequestHooks:
         robustness = self._parameters["robustness_evaluation"].resolve(context.project_path)
         context.config_loader["parameters"] = {
             **raw,
-            "model": {**raw["model"], "name": model.name},
+            "model": {**raw["model"], "name": model.name, "weights": model.weights},
             "work": work.model_dump(mode="json"),
             "ownership_verification": verification.model_dump(mode="json"),
             "robustness_evaluation": robustness.model_dump(mode="json"),

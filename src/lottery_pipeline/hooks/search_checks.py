@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from lottery_pipeline.models.spec import ModelSpec
     from lottery_pipeline.search.outlook import Outlook
     from lottery_pipeline.sparsity.masks import Weights
+    from lottery_pipeline.training.result import State
 
 _STANDING_IN = 32  # height and width of images not read yet, pixels
 
@@ -40,6 +42,36 @@ def check_model(parameters: Mapping[str, Any], project: Path, counts: Counts | N
         _list_weights(spec)
     elif is_factory(name):
         _check_factory(spec)
+
+
+def find_theta_0(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> "State | None":
+    """Read the weights that a user brings, and refuse those that this network cannot start from.
+
+    Args:
+        parameters: typed groups.
+        project: folder where relative paths start.
+        counts: of the images, if they are known.
+
+    Returns:
+        theta_0, or None if it is drawn, or if only the images can tell whether the weights fit.
+
+    Raises:
+        WeightsError: they are not there, cannot be read, or are those of another network; one sentence.
+    """
+    from lottery_pipeline.models.names import ModelError
+    from lottery_pipeline.models.weights.choice import MisfitError
+    from lottery_pipeline.training.theta_0 import read_theta_0
+
+    model = parameters["model"].resolve(project)
+    if model.weights is None:
+        return None
+    spec = _stand_in_spec(parameters, project, counts)
+    try:
+        return read_theta_0(spec, model.weights, seed=parameters["seed"], allow_factory=model.name).state
+    except (MisfitError, ModelError):
+        if find_expected(parameters, counts).image_size is not None:
+            raise
+        return None
 
 
 def check_method(name: str, parameters: Mapping[str, Any], outlook: "Outlook") -> None:
@@ -90,6 +122,7 @@ def look_ahead(parameters: Mapping[str, Any], project: Path, counts: Counts | No
         size_is_known=find_expected(parameters, counts).image_size is not None,
         task=parameters["data"].task,
         recipe=parameters["retraining"].recipe(parameters["pretraining"]),
+        find_initial=partial(find_theta_0, parameters, project, counts),
     )
 
 
@@ -141,14 +174,17 @@ def _stand_in_spec(parameters: Mapping[str, Any], project: Path, counts: Counts 
 
     model, data = parameters["model"].resolve(project), parameters["data"]
     expected = find_expected(parameters, counts)
+    mean, std = (0.5,) * expected.channels, (0.25,) * expected.channels
+    if (own := model.find_statistics(expected.channels)) and expected.channels_are_known:
+        mean, std = own
     spec = specify_model(
         model.name,
         ignore_layers=model.ignore_layers,
         num_classes=expected.num_classes,
         channels=expected.channels,
         image_size=expected.image_size or (_STANDING_IN, _STANDING_IN),
-        mean=(0.5,) * expected.channels,
-        std=(0.25,) * expected.channels,
+        mean=mean,
+        std=std,
         task=data.task,
     )
     if spec.supernet is None or expected.image_size is not None:

@@ -26,11 +26,13 @@ class ExpectedImages:
         num_classes: of a network's outputs.
         channels: of an image.
         image_size: height and width, pixels; None if only the images tell.
+        channels_are_known: whether they are not stood in for.
     """
 
     num_classes: int
     channels: int
     image_size: tuple[int, int] | None
+    channels_are_known: bool = True
 
 
 def expect_images(request: ImageRequest) -> ExpectedImages:
@@ -39,4 +41,9 @@ def expect_images(request: ImageRequest) -> ExpectedImages:
     if request.source == "canvases" and request.task != "classification":
         classes = len(POINT_NAMES) if request.task == "keypoints" else classes + 1  # the background
     side = request.image_size or known_side
-    return ExpectedImages(classes, request.channels or channels, None if side is None else (side, side))
+    return ExpectedImages(
+        classes,
+        request.channels or channels,
+        image_size=None if side is None else (side, side),
+        channels_are_known=request.channels is not None or request.source in _KNOWN,
+    )

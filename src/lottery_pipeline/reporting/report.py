@@ -61,6 +61,7 @@ def render_report(
     arms: Mapping[str, Any] | None = None,
     transfers: Mapping[str, Any] | None = None,
     robustness: Mapping[str, Any] | None = None,
+    theta_0: str = "",
     uncounted: str = "",
     left_out: Sequence[str] = (),
     context: Mapping[str, Any],
@@ -83,6 +84,7 @@ def render_report(
         arms: as ``describe_arms`` makes it; None leaves the section out.
         transfers: as ``describe_transfers`` makes it; None leaves the section out.
         robustness: as ``describe_robustness`` makes it; None leaves the section out.
+        theta_0: what the weights are that everything starts from; empty if they are drawn from the seed.
         uncounted: a sentence about the weights that do not count in D; empty if all do.
         left_out: a sentence for everything that was left out or failed.
         context: what was run; every key may be absent. ``experiment``, ``variant``, ``seed``, ``data``,
@@ -139,6 +141,7 @@ def render_report(
         "transfer_figures": [figure for figure in drawn if figure["name"] == STUDY_FIGURES[1]],
         "architecture_figures": [figure for figure in drawn if figure["name"] in ARCHITECTURE_FIGURES],
         "robustness": robustness,
+        "theta_0": theta_0,
         "uncounted": uncounted,
         "left_out": left_out,
         "robustness_figures": [figure for figure in drawn if figure["name"] in ROBUSTNESS_FIGURES],

@@ -1,5 +1,6 @@
 """What is known of a search before anything runs: what the check of a method is given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,6 +8,7 @@ from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.search.trial import Trial
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import State
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Outlook:
         size_is_known: whether the images will have the size in ``spec``.
         task: of the images.
         recipe: of the search and the retraining.
+        find_initial: reads theta_0 if the user brings it; None if not, or if it cannot be fitted yet.
     """
 
     spec: ModelSpec
@@ -27,6 +30,7 @@ class Outlook:
     size_is_known: bool
     task: TaskName
     recipe: Recipe
+    find_initial: Callable[[], State | None] = lambda: None
 
     @property
     def network(self) -> ModelSpec | None:
@@ -36,4 +40,4 @@ class Outlook:
     @cached_property
     def trial(self) -> Trial | None:
         """The network with two images; None if it takes others than those stood in for."""
-        return Trial.prepare(self.spec)
+        return Trial.prepare(self.spec, self.find_initial())

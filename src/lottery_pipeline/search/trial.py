@@ -17,6 +17,7 @@ from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.scoring import batch_statistics
 from lottery_pipeline.sparsity.selection import Scores
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.result import State
 
 
 class UnfitError(ValueError):
@@ -25,7 +26,7 @@ class UnfitError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """The network of a run with fresh weights, and two images of noise.
+    """The network of a run with the weights that it would start from, and two images of noise.
 
     Attributes:
         model: on the CPU.
@@ -42,16 +43,19 @@ class Trial:
     refusals: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def prepare(cls, spec: ModelSpec) -> Self | None:
+    def prepare(cls, spec: ModelSpec, initial: State | None = None) -> Self | None:
         """Build the network; None if it does not take these images, which may stand in for others.
 
         Args:
             spec: of the network that the user named: if it is a factory, that is run.
+            initial: the user's own theta_0; drawn if not given.
         """
         try:
             model = build_model(spec, seed=0, allow_factory=spec.name)
         except ModelError:
             return None
+        if initial is not None:
+            model.load_state_dict(initial)
         images = torch.rand(2, spec.channels, *spec.image_size, generator=make_generator(0, "trial"))
         return cls(model, images, torch.tensor([0, 1]), spec.ignore_layers)
 

@@ -9,9 +9,10 @@ from lottery_pipeline import __version__
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.idle import leave_out_idle_layers
 from lottery_pipeline.models.prunable import check_ignore_layers, prunable_parameters
-from lottery_pipeline.models.registry import build_model, with_behaviour
+from lottery_pipeline.models.registry import with_behaviour
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.uncounted import IGNORED, describe_uncounted, find_uncounted
+from lottery_pipeline.models.weights.record import WeightsRecord
 from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
@@ -24,6 +25,7 @@ from lottery_pipeline.training.loop import OnRecord, State, train
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.robust_gap import measure_robust_gap
 from lottery_pipeline.training.tasks import TASKS, find_spec_task
+from lottery_pipeline.training.theta_0 import draw_model
 
 logger = logging.getLogger(__name__)
 _said: set[str] = set()
@@ -45,10 +47,11 @@ class DenseRun:
         metrics: test_accuracy, test_loss, validation_accuracy (None without validation images), seconds,
             epochs, early_stop_step, prunable (D). A dense task adds metric, the name of what the accuracies
             are (mIoU or PCK), and test_pixel_accuracy or test_pixel_error. An adversary adds the numbers
-            of ``measure_robust_gap``.
+            of ``measure_robust_gap``. Brought weights add theta_0_accuracy, on the test images.
         images_fingerprint: fingerprint of the images it was trained on.
         fingerprint: hash of images, specification, recipe, seed and rewind step.
         arithmetic: how it was computed, as ``describe_arithmetic`` says; empty in a file of an older version.
+        weights: what theta_0 was taken from; None if it was drawn from the seed.
     """
 
     spec: ModelSpec
@@ -63,6 +66,7 @@ class DenseRun:
     images_fingerprint: str
     fingerprint: str
     arithmetic: dict[str, Any] = field(default_factory=dict)
+    weights: WeightsRecord | None = None
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -83,6 +87,7 @@ def pretrain(
     stored: DenseRun | None = None,
     allow_factory: str | None = None,
     initial: State | None = None,
+    weights: WeightsRecord | None = None,
     label: str = "dense",
 ) -> DenseRun:
     """Train the dense network and keep its state at the start, at the rewind point and at the end.
@@ -100,6 +105,7 @@ def pretrain(
         stored: an earlier result; returned unchanged if it is the one that would be computed.
         allow_factory: the user's own model factory, if ``spec`` names one.
         initial: theta_0, a full state dict; drawn from the seed if not given.
+        weights: what ``initial`` was taken from, if a user has brought it; ``read_theta_0`` returns both.
         label: shown with the progress.
 
     Raises:
@@ -129,11 +135,14 @@ def pretrain(
     if stored is not None and stored.fingerprint == identity:
         return stored
     chosen = pick_device(device)
-    model = build_model(spec, seed=derive_seed(seed, "initialisation"), allow_factory=allow_factory)
+    model = draw_model(spec, seed=seed, allow_factory=allow_factory)
     if initial is not None:
         model.load_state_dict(initial)
     if not spec.is_reduced:
         check_ignore_layers(model, spec.ignore_layers)
+    before: dict[str, Any] = {}
+    if weights is not None:  # what they can do before they are trained here
+        before = {"theta_0_accuracy": evaluate(model, images.test, device=chosen)["accuracy"]}
     prunable = sum(weight.numel() for weight in prunable_parameters(model, spec.ignore_layers).values())
     training = train(
         model,
@@ -157,6 +166,7 @@ def pretrain(
         "prunable": prunable,
         **_name_further(images.task, test),
         **measure_robust_gap(training.history),
+        **before,
     }
     return DenseRun(
         spec=spec,
@@ -171,7 +181,26 @@ def pretrain(
         images_fingerprint=images.fingerprint,
         fingerprint=identity,
         arithmetic=describe_arithmetic(chosen),
+        weights=weights,
     )
+
+
+def redraw_theta_0(run: DenseRun, seed: int, *, allow_factory: str | None = None) -> State | None:
+    """Return theta_0 for another seed if a user has brought it: only what is not his is drawn from the seed.
+
+    Args:
+        run: a dense run.
+        seed: of the run to come.
+        allow_factory: the user's own model factory, if the run's network is one.
+
+    Returns:
+        The state, or None if the seed determines all of it.
+    """
+    if run.weights is None:
+        return None
+    drawn = draw_model(run.spec, seed=seed, allow_factory=allow_factory).state_dict()
+    fresh = {f"network.{name}" for name in run.weights.fresh}
+    return {name: drawn[name] if name in fresh else tensor for name, tensor in run.initial.items()}
 
 
 def _say_what_is_uncounted(spec: ModelSpec, allow_factory: str | None) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.models.spec import ModelSpec
+from lottery_pipeline.models.weights.record import WeightsRecord
 from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.reproducibility.files import stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
@@ -51,6 +52,7 @@ class Header(BaseModel):
     images_fingerprint: _Fingerprint
     fingerprint: _Fingerprint
     arithmetic: dict[_Name, _Number | bool | _Text] = Field(default_factory=dict)
+    weights: WeightsRecord | None = None
     sha256: _Fingerprint | None = None  # of the rest of the header and all tensors
 
     @field_validator("metrics")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_pipeline.datasets.left_out import LeftOut
+from lottery_pipeline.models.weights.choice import hide_folder
 from lottery_pipeline.options import COMPOSITIONS, METHODS
 from lottery_pipeline.parameters import PretrainingParameters, to_plain
 from lottery_pipeline.pipelines.reporting.provenance import find_command, find_commit, list_versions
@@ -130,6 +131,7 @@ def write_report(
     from lottery_pipeline.reporting.ownership_section import describe_ownership
     from lottery_pipeline.reporting.report import render_report
     from lottery_pipeline.reporting.robustness_section import describe_robustness
+    from lottery_pipeline.reporting.start import describe_theta_0
     from lottery_pipeline.reporting.supertickets_section import describe_arms, describe_transfers
 
     left_out = [record["left_out"] for record in results.values() if "left_out" in record]
@@ -169,6 +171,7 @@ def write_report(
         arms=describe_arms(arms),
         transfers=describe_transfers(transfers),
         robustness=robustness,
+        theta_0=describe_theta_0(dense_record),
         uncounted=describe_uncounted([Uncounted(**row) for row in dense_record.get("uncounted", ())]),
         left_out=left_out,
         context=describe_run(plain, data_overview["summary"], tracked=current().page, run=current().identity)
@@ -194,6 +197,9 @@ def describe_run(
         run: identity of the run there.
     """
     recipe = PretrainingParameters(**parameters["pretraining"])
+    model = parameters["model"]
+    if model.get("weights"):
+        model = {**model, "weights": hide_folder(model["weights"])}
     unit = "iterations" if recipe.epochs is None else "epochs"
     length = f"{getattr(recipe, unit)} {unit}"
     experiment, variant = parameters["work"]["experiment"], parameters["work"]["variant"]
@@ -211,7 +217,10 @@ def describe_run(
         "created": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "test_images": data_summary["test"],
         # Where the files lie is not part of the recipe, and may be nobody else's business.
-        "parameters": {name: group for name, group in parameters.items() if name != "work"},
+        "parameters": {
+            **{name: group for name, group in parameters.items() if name != "work"},
+            "model": model,
+        },
         "tracked": tracked,
         "run": run,
         "versions": list_versions(),
