@@ -71,10 +71,10 @@ def fault_of_parameters(params: Any, env: str | None = None, *, has_model: bool 
         parameters = check_parameters(merged)
         name = parameters["model"].name
         if has_model and not is_factory(name) and not name.endswith(".json"):
-            check_model(parameters, ROOT)
+            check_model(parameters, ROOT, None)
             for method in ("lth", "ltr"):
                 if "layer_rates" in known.get(method, {}).get("extraction", {}):
-                    check_method(method, parameters, look_ahead(parameters, ROOT))
+                    check_method(method, parameters, look_ahead(parameters, ROOT, None))
     except (ParametersError, ValueError) as error:
         return str(error)
     return ""
