@@ -97,7 +97,16 @@ def make_page() -> str:
         transfers=describe_transfers(transfers),
         robustness=describe_robustness(measured, data="digits", model="resnet20"),
         left_out=["grasp failed in grasp.extract: the loss is not finite."],
-        context={"data": CLASS, "model": "resnet20", "test_images": 360, "command": "kedro run " + "x" * 90},
+        context={
+            "data": CLASS,
+            "model": "resnet20",
+            "test_images": 360,
+            "command": f"kedro run --params {'x' * 90}",
+            "commit": f"{'c' * 40}, with changes that are not committed",
+            "tracked": "http://127.0.0.1:5000/#/experiments/1/runs",
+            "run": "7" * 32,
+            "versions": {"lottery_pipeline": "1.0", "torch": "2.14"},
+        },
     )
 
 
