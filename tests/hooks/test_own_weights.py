@@ -46,7 +46,7 @@ def name_weights(weights: Path | str, name: str = "lenet_300_100", **data: Any) 
     ("name", "words"),
     [
         ("none.pt", "it cannot be read (No such file or directory)."),
-        ("folder", "it cannot be read (it is not a regular file)."),
+        ("folder", "it is a folder, not a file."),
         ("empty.pt", "it is empty."),
         ("letter.pt", "it is neither a safetensors file nor one that torch.save has written."),
         ("whole.pt", "it holds more than tensors (torch.nn.modules.linear.Linear), which is never loaded; "),

@@ -68,7 +68,7 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_a_folder_a_pipe_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.pt") == "it cannot be read (No such file or directory)"
-    assert refusal(tmp_path) == "it cannot be read (it is not a regular file)"
+    assert refusal(tmp_path) == "it is a folder, not a file"
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe") == "it cannot be read (it is not a regular file)"
     (tmp_path / "empty.pt").touch()

@@ -32,6 +32,8 @@ def open_weights(path: Path, *, most: int) -> Iterator[dict[str, Tensor]]:
             it was read. Every WeightsError raised in the block names the file.
     """
     try:
+        if path.is_dir():
+            raise WeightsError("it is a folder, not a file")
         before = stat_regular(path)
         if before.st_size > most:
             raise WeightsError(
