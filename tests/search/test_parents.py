@@ -57,6 +57,12 @@ def test_a_model_for_images_of_another_kind_is_refused(images):
         check_spec(spec, images, "the model")
 
 
+def test_a_model_may_normalise_pixels_by_other_statistics_than_those_of_the_images(images):
+    other = spec_for(images).model_copy(update={"mean": (0.0,), "std": (1.0,)})
+    assert other.mean != images.mean
+    check_spec(other, images, "the model")
+
+
 def test_a_model_for_another_task_is_refused(images):
     masks = tiny_dense_images("segmentation")
     check_spec(tiny_dense_spec(masks), masks, "the model")

@@ -60,13 +60,15 @@ def check_ticket(ticket: Ticket, images: ImageSplits, dense: DenseRun | None = N
 def check_spec(spec: ModelSpec, images: ImageSplits, owner: str) -> None:
     """Refuse a model that was built for images of another kind.
 
+    How a network normalises pixels is its own affair: its weights may want other statistics (``model.mean``).
+
     Raises:
-        TicketError: one of task, classes, channels, size and statistics differs.
+        TicketError: one of task, classes, channels and size differs.
     """
     task = find_spec_task(spec)
     if task != images.task:
         raise TicketError(f"{owner} was made for {task}, but these images are for {images.task}")
-    for name in ("num_classes", "channels", "image_size", "mean", "std"):
+    for name in ("num_classes", "channels", "image_size"):
         has, wanted = getattr(spec, name), getattr(images, name)
         if has != wanted:
             raise TicketError(f"{owner} was made for images with {name} {has}, but these have {wanted}")
