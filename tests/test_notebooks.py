@@ -79,6 +79,7 @@ def test_the_notebook_on_your_own_things_finds_a_ticket_in_them(tmp_path):
     notebook = execute("bring_your_own.ipynb", ROOT, variables(tmp_path))
     text = printed(notebook)
     assert "387 training, 43 validation and 107 test images" in text
+    assert "The last layer (9.weight, 9.bias) starts fresh, because the file has 7 classes." in text
     assert "513 of D = 5,136 weights" in text
     dense, ticket = map(float, re.search(r"dense ([\d.]+)%, ticket ([\d.]+)%", text).groups())
     assert min(dense, ticket) > 80  # of three classes
