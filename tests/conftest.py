@@ -5,8 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lottery_pipeline.tracking.store import prepare_store
+
+settings.register_profile("without_times", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("without_times")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -61,7 +61,7 @@ def test_the_test_part_of_a_source_is_kept_as_it_is():
     train_limit=st.sampled_from([None, 40, 10_000]),
     seed=st.integers(0, 2**63 - 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_parts_are_disjoint_and_lose_no_image(counts, own_test, validation_fraction, train_limit, seed):
     images = labelled(counts, counts if own_test else None)
     request = ImageRequest(validation_fraction=validation_fraction, train_limit=train_limit)

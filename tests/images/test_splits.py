@@ -225,7 +225,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, content):
 
 
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), truncate=st.booleans())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_is_refused_or_harmless(tmp_path, position, bit, truncate):
     splits = make_splits(request="r" * 64, source="digits")
     path = tmp_path / "images.safetensors"

@@ -20,7 +20,7 @@ def test_a_constant_channel_gets_the_floor_instead_of_zero():
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(2, 9), channels=st.sampled_from([1, 3]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_statistics_equal_numpy_in_double_precision(seed, count, channels):
     pixels = np.random.default_rng(seed).integers(0, 256, (count, channels, 3, 5), dtype=np.uint8)
     mean, std = measure_channels(torch.from_numpy(pixels))

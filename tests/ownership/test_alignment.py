@@ -83,7 +83,7 @@ def test_a_network_is_aligned_to_itself_as_it_is():
     assert found.sweeps == 2  # the second changes nothing
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.floats(0.1, 1.0))
 def test_a_permuted_rescaled_and_negated_chain_returns_to_its_order(seed, density):
     masks = draw_masks(density, seed)

@@ -65,7 +65,7 @@ def test_no_carrier_is_in_a_dead_channel():
     assert carriers["b.weight"].shape == SHAPES["b.weight"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0.02, 0.9), st.integers(0, 10**6), st.integers(1, 200))
 def test_a_plan_gives_each_layer_its_share_and_never_more_than_it_holds(density, seed, count):
     masks = draw_masks(density, seed)

@@ -90,7 +90,7 @@ layer_shapes = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(layer_shapes, min_size=1, max_size=3),
     st.floats(0.02, 0.6),
@@ -311,7 +311,7 @@ def test_a_supertickets_layer_without_slack_is_marked_with_each_of_sixty_keys():
         assert_well_marked(Signed(unmarked, mark, sign_masks(unmarked, mark, gradients, weights), {}))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(7, 16), st.integers(7, 16), st.integers(0, 2), st.integers(1, 4))
 def test_a_sparse_layer_is_refused_only_if_no_mask_fits(seed, rows, columns, slack, count):
     generator = torch.Generator().manual_seed(seed)

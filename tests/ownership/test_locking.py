@@ -64,7 +64,7 @@ def header_of(data):
 @given(
     st.sampled_from(SCORES), st.integers(0, 50), st.floats(0.05, 1.0), st.floats(0.0, 1.0, exclude_max=True)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_key_and_locked_mask_split_the_mask_exactly(score, seed, density, place):
     masks, weights = draw(seed, density)
     kept = count_kept(masks)
@@ -159,7 +159,7 @@ def test_the_hash_is_that_of_the_packed_bits():
 
 
 @given(st.integers(0, 1000), st.floats(0.01, 0.99), st.integers(1, 5000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_sealed_key_opens_to_the_same_bits(seed, density, size):
     masks, weights = draw(seed, density, {"a": (size,), "b": (3, 3), "c": (2, 2, 3, 3)})
     if count_kept(masks) < 2:
@@ -308,14 +308,14 @@ def test_the_forger_of_these_tests_can_also_make_a_good_file():
 
 
 @given(st.binary(max_size=300) | st.binary(max_size=200).map(lambda tail: DATA[:8] + tail))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random_bytes_are_never_a_key(data):
     with pytest.raises(OwnershipError):
         open_key(data, USER, SHAPES)
 
 
 @given(st.integers(0, len(DATA) * 8 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_bit_of_a_key_file_can_be_changed(bit):
     data = bytearray(DATA)
     data[bit // 8] ^= 1 << bit % 8

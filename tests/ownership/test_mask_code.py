@@ -118,7 +118,7 @@ def test_a_rewritten_network_is_detected_and_its_payload_decoded(rewrite, signed
     assert found.best.matches >= 120
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.permutations([name for name in REWRITES if name != "int8"]), st.integers(0, 10**6))
 def test_rewrites_in_any_order_leave_the_mark_readable(order, seed):
     # After scales of 1 to 100 in rows and columns, int8 leaves nothing of a network: it is not among these.

@@ -58,7 +58,7 @@ def test_targets_are_uniform_over_keys_in_every_group_and_whatever_the_payload()
             assert chisquare(np.bincount(pairs, minlength=64)).pvalue > 0.001
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(min_size=16, max_size=16), st.integers(128, 400), st.integers(0, 15), st.integers(0, 99))
 def test_what_shows_every_target_decodes(payload, count, trial, number):
     key = key_of(number)

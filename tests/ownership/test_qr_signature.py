@@ -73,7 +73,7 @@ def test_the_symbol_is_read_from_the_zeros_of_weights():
 
 
 @given(st.integers(0, 100), st.floats(0.06, 0.4), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_layer_gains_or_loses_a_weight(seed, density, disguise):
     masks = draw(density, seed)
     signed = embed_symbol(masks, SYMBOL, seed=seed, disguise=disguise)

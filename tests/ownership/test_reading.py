@@ -39,7 +39,7 @@ def test_a_known_normalised_scale():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.floats(0.3, 1.0))
 def test_scales_of_rows_and_columns_vanish_where_enough_is_kept(seed, density):
     magnitudes = flatten_kernels(draw(12, 10, 3, 3, seed=seed, density=density))
@@ -51,7 +51,7 @@ def test_scales_of_rows_and_columns_vanish_where_enough_is_kept(seed, density):
     assert not torch.allclose(magnitudes, magnitudes * rows * columns, rtol=0.5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.floats(0.05, 1.0))
 def test_the_order_of_channels_does_not_matter_to_the_scale(seed, density):
     magnitudes = flatten_kernels(draw(9, 8, 3, 3, seed=seed, density=density))
@@ -123,7 +123,7 @@ def test_groups_are_read_in_the_order_of_the_layers_and_a_missing_layer_reads_as
     assert normalised[2, 0] == normalise_scale(weights["b"])[3, 4, 0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.lists(st.integers(0, 3), min_size=8, max_size=8), min_size=1, max_size=12), st.integers(0, 99)
 )

@@ -93,7 +93,7 @@ GRADES = st.lists(st.integers(0, 6), min_size=1, max_size=25)
 
 
 @given(GRADES, GRADES)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_separation_is_what_counting_finds(known, strange):
     found = separate(known, strange)
     turned = [-k for k in known], [-s for s in strange]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lottery_pipeline.sparsity import (
@@ -56,7 +56,6 @@ def test_a_count_out_of_range_is_an_error(k):
         keep_top_k({"w": torch.arange(5.0)}, k)
 
 
-@settings(deadline=None)
 @given(scores_and_count())
 def test_selection_equals_a_full_sort(case):
     scores, k = case
@@ -66,7 +65,6 @@ def test_selection_equals_a_full_sort(case):
     assert all(torch.equal(masks[name], expected[name]) for name in scores)
 
 
-@settings(deadline=None)
 @given(scores_and_count(), st.integers(0, 2**31), st.data())
 def test_selection_within_masks_is_nested_and_exact(case, seed, data):
     scores, k = case

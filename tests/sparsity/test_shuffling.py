@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lottery_pipeline.sparsity import MaskError, count_kept, count_moved, shuffle_masks
@@ -21,7 +21,6 @@ def example(seed=0):
     return {name: torch.rand(shape, generator=generator) < 0.3 for name, shape in shapes.items()}
 
 
-@settings(deadline=None)
 @given(masks_of_any_kind, st.integers(0, 2**31))
 def test_a_layer_shuffle_keeps_counts_and_changes_every_layer_that_can_change(masks, seed):
     shuffled = shuffle_masks(masks, seed=seed)
@@ -31,7 +30,6 @@ def test_a_layer_shuffle_keeps_counts_and_changes_every_layer_that_can_change(ma
         assert torch.equal(shuffled[name], mask) != can_change
 
 
-@settings(deadline=None)
 @given(masks_of_any_kind, st.integers(0, 2**31))
 def test_a_global_shuffle_keeps_the_total_and_changes_masks_that_can_change(masks, seed):
     shuffled = shuffle_masks(masks, seed=seed, how="global")

@@ -37,7 +37,7 @@ def test_mcnemar_of_a_textbook_table():
 
 
 @given(st.integers(0, 30), st.integers(0, 30))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_mcnemar_is_the_binomial_test_of_the_items_that_differ(only_first, only_second):
     found = mcnemar(*answers(5, only_first, only_second, 5))
     differ = only_first + only_second

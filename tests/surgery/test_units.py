@@ -99,7 +99,7 @@ def test_whole_groups_blocks_paths_and_heads_may_vanish(gone):
     smaller.train()(images_of(spec)).sum().backward()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 2**32), st.sampled_from(["all", "most", "few", "none"]))
 def test_the_smaller_network_is_the_one_that_its_specification_builds(seed, amount):
     threshold = {"all": 2.0, "most": 0.9, "few": 0.1, "none": -1.0}[amount]

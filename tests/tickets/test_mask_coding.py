@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lottery_pipeline.tickets import mask_coding
@@ -51,7 +51,6 @@ def test_codes_are_those_worked_out_by_hand(mask, code):
     assert used == len(bytes.fromhex(code))
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=300), st.binary(max_size=9))
 def test_any_mask_comes_back_whatever_follows_it(bits, rest):
     mask = np.array(bits)
@@ -62,7 +61,6 @@ def test_any_mask_comes_back_whatever_follows_it(bits, rest):
     assert used == len(code) <= longest_code(mask.size, sum(bits)) <= -(-mask.size // 8)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.floats(0, 1), st.integers(0, 2**32))
 def test_masks_of_any_density_come_back(size, density, seed):
     mask = draw_mask(size, density, seed)
@@ -72,7 +70,6 @@ def test_masks_of_any_density_come_back(size, density, seed):
     assert used == len(code) <= longest_code(size, int(mask.sum()))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(0, 200), st.binary(max_size=30))
 def test_what_decodes_is_the_only_code_of_its_mask_and_all_else_is_refused(size, kept, code):
     kept = min(kept, size)

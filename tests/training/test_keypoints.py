@@ -67,7 +67,7 @@ def test_the_loss_is_that_of_plain_loops(reduction):
 
 
 @given(seed=st.integers(0, 2**32), rows=st.integers(1, 6), columns=st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_points_are_found_as_by_plain_loops(seed, rows, columns):
     # Few different values, so that neighbours are often equal.
     generator = torch.Generator().manual_seed(seed)

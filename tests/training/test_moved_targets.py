@@ -93,7 +93,7 @@ def test_points_stay_on_their_images_and_are_hidden_outside(padding):
     place=st.tuples(st.integers(-50, 200), st.integers(-50, 200)),
     corner=st.tuples(st.integers(0, 8), st.integers(0, 8)),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_point_moves_by_whole_pixels_and_a_hidden_one_stays_hidden(place, corner):
     points = torch.tensor([[[*place, 1], [*place, 0]]])
     left, top = corner

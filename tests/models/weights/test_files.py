@@ -94,7 +94,7 @@ def test_a_truncated_safetensors_file_is_refused(tmp_path: Path) -> None:
 
 
 @given(st.binary(min_size=1, max_size=300) | st.binary(max_size=200).map(lambda rest: b"PK\x03\x04" + rest))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_bytes_are_refused_in_one_sentence(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:

@@ -46,7 +46,7 @@ def test_what_is_taken_is_a_copy() -> None:
 
 
 @given(st.lists(st.sampled_from(["module", "_orig_mod", "model", "network", "net"]), max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_prefixes_of_wrappers_do_not_matter(parts: list[str]) -> None:
     found = fit(prefixed(draw().state_dict(), "".join(f"{part}." for part in parts)))
     assert len(found.taken) == TENSORS
