@@ -19,6 +19,9 @@ help: ## list the targets
 run: $(VENV)/.run ## install what is missing and run the default experiment (digits; minutes)
 	$(BIN)/kedro run $(ARGS)
 
+# Each of the two processes has a core: with more threads they wait for each other most of the time.
+test test-slow test-lowest: export OMP_NUM_THREADS := 1
+
 test: lint ## lint, types, import contracts and the fast tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 

@@ -25,6 +25,7 @@ WITHOUT_PREVIEW = {
     "owner": "a secret",
     "disclosure": "secrets, until a judge sees them",
     "suspect": "a stranger's file, which only the verification reads",
+    "predictions": "a stranger's file, which only the verification reads",
 }
 SCRIPT = """
 import json, logging, sys
