@@ -121,6 +121,7 @@ def test_lenet_starts_with_gaussian_glorot_weights(make_spec):
     assert not network.fc1.bias.any()
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")  # torch of that release
 @pytest.mark.parametrize("name", ["lenet_300_100", "conv4", "resnet20", "resnet18", "vgg16"])
 def test_networks_compile_to_one_graph(name, make_spec):
     spec = make_spec(name, channels=1, size=(16, 16))
