@@ -65,7 +65,7 @@ def test_numbers_and_plain_text_stay(text: str) -> None:
 
 
 def test_a_table_comes_back_as_it_was_and_its_numbers_are_untouched(tmp_path: Path) -> None:
-    table = pd.DataFrame({"class": [*FORMULAS[:3], "cat", None], "=x": [-1.5, 2.0, None, -0.25, 1.0]})
+    table = pd.DataFrame({"class": [*FORMULAS[:3], "cat", float("nan")], "=x": [-1.5, 2.0, None, -0.25, 1.0]})
     dataset = TableDataset(filepath=str(tmp_path / "a.csv"), text_columns=["class"])
     dataset.save(table)
     lines = (tmp_path / "a.csv").read_text().splitlines()
