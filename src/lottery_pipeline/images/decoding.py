@@ -134,13 +134,9 @@ def _decode(
             image.load()
             is_grey = image.mode in GREY_MODES
             ImageOps.exif_transpose(image, in_place=True)
-            if image_size is None:
-                return flatten(image), is_grey
-            # Cut first: the pixels that are cut off need no other mode.
-            square = cut_square(image)
-            if square is not image:
-                image.close()
-            return resize(flatten(square), image_size), is_grey
+            square = image if image_size is None else cut_square(image)
+        del image  # what is cut off takes no memory, and needs no other mode
+        return flatten(square) if image_size is None else resize(flatten(square), image_size), is_grey
     except ImageError:
         raise
     except Exception as error:  # decoders raise almost anything on damaged bytes
