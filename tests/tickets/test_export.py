@@ -334,7 +334,8 @@ def test_a_hostile_folder_is_refused_in_one_sentence_that_names_the_file(
 def test_a_page_that_was_only_laid_out_anew_is_read(tmp_path, trained):
     export_ticket(trained, tmp_path)
     (tmp_path / ARCHITECTURE_FILE).write_text(json.dumps(read_page(tmp_path), sort_keys=True))
-    load_exported(tmp_path)
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(load_exported(tmp_path)(images), trained.build().eval()(images))
 
 
 def test_a_folder_of_version_1_is_read_with_a_warning(tmp_path, trained, caplog):

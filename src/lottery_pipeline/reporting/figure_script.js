@@ -78,60 +78,6 @@
     return change;
   }
 
-  function boxes(plot, selector) {
-    return Array.prototype.slice.call(plot.querySelectorAll(selector)).map(function (element) {
-      return element.getBoundingClientRect();
-    }).filter(function (box) { return box.width > 0; });
-  }
-
-  // A title longer than its axis, or than what the page leaves around it, gets lines.
-  function breakTitle(text, across) {
-    var most = Math.max(8, Math.floor(across / 7.2)), lines = [""];
-    text.replace(/<br>/g, " ").split(" ").forEach(function (word) {
-      var last = lines[lines.length - 1];
-      if (last && last.length + 1 + word.length > most) { lines.push(word); }
-      else { lines[lines.length - 1] = last ? last + " " + word : word; }
-    });
-    return lines.join("<br>");
-  }
-
-  function fitAxes(plot) {
-    var full = plot._fullLayout, change = {};
-    Object.keys(plot.layout).filter(function (key) { return AXIS.test(key); }).forEach(function (key) {
-      var axis = full[key], given = plot.titles[key], beside = key.charAt(0) === "y";
-      if (!axis || !axis._length) { return; }
-      if (given) {
-        var middle = axis._offset + axis._length / 2, ends = beside ? full.height : full.width;
-        var room = 2 * Math.min(middle, ends - middle);
-        if (beside || axis.domain[1] - axis.domain[0] < 0.9) { room = Math.min(room, axis._length + 8); }
-        var title = breakTitle(given, room);
-        if (title !== plot.layout[key].title.text) { change[key + ".title.text"] = title; }
-      }
-      // Ticks that were chosen one by one are thinned out instead of turned.
-      var ticks = plot.ticks[key], ends = axis.range.slice().sort(function (a, b) { return a - b; });
-      if (ticks && !beside && axis.type !== "category") {
-        var shown = ticks.filter(function (tick) {
-          var at = axis.type === "log" ? Math.log10(tick.value) : tick.value;
-          return at >= ends[0] && at <= ends[1];
-        });
-        var longest = Math.max.apply(null, shown.map(function (tick) { return String(tick.text).length; }));
-        var step = Math.ceil(shown.length * (7 * longest + 10) / axis._length) || 1;
-        shown = shown.filter(function (_, place) { return place % step === 0; });
-        change[key + ".tickvals"] = shown.map(function (tick) { return tick.value; });
-        if (ticks[0].written) { change[key + ".ticktext"] = shown.map(function (tick) { return tick.text; }); }
-      }
-      // Names such as "SNIP: shuffled mask" would leave a phone no room for the plot.
-      var names = axis._categories || [];
-      if (beside && names.some(function (text) { return text.indexOf(": ") > 0; })) {
-        change[key + ".tickvals"] = names;
-        change[key + ".ticktext"] = names.map(function (text) {
-          return full.width < PHONE ? text.replace(": ", ":<br>") : text;
-        });
-      }
-    });
-    return change;
-  }
-
   // Below the axes comes the legend; the figure grows by what both need, so that the plot keeps its height.
   function fitLegend(plot) {
     var full = plot._fullLayout, legend = plot.querySelector(".legend"), size = full._size;

@@ -100,7 +100,7 @@ def test_any_bytes_are_refused_in_one_sentence(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any bytes"
     path.write_bytes(content)
-    refusal(path)
+    assert "\n" not in refusal(path)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
