@@ -7,13 +7,10 @@ costs a result. MLflow is imported only when a run starts.
 import atexit
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from lottery_pipeline.tracking.connection import Connection
@@ -32,6 +29,7 @@ from lottery_pipeline.tracking.store import (
     prepare_store,
 )
 from lottery_pipeline.tracking.system_metrics import start_monitor
+from lottery_pipeline.tracking.termination import listen_for_termination
 
 if TYPE_CHECKING:
     from lottery_pipeline.images.splits import ImageSplits
@@ -65,7 +63,7 @@ class Tracker:
         self.connection = Connection()
         self._runs: dict[str, MlflowRun] = {}
         self._process = 0
-        self._previous_handler: Any = None
+        self._stop_listening: Callable[[], object] = lambda: None  # for SIGTERM
 
     @property
     def active(self) -> bool:
@@ -121,7 +119,7 @@ class Tracker:
                 self.connection.do(self._watch_system)
         if self.active:
             atexit.register(self.finish, "KILLED")
-            self._listen_for_termination()
+            self._stop_listening = listen_for_termination()
 
     @when_active
     def open_block(self, block: str, parameters: Mapping[str, str]) -> None:
@@ -231,9 +229,7 @@ class Tracker:
             logger.info("MLflow: %s%s", self.page, " after `make mlflow`" if LOCAL in self.page else "")
         self._runs = {}
         atexit.unregister(self.finish)
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGTERM, self._previous_handler)
-            self._previous_handler = None
+        self._stop_listening()
 
     def _open(
         self, owner: str, name: str, parameters: Mapping[str, str], tags: Mapping[str, str] | None = None
@@ -283,13 +279,6 @@ class Tracker:
     def _watch_system(self) -> None:
         self._monitor = start_monitor(self._runs[""].identity, self._uri)
 
-    def _listen_for_termination(self) -> None:
-        """Let SIGTERM end the process as Ctrl-C does, so that the run is closed on the way out."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            self._previous_handler = signal.signal(signal.SIGTERM, _leave)
-
 
 _tracker = Tracker()
 
@@ -297,7 +286,3 @@ _tracker = Tracker()
 def current() -> Tracker:
     """Return the tracker of the current run; it does nothing outside a tracked run."""
     return _tracker
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
