@@ -86,7 +86,7 @@ class Locks:
             try:
                 for lock in wanted:
                     self._take(lock)
-            except BaseException:
+            except BaseException:  # Ctrl-C, too: all of them or none
                 for name in set(self._held) - before:
                     self._release(name)
                 raise
@@ -125,7 +125,7 @@ class Locks:
                 self._joined.add(wanted.name)
             own = Holder(self._owner, socket.gethostname(), self._started, wanted.digest)
             write_holders(descriptor, [*holders, own])
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: an open descriptor would keep the lock
             os.close(descriptor)
             raise
         self._held[wanted.name] = descriptor

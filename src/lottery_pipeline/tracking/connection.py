@@ -126,7 +126,7 @@ class Connection:
         for group in by_key.values():
             try:
                 self.client.log_batch(run, **{kind: group})
-            except Exception:
+            except Exception:  # reported above, of the batch; what is refused here has a second try
                 if not self._answers():
                     raise
                 self._set_aside(lambda group=group: self.client.log_batch(run, **{kind: group}))  # type: ignore[misc]
@@ -171,7 +171,7 @@ class Connection:
     def _answers(self) -> bool:
         try:
             self._probe()
-        except Exception:
+        except Exception:  # of any kind: it is no answer, and why one was asked for is reported
             return False
         return True
 
