@@ -132,6 +132,47 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "w.zip") == "it is an archive that torch.save did not write"
 
 
+def make_archive(contents: dict[str, bytes], path: Path) -> bytes:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path.read_bytes()
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_second_pickle_whose_name_torch_takes_for_the_same_is_refused(tmp_path: Path) -> None:
+    contents = read_archive(save({"w": torch.zeros(1)}, tmp_path / "w.pt"))
+    other = pickle.dumps({"w": Calls(codecs.encode, b"x", "hex")}, protocol=2)
+    make_archive({"w/DATA.PKL": other, **contents}, tmp_path / "two.pt")
+    assert refusal(tmp_path / "two.pt") == "it is an archive that torch.save did not write"
+
+
+def test_a_second_directory_that_only_torch_would_find_is_refused(tmp_path: Path) -> None:
+    contents = read_archive(save({"w": torch.zeros(1)}, tmp_path / "w.pt"))
+    other = pickle.dumps({"w": Calls(codecs.encode, b"x", "hex")}, protocol=2)
+    shown = make_archive(contents, tmp_path / "shown.pt")
+    hidden = make_archive(contents | {"w/data.pkl": other}, tmp_path / "hidden.pt")
+    start = hidden.index(b"PK\x01\x02")
+    directory = bytearray(shown[shown.index(b"PK\x01\x02") : -22])
+    room = bytes(len(shown))
+    shift = len(hidden[:start]) + len(room) - len(shown[: -22 - len(directory)])
+    place = directory.find(b"PK\x01\x02")
+    while place >= 0:  # zipfile finds the files of this directory where it expects them
+        old = int.from_bytes(directory[place + 42 : place + 46], "little")
+        directory[place + 42 : place + 46] = (old + shift).to_bytes(4, "little")
+        place = directory.find(b"PK\x01\x02", place + 1)
+    end = bytearray(shown[-22:])
+    end[16:20] = (start + len(room)).to_bytes(4, "little")  # of the hidden directory
+    parts = hidden[:start], room, hidden[start:-22], shown[: -22 - len(directory)], directory, end
+    (tmp_path / "two.pt").write_bytes(b"".join(parts))
+    assert read_archive(tmp_path / "two.pt") == contents
+    assert refusal(tmp_path / "two.pt") == "it is an archive that torch.save did not write"
+
+
 def test_a_plain_pickle_behind_the_mark_is_refused(tmp_path: Path) -> None:
     path = save({}, tmp_path / "w.pt", legacy=True)
     path.write_bytes(path.read_bytes()[:15] + pickle.dumps(Calls(print, "x"), protocol=2))

@@ -2,11 +2,13 @@
 
 ``torch.load(weights_only=True)`` runs no code from the file. But what it does call may take any amount of
 memory, and so may a packed archive. So the pickle in the file is listed first, in bounded time: it may use
-only what a state dict needs, and nothing in the archive may be packed.
+only what a state dict needs, and nothing in the archive may be packed. That is worth nothing if torch then
+reads another pickle of the archive: it looks for its directory and for names in its own way.
 """
 
 import io
 import re
+import struct
 import warnings
 from pathlib import Path
 from pickletools import genops
@@ -27,6 +29,11 @@ _ALLOWED = re.compile(
     re.ASCII,
 )
 _LONGEST_SHOWN = 80
+# The end of an archive. A large one has two more records before the last, and torch always writes these.
+_END = struct.Struct("<4s8x2IH")  # mark, length and place of the directory, length of a comment
+_LOCATOR = struct.Struct("<4s4xQ4x")  # mark, place of the next
+_LARGE_END = struct.Struct("<4s36x2Q")  # mark, length and place of the directory
+_FOREIGN = "it is an archive that torch.save did not write"
 
 
 def read_torch_file(path: Path) -> object:
@@ -65,15 +72,37 @@ class _Bounded(io.BufferedReader):
 
 def _read_pickle(stream: _Bounded) -> bytes:
     with ZipFile(stream) as archive:
+        _check_end(stream)
         entries = archive.infolist()
         if any(entry.compress_type != ZIP_STORED for entry in entries):
             raise WeightsError("it is a packed archive, which torch.save does not write")
-        found = [entry for entry in entries if entry.filename.partition("/")[2] == "data.pkl"]
+        # To torch, DATA.PKL is the same name.
+        found = [entry for entry in entries if entry.filename.partition("/")[2].lower() == "data.pkl"]
         if len(found) != 1:
-            raise WeightsError("it is an archive that torch.save did not write")
+            raise WeightsError(_FOREIGN)
         if found[0].file_size > _MOST_BYTES:
             raise WeightsError(f"its list of tensors has more than {_MOST_BYTES} bytes")
         return archive.read(found[0])
+
+
+def _check_end(stream: _Bounded) -> None:
+    """Refuse an archive whose directory does not end where its last records begin.
+
+    ``zipfile`` goes back from there, torch goes to the place that the records name: it must be the same.
+    """
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(-(_LARGE_END.size + _LOCATOR.size + _END.size), io.SEEK_END)
+    large, locator, last = (stream.read(part.size) for part in (_LARGE_END, _LOCATOR, _END))
+    end = size - len(last)
+    mark, length, place, comment = _END.unpack(last)
+    is_end = mark == b"PK\5\6" and not comment
+    mark, place_of_large = _LOCATOR.unpack(locator)
+    if mark == b"PK\6\7":
+        end -= len(large) + len(locator)
+        mark, length, place = _LARGE_END.unpack(large)
+        is_end = is_end and mark == b"PK\6\6" and place_of_large == end
+    if not is_end or place + length != end:
+        raise WeightsError(_FOREIGN)
 
 
 def _check_pickles(content: bytes, count: int) -> None:
