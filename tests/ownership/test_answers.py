@@ -22,6 +22,8 @@ def write(folder: Path, content: bytes) -> Path:
          {"prediction": [3, 7], "base_prediction": [1, 2]}),
         (b"class\n3\n", {}),
         (b"", {}),
+        (b"\xef\xbb\xbf", {}),
+        ("note,prediction\na\u2028b,3\n\"c\nd\",0\n".encode(), {"prediction": [3, 0]}),
         (b"," * 900_000 + b"prediction\n", {"prediction": []}),
     ],
 )  # fmt: skip

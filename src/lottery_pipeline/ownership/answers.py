@@ -1,6 +1,7 @@
 """The answers of a suspect: of a network that can be run, of any function, or from a table."""
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def read_table(path: str | Path) -> dict[str, list[int]]:
     """
     content = read_file(path, most=_MOST_BYTES)
     try:
-        names, *rows = csv.reader(content.decode("utf-8-sig").splitlines()) if content.strip() else [[]]
+        names, *rows = [*csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise OwnershipError(f"{path} is not a table of comma-separated values in UTF-8: {error}") from error
     rows = [row for row in rows if row]
