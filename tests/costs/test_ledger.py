@@ -2,23 +2,21 @@ import json
 
 import pytest
 
-from lottery_pipeline.costs.ledger import Ledger, add_evaluation, training_macs
+from lottery_pipeline.costs.ledger import Ledger, training_macs
 
 
 def imp_ledger(rounds):
     ledger, macs = Ledger(), training_macs(10.0, 100, 7)
     for number in range(rounds):
         ledger = ledger.add("search", f"round_{number:02}", epochs=10.0, seconds=3.0, macs=macs)
-    ledger = ledger.add("training", "retraining", epochs=10.0, seconds=3.0, macs=macs)
-    return add_evaluation(ledger, "test", images=50, seconds=0.5, macs_per_image=2)
+    return ledger.add("training", "retraining", epochs=10.0, seconds=3.0, macs=macs)
 
 
-def test_search_training_and_evaluation_sum_to_the_total():
+def test_search_and_training_sum_to_the_total():
     ledger = imp_ledger(2)
-    stages = [ledger.total(stage) for stage in ("parents", "search", "training", "evaluation")]
-    assert tuple(map(sum, zip(*stages, strict=True))) == ledger.total() == (30.0, 9.5, 3 * 7_000 + 100)
+    stages = [ledger.total(stage) for stage in ("parents", "search", "training")]
+    assert tuple(map(sum, zip(*stages, strict=True))) == ledger.total() == (30.0, 9.0, 3 * 7_000)
     assert ledger.total("search") == (20.0, 6.0, 14_000)
-    assert ledger.total("evaluation") == (0.0, 0.5, 100)
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 5])
@@ -48,11 +46,11 @@ def test_macs_of_a_training_are_epochs_times_images_times_macs_of_an_image():
 def test_the_record_is_plain_json():
     rows = json.loads(json.dumps(imp_ledger(1).record()))
     assert rows[0] == {"stage": "search", "name": "round_00", "epochs": 10.0, "seconds": 3.0, "macs": 7_000}
-    assert [row["stage"] for row in rows] == ["search", "training", "evaluation"]
+    assert [row["stage"] for row in rows] == ["search", "training"]
 
 
 def test_an_unknown_stage_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'tuning' is not a stage .* parents, search, training, evaluation"):
+    with pytest.raises(ValueError, match=r"'tuning' is not a stage .* parents, search, training$"):
         Ledger().add("tuning", "sweep", epochs=1, seconds=1, macs=1)
 
 

@@ -13,16 +13,22 @@ from lottery_pipeline.ownership.envelope import (
     PAYLOAD_TYPE,
     decode_base64,
     encode_base64,
-    open_envelope,
     pae,
     parse_envelope,
     seal,
+    verify,
 )
 from lottery_pipeline.ownership.errors import OwnershipError
 from tests.ownership.owners import make_key
 from tests.ownership.test_curve import SMALL_ORDER
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def open_envelope(envelope, public_key):
+    parsed = parse_envelope(envelope)
+    verify(parsed, public_key)
+    return parsed.payload
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_base_images_are_training_images():
 
     (trigger_set,) = make_trigger_sets(KEYS[:1], images, family="pattern", count=120)
 
-    assert {image.numpy().tobytes() for image in trigger_set.base_set().images} == known
+    assert {image.numpy().tobytes() for image in trigger_set.bases} == known
 
 
 def test_labels_are_uniform_and_independent_of_their_neighbours():

@@ -1,9 +1,9 @@
-"""The ledger: what finding, training and evaluating a ticket cost, entry by entry."""
+"""The ledger: what finding and training a ticket cost, entry by entry."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
-Stage = Literal["parents", "search", "training", "evaluation"]
+Stage = Literal["parents", "search", "training"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -14,7 +14,7 @@ class Entry:
     Attributes:
         stage: what it was done for.
         name: what was done (``round_03``).
-        epochs: passes over the training images, forward and backward; an evaluation has none.
+        epochs: passes over the training images, forward and backward.
         seconds: time taken.
         macs: multiply-accumulates that were executed: a masked network runs at full size.
     """
@@ -88,16 +88,3 @@ def training_macs(epochs: float, images: int, macs_per_image: int) -> int:
         macs_per_image: forward and backward, what ``count_training_macs`` returns.
     """
     return round(epochs * images * macs_per_image)
-
-
-def add_evaluation(ledger: Ledger, name: str, *, images: int, seconds: float, macs_per_image: int) -> Ledger:
-    """Return a ledger with an evaluation: forward passes alone, so no epochs.
-
-    Args:
-        ledger: left unchanged.
-        name: ``test``.
-        images: evaluated.
-        seconds: time taken.
-        macs_per_image: forward, the sum of what ``count_macs`` returns.
-    """
-    return ledger.add("evaluation", name, epochs=0.0, seconds=seconds, macs=images * macs_per_image)

@@ -78,25 +78,6 @@ def seal(payload: bytes, key: OwnerKey) -> dict[str, Any]:
     return Envelope(payload, signature, key_id(key.public_key)).to_record()
 
 
-def open_envelope(envelope: object, public_key: bytes) -> bytes:
-    """Verify an envelope's signature.
-
-    Args:
-        envelope: plain JSON values from a stranger.
-        public_key: 32 bytes; whose signature it must be.
-
-    Returns:
-        The payload.
-
-    Raises:
-        OwnershipError: the envelope is malformed, the key is not a sound Ed25519 key, or the signature is not
-            that key's.
-    """
-    parsed = parse_envelope(envelope)
-    verify(parsed, public_key)
-    return parsed.payload
-
-
 def parse_envelope(envelope: object) -> Envelope:
     """Check the form of an envelope, but not its signature.
 

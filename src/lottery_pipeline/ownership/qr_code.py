@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import segno
 import zxingcpp
-from scipy.stats import binom
 
 from lottery_pipeline.ownership.errors import OwnershipError
 
@@ -19,8 +18,6 @@ Symbol = npt.NDArray[np.bool_]
 SIDE = 29
 MAX_TEXT_BYTES = 24
 MASK_PATTERN = 0  # modules with an even sum of row and column are flipped; fixed, so format modules are known
-_BLOCKS, _CODEWORDS, _REPAIRED = 2, 35, 11
-_CODEWORD_BITS = 8
 
 
 def _draw_areas() -> tuple[Symbol, Symbol]:
@@ -37,7 +34,6 @@ FUNCTION_PATTERNS, PASTED_BACK = _draw_areas()
 
 The published area has nine rows and columns at each corner, and so includes 16 modules of data.
 """
-DATA_MODULES = ~FUNCTION_PATTERNS
 
 
 def make_symbol(text: str) -> Symbol:
@@ -85,25 +81,6 @@ def read_symbol(modules: Symbol) -> str | None:
         if text is not None:
             return text
     return None
-
-
-def decode_probability(flip_rate: float) -> float:
-    """Return the probability that a symbol is decoded if each module is flipped independently.
-
-    A codeword is wrong if one of its eight modules is; both blocks must have at most 11 wrong ones. So the
-    30 % that level H is known for are codewords, not modules: at 4.2 % of the modules, half of all symbols
-    are lost.
-
-    Args:
-        flip_rate: in [0, 1].
-
-    Raises:
-        OwnershipError: the rate is out of range.
-    """
-    if not 0 <= flip_rate <= 1:
-        raise OwnershipError(f"flip_rate must be between 0 and 1, got {flip_rate!r}")
-    wrong = 1 - (1 - flip_rate) ** _CODEWORD_BITS
-    return float(binom.cdf(_REPAIRED, _CODEWORDS, wrong)) ** _BLOCKS
 
 
 def check_modules(modules: Symbol) -> None:

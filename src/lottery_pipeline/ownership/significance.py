@@ -36,18 +36,6 @@ def binomial_bits(hits: int, n: int, p: float) -> float:
     return max(0.0, -math.log1p(-below) / math.log(2))
 
 
-def needed_hits(n: int, p: float, bits: float) -> int:
-    """Return the fewest hits of n that are worth this many bits; n + 1 if not even n are."""
-    low, high = 0, n + 1
-    while low < high:
-        middle = (low + high) // 2
-        if binomial_bits(middle, n, p) >= bits:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
 def adjust(bits: float, *, tries_log2: float) -> float:
     """Charge for everything that was tried and could have been reported (Bonferroni).
 

@@ -80,10 +80,6 @@ class TriggerSet:
         """Return the set as images to train with or to predict."""
         return ImageSet(self.images, self.labels)
 
-    def base_set(self) -> ImageSet | None:
-        """Return the base images, as images to predict; None if there are none."""
-        return None if self.bases is None else ImageSet(self.bases, self.labels)
-
     def to_tensors(self) -> dict[str, Tensor]:
         """Return the whole set, its key included, as tensors for a safetensors file; see ``from_tensors``."""
         tensors = {
