@@ -83,4 +83,4 @@ def check_grasp(outlook: Outlook, options: GraspOptions) -> None:
         UnfitError: the network cannot be scored.
     """
     if outlook.trial is not None:
-        outlook.trial.try_scores("grasp", partial(grasp_scores, batch_statistics=options.batch_statistics))
+        outlook.trial.try_scores("grasp", grasp_scores, batch_statistics=options.batch_statistics)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -122,9 +123,8 @@ def extract_prospr(search: Search, options: ProsprOptions) -> Extraction:
 def check_prospr(outlook: Outlook, options: ProsprOptions) -> None:
     """Score the network after one step, before anything runs; ``UnfitError``."""
 
-    def score(model: nn.Module, images: Tensor, labels: Tensor, *, ignore_layers: Iterable[str]) -> Scores:
-        batches = [(images, labels)] * 2
-        return prospr_scores(model, batches, ignore_layers=ignore_layers, first_order=options.first_order)
+    def score(model: nn.Module, images: Tensor, labels: Tensor, **arguments: Any) -> Scores:
+        return prospr_scores(model, [(images, labels)] * 2, **arguments)
 
     if outlook.trial is not None:
-        outlook.trial.try_scores(f"prospr {options.first_order}", score)
+        outlook.trial.try_scores("prospr", score, first_order=options.first_order)

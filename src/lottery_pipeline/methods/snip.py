@@ -1,7 +1,6 @@
 """SNIP (Lee, Ajanthan & Torr, ICLR 2019): keep the weights whose removal would change the loss most."""
 
 from collections.abc import Iterable
-from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -53,4 +52,4 @@ def extract_snip(search: Search, options: SaliencyOptions) -> Extraction:
 def check_snip(outlook: Outlook, options: SaliencyOptions) -> None:
     """Score the network once, before anything runs; ``UnfitError``."""
     if outlook.trial is not None:
-        outlook.trial.try_scores("snip", partial(snip_scores, batch_statistics=options.batch_statistics))
+        outlook.trial.try_scores("snip", snip_scores, batch_statistics=options.batch_statistics)

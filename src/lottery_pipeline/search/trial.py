@@ -59,19 +59,22 @@ class Trial:
         images = torch.rand(2, spec.channels, *spec.image_size, generator=make_generator(0, "trial"))
         return cls(model, images, torch.tensor([0, 1]), spec.ignore_layers)
 
-    def try_scores(self, what: str, score: Callable[..., Scores]) -> None:
+    def try_scores(self, what: str, score: Callable[..., Scores], **options: bool) -> None:
         """Score the network by a function such as ``snip_scores``.
 
         Args:
-            what: the method, with those of its options that matter here.
+            what: the method.
             score: the function.
+            **options: of the function: those on which it may depend whether it works.
 
         Raises:
             UnfitError: the network cannot be scored.
         """
-        self.attempt(
-            what, lambda: score(self.model, self.images, self.labels, ignore_layers=self.ignore_layers)
-        )
+
+        def action() -> None:
+            score(self.model, self.images, self.labels, ignore_layers=self.ignore_layers, **options)
+
+        self.attempt(f"{what} {options}", action)
 
     def try_counting(self) -> None:
         """Count the multiply-accumulates, as every evaluation of a ticket does.

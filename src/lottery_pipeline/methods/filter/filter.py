@@ -8,7 +8,6 @@ number is not a match by another; all three are offered.
 import time
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +130,7 @@ def check_filter(outlook: Outlook, options: FilterOptions) -> None:
             _find_groups(trial.model, options.scope, spec, (spec.channels, *spec.image_size))
         if options.criterion in _CRITERIA:
             score, _ = _CRITERIA[options.criterion]
-            trial.try_scores(options.criterion, partial(score, batch_statistics=options.batch_statistics))
+            trial.try_scores(options.criterion, score, batch_statistics=options.batch_statistics)
 
 
 def _find_groups(

@@ -117,11 +117,13 @@ def try_criterion(
         UnfitError: the network cannot be scored.
     """
     if criterion in _OF_WEIGHTS:
-        trial.try_scores(criterion, partial(_OF_WEIGHTS[criterion], batch_statistics=batch_statistics))
+        trial.try_scores(criterion, _OF_WEIGHTS[criterion], batch_statistics=batch_statistics)
     elif criterion != "random":
         score = partial(_OF_OUTPUTS[criterion], batch_size=len(trial.images), by_batch=batch_statistics)
         try:
-            trial.attempt(f"layer {criterion}", lambda: score(trial.model, blocks, trial.images))
+            trial.attempt(
+                f"layer {criterion} {batch_statistics}", lambda: score(trial.model, blocks, trial.images)
+            )
         except UnfitError as error:
             raise UnfitError(f"criterion {criterion} cannot rank the blocks: {error}") from error
 
