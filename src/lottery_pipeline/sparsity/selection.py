@@ -1,4 +1,4 @@
-"""Selection: from scores to masks that keep exactly k weights (specs: exact k, ties by index).
+"""Selection: from scores to masks that keep exactly k weights, ties by index.
 
 Published code thresholds with ``>`` or ``>=`` and so keeps one weight too few or too many, or more with ties.
 Here the k-th score is found first. Everything above it is kept, and weights equal to it fill the rest in

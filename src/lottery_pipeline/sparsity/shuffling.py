@@ -1,4 +1,4 @@
-"""Shuffled masks: the control that a method's masks must beat (specs: sanity checks).
+"""Shuffled masks: the control that a method's masks must beat.
 
 A shuffle that changes nothing would be a control that cannot fail, so every mask that can change does.
 """

@@ -186,7 +186,7 @@ def pretrain(
 
 
 def redraw_theta_0(run: DenseRun, seed: int, *, allow_factory: str | None = None) -> State | None:
-    """Return theta_0 for another seed if a user has brought it: only what is not his is drawn from the seed.
+    """Return theta_0 for another seed if a user has brought it; what the user has not brought is drawn.
 
     Args:
         run: a dense run.
