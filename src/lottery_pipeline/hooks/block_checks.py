@@ -45,7 +45,7 @@ def choose_blocks(
     *,
     required: Collection[str],
 ) -> tuple[list[str], dict[str, LeftOut]]:
-    """Ask every method of a run whether it can work, and choose what the run does without.
+    """Ask every block of a run whether it can work, and choose what the run does without.
 
     Args:
         pipeline: what is to run.
@@ -90,7 +90,7 @@ def _ask_blocks(
     checked: Collection[str],
     parameters: Mapping[str, Any],
     project: Path,
-    counts: Counts | None = None,
+    counts: Counts | None,
 ) -> tuple[list[str], dict[str, str]]:
     """Return the faults of parameters, and why blocks cannot work here whatever their options."""
     from lottery_pipeline.search.trial import UnfitError

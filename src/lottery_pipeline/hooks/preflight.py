@@ -180,9 +180,10 @@ def _count(wanted: set[str], parameters: Mapping[str, Any], project: Path) -> tu
     """Return what can be known of the images by now, and what is wrong with them."""
     if "data" not in wanted:
         return None, []
-    counted: list[Counts | None] = [None]
-    faults = list(_refusal("data", lambda: counted.append(count_images(parameters, project))))
-    return counted[-1], faults
+    try:
+        return count_images(parameters, project), []
+    except ValueError as error:
+        return None, [_word("data", error)]
 
 
 def _impossible(
@@ -201,17 +202,17 @@ def _impossible(
             yield from _refusal("signature_embedding", partial(check_triggers, parameters, counts))
     if "costs" in wanted and parameters["costs"].tracker == "codecarbon":
         yield from _refusal("costs.tracker", partial(check_extra, "codecarbon", "carbon"))
-    faults = (
-        []
-        if "model" not in wanted
-        else list(_refusal("model", partial(check_model, parameters, project, counts)))
-    )
-    if "model" in wanted and not faults:
-        faults = list(_refusal("model.weights", partial(find_theta_0, parameters, project, counts)))
-    yield from faults
-    for name, check in (("supertickets_study", check_arms), ("supertickets_transfer", check_transfer)):
-        if name in wanted and not faults:
-            yield from _refusal(name, partial(check, parameters, project, counts))
+    refused: list[str] = []
+    if "model" in wanted:
+        refused = list(_refusal("model", partial(check_model, parameters, project, counts)))
+        refused = refused or list(
+            _refusal("model.weights", partial(find_theta_0, parameters, project, counts))
+        )
+    yield from refused
+    if "supertickets_study" in wanted and not refused:
+        yield from _refusal("supertickets_study", partial(check_arms, parameters))
+    if "supertickets_transfer" in wanted and not refused:
+        yield from _refusal("supertickets_transfer", partial(check_transfer, parameters, project, counts))
     if "robustness_evaluation" in wanted:
         yield from _refusal("robustness_evaluation", partial(check_robustness, parameters, project, counts))
 
@@ -220,8 +221,13 @@ def _refusal(name: str, check: Callable[[], object]) -> Iterator[str]:
     try:
         check()
     except ValueError as error:
-        words = describe_file_fault(None, error) if isinstance(error, ValidationError) else str(error)
-        yield word_fault(name, words)
+        yield _word(name, error)
+
+
+def _word(name: str, error: ValueError) -> str:
+    return word_fault(
+        name, describe_file_fault(None, error) if isinstance(error, ValidationError) else str(error)
+    )
 
 
 def _check_device(name: str) -> None:

@@ -126,6 +126,12 @@ def look_ahead(parameters: Mapping[str, Any], project: Path, counts: Counts | No
     )
 
 
+def list_prunable(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> "Weights | None":
+    """Return the prunable weights of the network, without memory; None if its images are not known."""
+    outlook = look_ahead(parameters, project, counts)
+    return _list_weights(outlook.spec) if outlook.is_built_in or outlook.size_is_known else None
+
+
 def _is_built_in(name: str) -> bool:
     """Whether a network can be built before its images are known; the images of others may have to fit."""
     from lottery_pipeline.models.choice import is_supernet
@@ -146,12 +152,6 @@ def _check_factory(spec: "ModelSpec") -> None:
         raise
     except ModelError:
         return
-
-
-def list_prunable(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> "Weights | None":
-    """Return the prunable weights of the network, without memory; None if its images are not known."""
-    outlook = look_ahead(parameters, project, counts)
-    return _list_weights(outlook.spec) if outlook.is_built_in or outlook.size_is_known else None
 
 
 def _count(weights: "Weights") -> int:

@@ -11,7 +11,7 @@ from lottery_pipeline.images.expected import expect_images
 from lottery_pipeline.images.request import SOURCES
 
 
-def check_arms(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> None:  # noqa: ARG001
+def check_arms(parameters: Mapping[str, Any]) -> None:
     """Check that the intervals of every arm of the SuperTickets study can work.
 
     Raises:

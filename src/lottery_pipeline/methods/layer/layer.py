@@ -87,7 +87,7 @@ def check_layer(outlook: Outlook, options: LayerOptions) -> None:
         raise UnfitError(str(error)) from error
     if options.removed == 0:
         return
-    blocks = list_candidates(trial.model, with_first_block=options.allow_first_block_of_stage1)
+    candidates = list_candidates(trial.model, with_first_block=options.allow_first_block_of_stage1)
+    names = [block.name for block in candidates]
     for criterion in options.criterion:
-        names = [block.name for block in blocks]
         try_criterion(criterion, trial, names, batch_statistics=options.batch_statistics)

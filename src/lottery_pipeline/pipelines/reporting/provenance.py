@@ -11,7 +11,7 @@ import lottery_pipeline
 from lottery_pipeline.tracking.passwords import Passwords
 
 LIBRARIES = ("lottery_pipeline", "kedro", "mlflow", "numpy", "pandas", "plotly", "torch", "torchvision")
-CHANGED = ", with changes that are not committed"
+_CHANGED = ", with changes that are not committed"
 
 
 def find_command(arguments: Sequence[str] = sys.argv) -> str:
@@ -43,9 +43,7 @@ def find_commit(file: Path = Path(lottery_pipeline.__file__)) -> str:
         with Repo(file.parent, search_parent_directories=True, expand_vars=False) as repository:
             repository.git.ls_files("--error-unmatch", str(file))
             changed = repository.is_dirty(untracked_files=True)
-            return repository.head.commit.hexsha + (
-                ", with changes that are not committed" if changed else ""
-            )
+            return repository.head.commit.hexsha + (_CHANGED if changed else "")
     except (InvalidGitRepositoryError, GitCommandError, ValueError):  # the last: nothing is committed yet
         return ""
 

@@ -62,8 +62,9 @@ def check_files(
     """
     names = _choose_names(options)
     if num_classes is None or image_shape is None:
-        for name in ("labels", *names) if options.published is not None else ():
-            find_array(Path(options.published or "") / f"{name}.npy")
+        if options.published is not None:
+            for name in ("labels", *names):
+                find_array(Path(options.published) / f"{name}.npy")
         for folder in options.new_test_sets:
             find_new_test_sets(folder)
         return
