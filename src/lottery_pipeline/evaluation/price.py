@@ -2,8 +2,8 @@
 
 Three kinds of arithmetic are never merged: *dense* is the full network, *theoretical* what would be left if
 every pruned weight could be skipped, *executed* what really runs: the compacted network, which lacks what the
-masks have made dead. Times are measured, carbon is modelled unless a meter gave the power. Measured values,
-and values computed from them, stand apart in ``measured``; everything else is the same in every run.
+masks have made dead. Times are measured, carbon is modelled. Measured values, and values computed from
+them, stand apart in ``measured``; everything else is the same in every run.
 """
 
 import time
