@@ -370,19 +370,6 @@ def test_a_record_that_cannot_be_understood_warns(tracker: Tracker, caplog: pyte
     assert len(read_warnings(caplog)) == 1
 
 
-def test_the_load_of_the_machine_is_drawn_if_asked_for(
-    mlflow_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
-    tracker = Tracker()
-    start(tracker, mlflow_uri, tmp_path, system_metrics=True)
-    time.sleep(0.5)
-    tracker.finish("FINISHED")
-    metrics = find_runs(mlflow_uri)["run"].data.metrics
-    assert "system/cpu_utilization_percentage" in metrics
-    assert len(metrics) <= 20
-
-
 def end_by(name: str, uri: str, folder: Path) -> int:
     """Start a run with a block in another process that sends itself a signal; returns its exit status."""
     script = (
@@ -419,16 +406,4 @@ def test_runs_whose_process_was_killed_outright_are_closed_by_the_next_the_paren
     old = tracker.connection.client.get_run(left)
     assert old.info.status == "KILLED"
     assert find_runs(mlflow_uri)["ltr"].info.end_time <= old.info.end_time
-    tracker.finish("FINISHED")
-
-
-def test_without_psutil_one_warning_says_what_to_install(
-    mlflow_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("lottery_pipeline.options.extras.find_spec", lambda _: None)
-    tracker = Tracker()
-    with caplog.at_level(logging.WARNING):
-        start(tracker, mlflow_uri, tmp_path, system_metrics=True)
-    assert 'pip install "lottery_pipeline[system]"' in caplog.text
-    assert tracker.active
     tracker.finish("FINISHED")
