@@ -11,28 +11,20 @@ from kedro.io import DatasetError
 from safetensors.torch import load_file, save_file
 
 from lottery_pipeline.datasets.dense_run import DenseRunDataset
-from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.training import dense_file as module
 from lottery_pipeline.training.dense import DenseRunError, pretrain
 from lottery_pipeline.training.dense_file import find_dense_run, load_dense_run, save_dense_run
 from lottery_pipeline.training.device import describe_device
 from lottery_pipeline.training.recipe import Recipe
+from tests.tiny import spec_for
 from tests.training.tiny import tiny_images
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=0.05)  # 22 images: 3 steps an epoch
 
 
 def make(images, *, rewind_epoch=1.0):
-    spec = ModelSpec(
-        name="lenet_300_100",
-        num_classes=3,
-        channels=1,
-        image_size=(6, 6),
-        mean=images.mean,
-        std=images.std,
-    )
-    return pretrain(images, spec, RECIPE, rewind_epoch=rewind_epoch, seed=4, device="cpu")
+    return pretrain(images, spec_for(images), RECIPE, rewind_epoch=rewind_epoch, seed=4, device="cpu")
 
 
 @pytest.fixture(scope="module")

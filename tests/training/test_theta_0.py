@@ -12,7 +12,6 @@ from lottery_pipeline.evaluation.alterations import pretrain_again
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.methods import METHODS
 from lottery_pipeline.models.registry import build_model
-from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.models.weights.choice import MisfitError, WeightsError
 from lottery_pipeline.options import ImpOptions, SaliencyOptions
 from lottery_pipeline.options.layer import LayerOptions
@@ -23,26 +22,16 @@ from lottery_pipeline.training.dense import DenseRun, pretrain
 from lottery_pipeline.training.dense_file import load_dense_run, save_dense_run
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.theta_0 import Theta0, draw_model, read_theta_0
+from tests.tiny import spec_for
 from tests.training.tiny import tiny_images
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=0.05)
 
 
-def spec_for(images: ImageSplits, name: str = "resnet20") -> ModelSpec:
-    return ModelSpec(
-        name=name,
-        num_classes=images.num_classes,
-        channels=images.channels,
-        image_size=images.image_size,
-        mean=images.mean,
-        std=images.std,
-    )
-
-
 def train_from(images: ImageSplits, theta_0: Theta0, *, seed: int = 0, **options) -> DenseRun:
     return pretrain(
         images,
-        spec_for(images),
+        spec_for(images, "resnet20"),
         RECIPE,
         rewind_epoch=1,
         seed=seed,
@@ -61,7 +50,7 @@ def images() -> ImageSplits:
 @pytest.fixture(scope="module")
 def file(images, tmp_path_factory) -> Path:
     """Weights as somebody else has trained them: their batch norms have seen images."""
-    model = build_model(spec_for(images), seed=77)
+    model = build_model(spec_for(images, "resnet20"), seed=77)
     for name, tensor in model.state_dict().items():
         if name.endswith("running_mean"):
             tensor.normal_(generator=torch.Generator().manual_seed(1))
@@ -72,7 +61,7 @@ def file(images, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def dense(images, file) -> DenseRun:
-    return train_from(images, read_theta_0(spec_for(images), file, seed=0))
+    return train_from(images, read_theta_0(spec_for(images, "resnet20"), file, seed=0))
 
 
 def test_theta_0_is_the_file_batch_norm_included_and_it_is_measured(images, file, dense):
@@ -81,7 +70,7 @@ def test_theta_0_is_the_file_batch_norm_included_and_it_is_measured(images, file
     assert dense.weights.file == "mine.pt"
     assert dense.weights.tensors == dense.weights.tensors_taken == len(stored)
     assert 0 <= dense.metrics["theta_0_accuracy"] <= 1
-    drawn = pretrain(images, spec_for(images), RECIPE, rewind_epoch=1, seed=0, device="cpu")
+    drawn = pretrain(images, spec_for(images, "resnet20"), RECIPE, rewind_epoch=1, seed=0, device="cpu")
     assert (drawn.weights, "theta_0_accuracy" in drawn.metrics) == (None, False)
     assert drawn.fingerprint != dense.fingerprint
 
@@ -90,16 +79,14 @@ def test_the_content_of_the_file_is_the_identity_and_not_its_place_or_format(ima
     shutil.copy(file, tmp_path / "moved.pt")
     save_file(torch.load(file, weights_only=True), tmp_path / "other.safetensors")
     for path in (tmp_path / "moved.pt", tmp_path / "other.safetensors"):
-        theta_0 = read_theta_0(spec_for(images), path, seed=0)
+        theta_0 = read_theta_0(spec_for(images, "resnet20"), path, seed=0)
         assert theta_0.record.sha256 == dense.weights.sha256
         assert train_from(images, theta_0, stored=dense) is dense
     state = torch.load(file, weights_only=True)
     state["fc.bias"] += 1e-3
     torch.save(state, tmp_path / "moved.pt")
-    assert (
-        train_from(images, read_theta_0(spec_for(images), tmp_path / "moved.pt", seed=0), stored=dense)
-        is not dense
-    )
+    moved = read_theta_0(spec_for(images, "resnet20"), tmp_path / "moved.pt", seed=0)
+    assert train_from(images, moved, stored=dense) is not dense
 
 
 def test_a_killed_run_resumes_bit_by_bit_and_not_from_other_weights(images, file, dense, tmp_path):
@@ -111,7 +98,7 @@ def test_a_killed_run_resumes_bit_by_bit_and_not_from_other_weights(images, file
             raise Killed
 
     checkpoints = Checkpoints(tmp_path, interval_seconds=0)
-    theta_0 = read_theta_0(spec_for(images), file, seed=0)
+    theta_0 = read_theta_0(spec_for(images, "resnet20"), file, seed=0)
     with pytest.raises(Killed):
         train_from(images, theta_0, checkpoints=checkpoints, on_record=die)
     changed = Theta0({name: tensor.clone() for name, tensor in theta_0.state.items()}, theta_0.record)
@@ -129,7 +116,7 @@ def test_what_was_taken_survives_the_file_of_the_dense_run(dense, tmp_path):
 
 
 def test_another_last_layer_is_drawn_from_the_seed_of_the_run(images, tmp_path):
-    spec = spec_for(images)
+    spec = spec_for(images, "resnet20")
     wide = build_model(spec.model_copy(update={"num_classes": 7}), seed=5)
     torch.save(wide.state_dict(), tmp_path / "seven.pt")
     one, two = (read_theta_0(spec, tmp_path / "seven.pt", seed=seed) for seed in (0, 1))
@@ -163,7 +150,7 @@ def test_methods_start_from_the_file_and_its_controls_from_fresh_weights(images,
 def test_other_weights_are_refused_with_the_name_of_the_file(images, tmp_path, content, words):
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=rf"cannot use .*w\.pt: {words}"):
-        read_theta_0(spec_for(images), tmp_path / "w.pt", seed=0)
+        read_theta_0(spec_for(images, "resnet20"), tmp_path / "w.pt", seed=0)
 
 
 def test_named_weights_of_torchvision_are_read_from_the_cache(tmp_path, monkeypatch):
