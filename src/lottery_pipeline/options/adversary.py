@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from lottery_pipeline.options.lists import Group
-from lottery_pipeline.options.numerals import write_number
-from lottery_pipeline.options.robustness import Eps, Norm
+from lottery_pipeline.options.robustness import Eps, Norm, check_distances
 
 _STEPS = 7  # of PGD (arXiv 1706.06083)
 _PARTS = 4  # of eps that a step of PGD is long: 2/255 of 8/255
@@ -33,13 +32,7 @@ class Adversary(Group):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for name, value in (("eps", self.eps), ("step_size", self.step_size)):
-            if self.norm == "Linf" and value is not None and value > 1:
-                raise ValueError(
-                    f"{name} is {write_number(value)}, but pixels are in [0, 1]; for {write_number(value)} "
-                    f"steps of 8-bit images "
-                    f"write {write_number(value)}/255"
-                )
+        check_distances(self.norm, eps=self.eps, step_size=self.step_size)
         if self.kind == "fgsm_rs" and self.norm != "Linf":
             raise ValueError(f"fgsm_rs knows the norm Linf only; for {self.norm} choose kind pgd")
         if self.kind == "fgsm_rs" and self.steps not in (None, 1):

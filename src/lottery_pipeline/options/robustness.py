@@ -58,6 +58,21 @@ Eps = Annotated[float, BeforeValidator(read_eps), Field(ge=0, allow_inf_nan=Fals
 Images = Annotated[int, Field(strict=True, ge=1)] | None
 
 
+def check_distances(norm: Norm, **distances: float | None) -> None:
+    """Refuse distances in steps of 8-bit images, where pixels are meant.
+
+    Raises:
+        ValueError: one is larger than any Linf distance of two images.
+    """
+    for name, value in distances.items():
+        if norm == "Linf" and value is not None and value > 1:
+            number = write_number(value)
+            raise ValueError(
+                f"{name} is {number}, but pixels are in [0, 1]; for {number} steps of 8-bit images write "
+                f"{number}/255"
+            )
+
+
 class AutoAttackOptions(Group):
     """What AutoAttack runs (arXiv 2003.01690).
 
@@ -119,13 +134,7 @@ class AdversarialOptions(Group):
     def _has_pixel_units(self) -> Self:
         if list(self.eps) != sorted(self.eps):
             raise ValueError("eps must ascend, for example [2/255, 8/255]")
-        for value in (*self.eps, *([] if self.eps_limit is None else [self.eps_limit])):
-            if self.norm == "Linf" and value > 1:
-                raise ValueError(
-                    f"eps is {write_number(value)}, but pixels are in [0, 1]; for {write_number(value)} "
-                    f"steps of 8-bit images write "
-                    f"{write_number(value)}/255"
-                )
+        check_distances(self.norm, eps=self.eps[-1], eps_limit=self.eps_limit, step_size=self.step_size)
         return self
 
 
