@@ -33,8 +33,7 @@ AGAINST_DENSE = Column(
 THEORY = Column(
     "MACs in theory",
     "Multiply-accumulates for one image if those with removed weights are skipped. Ordinary hardware "
-    "executes "
-    "them anyway.",
+    "executes them anyway.",
 )
 EXECUTED = Column(
     "MACs executed", "Multiply-accumulates for one image that are executed; empty channels are taken out."
@@ -62,8 +61,7 @@ TABLES: dict[str, tuple[str, tuple[Column, ...]]] = {
             Column(
                 "Speed-up",
                 "How many times as fast as its dense parent, measured in turns at the largest batch. "
-                "Masks alone "
-                "make nothing faster.",
+                "Masks alone make nothing faster.",
             ),
             Column("Ticket file", "Size of the file with masks and kept weights."),
             Column(
