@@ -1,98 +1,18 @@
 import json
 import re
-from base64 import b64encode
-from hashlib import sha256
-from html import unescape
-from html.parser import HTMLParser
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from lottery_pipeline.reporting.architecture_section import describe_architecture
-from lottery_pipeline.reporting.figures import (
-    draw_accuracy_against_density,
-    draw_architecture,
-    draw_attacks,
-    draw_layer_densities,
-)
+from lottery_pipeline.reporting.figures import draw_architecture, draw_attacks
 from lottery_pipeline.reporting.leaderboard import build_leaderboard
 from lottery_pipeline.reporting.ownership_section import describe_ownership
-from lottery_pipeline.reporting.report import flatten, render_report
+from lottery_pipeline.reporting.report import flatten
 from tests.reporting.ownership_records import make_signature, make_try, make_verification
-from tests.reporting.records import (
-    make_blocks,
-    make_controls,
-    make_dense_metrics,
-    make_ladder,
-    make_metrics,
-    make_superticket,
-)
-
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
-
-
-def render(metrics=None, **changes):
-    metrics = (
-        {"lth": make_metrics("lth"), "ltr": make_metrics("ltr"), "cts": None} if metrics is None else metrics
-    )
-    ladders = {"lth": make_ladder("lth"), "ltr": make_ladder("ltr"), "cts": None}
-    controls = {"lth": None, "ltr": make_controls("ltr"), "cts": None}
-    dense = make_dense_metrics()
-    arguments = {
-        "leaderboard": build_leaderboard(metrics),
-        "figures": {
-            "layer_densities": draw_layer_densities(metrics),
-            "accuracy_against_density": draw_accuracy_against_density(dense, metrics, ladders, controls),
-        },
-        "data_profile": pd.DataFrame({"class": ["zero", "one"], "train": [120, 130], "mean": [0.25, 0.5]}),
-        "dense_metrics": dense,
-        "ladders": ladders,
-        "controls": controls,
-        "ownership": None,
-        "architecture": None,
-        "context": {
-            "experiment": "base",
-            "variant": "base",
-            "data": "digits",
-            "model": "resnet20",
-            "seed": 0,
-            "command": "kedro run",
-            "test_images": 360,
-            "parameters": {"pretraining": {"epochs": 30}},
-            "versions": {"torch": "2.14.1"},
-        },
-    }
-    return render_report(**(arguments | changes))
-
-
-class Page(HTMLParser):
-    """Collects the text outside scripts and styles, the tags with attributes, and checks that tags close."""
-
-    VOID = frozenset({"meta", "br", "img", "link", "hr", "input"})
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.texts, self.open = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("script", "style"):
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.texts))
+from tests.reporting.records import make_blocks, make_ladder, make_metrics, make_superticket
+from tests.reporting.rendering import HOSTILE, Page, render
 
 
 def test_the_page_is_well_formed_and_says_what_was_run():
@@ -116,42 +36,11 @@ def test_the_page_loads_nothing():
     assert "http" not in policy
 
 
-def test_the_policy_lets_the_scripts_of_the_page_run_and_no_other():
-    text = render()
-    policy = re.search(r"script-src ([^;]*);", unescape(text)).group(1)
-    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    sums = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
-    assert policy.split() == [f"'sha256-{digest}'" for digest in sums]
-    assert len(scripts) == 3, "tables, plotly, figures"
-    for own in (scripts[0], scripts[2]):  # the last of two functions of one name would count
-        names = re.findall(r"^ *function (\w+)\(", own, re.MULTILINE)
-        assert len(names) == len(set(names)) > 0
-
-
-def test_every_column_is_explained_where_it_stands_and_under_words():
-    page = Page(render())
-    headings = [attributes for tag, attributes in page.tags if tag == "th" and attributes["scope"] == "col"]
-    unexplained = [attributes for attributes in headings if not attributes.get("title")]
-    assert len(headings) > 30
-    assert len(unexplained) == 1, "mean, a column of any table about the images"
-    assert "Ticket ahead by Difference of the two, in percentage points." in page.text
-    assert "QR code" not in page.text
-
-
 def test_cells_of_the_leaderboard_hold_the_numbers_that_it_is_sorted_by():
     page = Page(render())
     assert {"class": "n", "data-v": "36120"} in [attributes for tag, attributes in page.tags if tag == "td"]
     (table,) = [a for tag, a in page.tags if tag == "table" and "leaderboard" in a.get("class", "")]
     assert "sortable" in table["class"]
-
-
-def test_plotly_is_in_the_page_once():
-    text = render()
-    assert text.count("plotly.js v") == 1
-
-
-def test_without_figures_the_page_is_small():
-    assert len(render(figures={})) < 60_000
 
 
 def test_hostile_names_do_not_become_markup():
@@ -220,42 +109,6 @@ def test_without_validation_images_the_page_names_no_best_ticket_and_says_how_ro
     assert "then by name, as there are no validation images to choose by: accuracies" in page.text
 
 
-def test_each_control_stands_beside_the_ticket_of_its_rung():
-    page = Page(render())
-    assert "LTR random mask 2 32% 96.2% 98.0% +1.8" in page.text
-    assert "LTR new initial weights 4 10% 92.7% 97.5% +4.8" in page.text
-
-
-def test_robust_overfitting_is_told_of_what_was_trained_with_an_adversary():
-    def robust(last: float, gap: float, lost: float) -> dict[str, float]:
-        return {
-            "robust_validation_accuracy": last,
-            "robust_generalisation_gap": gap,
-            "robust_best_minus_last": lost,
-        }
-
-    metrics = {"lth": make_metrics("lth"), "ltr": make_metrics("ltr", **robust(0.512, 0.104, 0.02))}
-    dense = make_dense_metrics(**robust(0.531, -0.004, 0.0))
-
-    text = Page(render(metrics, dense_metrics=dense)).text
-
-    assert "Best minus last epoch Dense network 53.1% −0.4 ±0.0 LTR 51.2% +10.4 +2.0 In percentage" in text
-    assert "Adversarial training" not in Page(render()).text
-
-
-def test_a_result_of_an_earlier_dense_run_is_pointed_out():
-    assert "Not up to date" not in render()
-    text = Page(render(dense_metrics=make_dense_metrics(fingerprint="e" * 64))).text
-    assert "LTR, LTH come from an earlier dense run than the one reported here." in text
-
-
-def test_a_dense_run_of_an_earlier_version_is_known_by_its_accuracy():
-    earlier = make_dense_metrics()
-    del earlier["fingerprint"]
-    assert "earlier dense run" not in Page(render(dense_metrics=earlier)).text
-    assert "earlier dense run" in Page(render(dense_metrics=earlier | {"test_accuracy": 0.97})).text
-
-
 def test_the_page_links_its_run_in_mlflow_or_says_that_there_is_none():
     address = "http://127.0.0.1:5000/#/experiments/1/runs"
     assert f'<a href="{address}">' in render(context={"tracked": address})
@@ -310,23 +163,6 @@ def test_a_project_where_nothing_has_run_still_gets_a_page():
     assert "No ticket has been found yet." in page.text
     assert "Nothing has been trained yet." in page.text
     assert "Ladders" not in page.text
-
-
-def test_the_first_column_of_the_profile_is_a_name_even_if_it_is_a_digit():
-    text = render(data_profile=pd.DataFrame({"class": [0, 1], "train": [1200, 1300]}))
-    assert '<td>0</td><td class="n">1,200</td>' in text
-
-
-def test_the_dense_row_carries_the_fingerprint_of_the_parents():
-    dense = make_dense_metrics()
-    del dense["fingerprint"]
-    assert f'title="{"d" * 64}"' in render(dense_metrics=dense)
-    assert f'title="{"d" * 64}"' not in render(dense_metrics=dense | {"test_accuracy": 0.5})
-
-
-def test_numbers_that_are_missing_are_dashes():
-    ladder = [row | {"validation_accuracy": None, "early_stop_step": None} for row in make_ladder("ltr")]
-    assert "0 100% 67,000 98.1% ±0.0 – – 28.5 14" in Page(render(ladders={"ltr": ladder})).text
 
 
 def render_ownership(*rows, **changes):
@@ -433,13 +269,6 @@ def test_a_network_of_its_own_alone_is_not_taken_for_that_of_the_dense_run():
     assert "Dense network 100% 67,000 98.1% 96.0% to 99.1% 98.5% – – 30 epochs 15 s – 100%" in text
     assert "Dense network of SuperTickets: supernet, D = 20,000" in text
     assert "Not up to date" not in text
-
-
-def test_controls_of_a_smaller_network_have_the_density_of_its_ticket():
-    rows = [row | {"prunable": 13_400, "density": 0.5} for row in make_controls() if row["kept"] == 6_700]
-    metrics = {"supertickets": make_superticket()}
-    text = Page(render(metrics, ladders={}, controls={"supertickets": rows})).text
-    assert "SuperTickets random mask 4 33.5% 90.5% 98.0% +7.5" in text
 
 
 def test_a_page_about_another_task_names_its_metric():

@@ -11,6 +11,7 @@ from lottery_pipeline.pipelines.reporting.nodes import (
 from lottery_pipeline.reporting.report import ROBUSTNESS_FIGURES
 from lottery_pipeline.reporting.robustness_section import describe_robustness
 from tests.reporting.records import make_dense_metrics, make_history
+from tests.reporting.rendering import HOSTILE, Page, render
 from tests.reporting.robustness_records import (
     make_check,
     make_full_record,
@@ -19,7 +20,6 @@ from tests.reporting.robustness_records import (
     name_network,
     share,
 )
-from tests.reporting.test_report import HOSTILE, Page, render
 
 
 def write(record, data="digits", model="resnet20", *, drawn=False):

@@ -3,8 +3,8 @@
 from lottery_pipeline.evaluation.study_summaries import summarise_arms, summarise_transfer
 from lottery_pipeline.reporting.figures import draw_arms, draw_transfers
 from lottery_pipeline.reporting.supertickets_section import describe_arms, describe_transfers
+from tests.reporting.rendering import Page, render
 from tests.reporting.study_rows import ARM_ROWS, MOVES, make_arm
-from tests.reporting.test_report import Page, render
 
 
 def test_every_line_of_the_summary_is_a_row_with_a_label_and_every_arm_has_its_sentence():
