@@ -83,24 +83,32 @@ class Crops:
         return runs.as_strided((len(first_pixels), *self._shape), self._strides)
 
 
-def fill_floats_(buffer: Tensor, images_nhwc: Tensor, flips: int = 0) -> Tensor:
+def fill_floats_(buffer: Tensor, images_nhwc: Tensor, flips: int | Tensor = 0) -> Tensor:
     """Write uint8 images into a float buffer and mirror the first ones left to right.
 
     Args:
         buffer: float32 [N or more, H, W, C].
         images_nhwc: uint8 [N, H, W, C], any strides.
-        flips: how many images are mirrored, counted from the first.
+        flips: how many images are mirrored, counted from the first; as a tensor, [1], nothing waits for it.
 
     Returns:
         The first N images of the buffer, values 0..255.
     """
     floats = buffer[: len(images_nhwc)]
-    if flips:
+    if isinstance(flips, Tensor):
+        floats.copy_(flip_first(images_nhwc, flips))
+    elif flips:
         floats[flips:].copy_(images_nhwc[flips:])
         floats[:flips].copy_(images_nhwc[:flips].flip(2))
     else:
         floats.copy_(images_nhwc)
     return floats
+
+
+def flip_first(images: Tensor, flips: Tensor) -> Tensor:
+    """Mirror the first ``flips`` ([1]) of images or masks, [N, H, W, ...], left to right."""
+    first = torch.arange(len(images), device=images.device) < flips
+    return torch.where(first.view(-1, *[1] * (images.dim() - 1)), images.flip(2), images)
 
 
 def move_points(points: Tensor, tops: Tensor, lefts: Tensor, padding: int, size: tuple[int, int]) -> Tensor:

@@ -7,7 +7,13 @@ from lottery_pipeline.images.splits import ImageSet
 from lottery_pipeline.images.targets import IGNORED
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.reproducibility.seeds import make_generator
-from lottery_pipeline.training.augmentation import Crops, fill_floats_, move_points, pad_images
+from lottery_pipeline.training.augmentation import (
+    Crops,
+    fill_floats_,
+    flip_first,
+    move_points,
+    pad_images,
+)
 from lottery_pipeline.training.augmix import Mixtures, draw_mixtures, mix_images
 from lottery_pipeline.training.fit import check_fit
 from lottery_pipeline.training.recipe import Recipe
@@ -58,6 +64,7 @@ class ExtraImages:
         self._per_epoch = steps * per_batch
         self._seed = seed
         self._per_batch = per_batch
+        self._order: Tensor | None = None
 
     def start_epoch(self, epoch: int) -> None:
         """Draw which images join which batch of an epoch."""
@@ -68,19 +75,39 @@ class ExtraImages:
             for number in passes
         ]
         start = first - passes.start * self._count
-        self._order = torch.cat(orders)[start : start + self._per_epoch].to(self._labels.device)
+        order = torch.cat(orders)[start : start + self._per_epoch].to(self._labels.device)
+        self._order = _keep_place(self._order, order)
 
-    def get(self, index: int) -> tuple[Tensor, Tensor]:
+    def get(self, index: int | Tensor) -> tuple[Tensor, Tensor]:
         """Return what joins batch ``index`` of the started epoch: uint8 [n, H, W, C] and labels [n, ...]."""
-        chosen = self._order[index * self._per_batch : (index + 1) * self._per_batch]
+        assert self._order is not None  # noqa: S101 (an epoch has been started)
+        chosen = _take(self._order, _find_rows(index, self._per_batch))
         return self._images_nhwc.index_select(0, chosen), self._labels[chosen]
+
+
+def _find_rows(index: int | Tensor, size: int) -> slice | Tensor:
+    """Return which rows of an epoch are batch ``index``: a slice, or int64 [size] if it is a tensor."""
+    if isinstance(index, Tensor):
+        return index * size + torch.arange(size, device=index.device)
+    return slice(index * size, (index + 1) * size)
+
+
+def _take(tensor: Tensor, rows: slice | Tensor) -> Tensor:
+    return tensor[rows] if isinstance(rows, slice) else tensor.index_select(0, rows)
+
+
+def _keep_place(old: Tensor | None, new: Tensor) -> Tensor:
+    """Return the new values in the memory of the old ones, where a captured step reads them."""
+    return new if old is None else old.copy_(new)
 
 
 class Batches:
     """The batches of every epoch of one training.
 
     Everything random in an epoch is drawn at its start from (seed, epoch), on the CPU. So any batch of any
-    epoch is available without the ones before it, and the order is the same on every device.
+    epoch is available without the ones before it, and the order is the same on every device. The draws of
+    every epoch lie in the same memory, and the number of a batch may be a tensor: so a step that is captured
+    once finds the right batch in every epoch.
 
     An image is flipped with probability one half. The order is random, and the place of an image in its batch
     has no effect. So it is enough to draw how many images of a batch are flipped, and to flip the first ones:
@@ -99,6 +126,10 @@ class Batches:
             pixels.
         extra: images that join every batch, scaled and normalised like the others.
         extra_per_batch: how many.
+
+    Attributes:
+        size: training images in a full batch.
+        full: number of full batches in an epoch; a smaller one may follow.
 
     Raises:
         RecipeError: the images are too small for the recipe's crops, or it moves images away from points or
@@ -146,12 +177,22 @@ class Batches:
         self._offset = offset.repeat(height * width).to(device)
         full, rest = divmod(self._count, recipe.batch_size)
         self._sizes = torch.tensor([recipe.batch_size] * full + [rest] * (rest > 0))
+        self.size = min(recipe.batch_size, self._count)
+        self.full = self._count // self.size
         self._extra: ExtraImages | None = None
         if extra is not None:
             steps = recipe.steps_per_epoch(self._count)
             self._extra = ExtraImages(extra, extra_per_batch, steps=steps, seed=seed, device=device)
         self._mixtures: Mixtures | None = None
+        self._first_pixels: Tensor | None = None
+        self._epoch_labels: Tensor | None = None
+        self._flip_counts: Tensor | None = None
         self._epoch = -1
+
+    @property
+    def obstacle(self) -> str:
+        """Why the number of a batch cannot be a tensor; empty if it can."""
+        return "AugMix chooses its operations on the host" if self._recipe.augmix else ""
 
     def start_epoch(self, epoch: int) -> None:
         """Draw the order, the crops and the flips of an epoch, unless they are drawn already."""
@@ -163,9 +204,10 @@ class Batches:
         widest = 2 * padding
         tops, lefts = torch.randint(widest + 1, (2, self._count), generator=generator)
         if self._masks is None:
-            self._epoch_labels = self._labels[order.to(self._device)]
-        if self._task == "keypoints":
-            self._epoch_labels = move_points(self._epoch_labels, tops, lefts, padding, self._image_size)
+            labels = self._labels[order.to(self._device)]
+            if self._task == "keypoints":
+                labels = move_points(labels, tops, lefts, padding, self._image_size)
+            self._epoch_labels = _keep_place(self._epoch_labels, labels)
         self._flips = [0] * len(self._sizes)
         if self._recipe.flip:
             sizes = self._sizes.float()
@@ -177,7 +219,9 @@ class Batches:
                 lefts = torch.where(mirrored, widest - lefts, lefts)  # the same crop, seen in the mirror
             else:
                 self._flips = flips.tolist()
-        self._first_pixels = self._crops.locate(order, tops, lefts).to(self._device)
+                self._flip_counts = _keep_place(self._flip_counts, flips.to(self._device))
+        first_pixels = self._crops.locate(order, tops, lefts).to(self._device)
+        self._first_pixels = _keep_place(self._first_pixels, first_pixels)
         if self._recipe.augmix:
             generator = make_generator(self._seed, "epoch", epoch, "augmix")
             self._mixtures = draw_mixtures(self._count, generator)
@@ -185,21 +229,30 @@ class Batches:
             self._extra.start_epoch(epoch)
         self._epoch = epoch
 
-    def get(self, index: int) -> tuple[Tensor, Tensor]:
+    def get(self, index: int | Tensor) -> tuple[Tensor, Tensor]:
         """Return batch ``index`` of the started epoch.
+
+        Args:
+            index: a number, or int64 [1] on the device, of a batch of full size and only without an obstacle;
+                nothing waits for it.
 
         Returns:
             Float32 pixels in [0, 1], normalised if requested, [B, C, H, W] in channels-last memory that the
             next call overwrites; int64 labels [B, ...]. The extra images are the last of the B.
         """
-        size = self._recipe.batch_size
-        part = slice(index * size, (index + 1) * size)
-        images = self._crops.take(self._first_pixels[part])
-        floats = fill_floats_(self._buffer, images, self._flips[index])
+        assert self._first_pixels is not None  # noqa: S101 (an epoch has been started)
+        rows = _find_rows(index, self.size)
+        first_pixels, flips = _take(self._first_pixels, rows), self._count_flips(index)
+        images = self._crops.take(first_pixels)
+        floats = fill_floats_(self._buffer, images, flips)
         if self._mixtures is not None:
-            mixed = mix_images(floats.permute(0, 3, 1, 2), self._mixtures.part(part))
+            assert isinstance(rows, slice)  # noqa: S101 (there is an obstacle)
+            mixed = mix_images(floats.permute(0, 3, 1, 2), self._mixtures.part(rows))
             floats.copy_(mixed.permute(0, 2, 3, 1))
-        labels = self._epoch_labels[part] if self._masks is None else self._take_masks(index, part)
+        if self._epoch_labels is None:
+            labels = self._take_masks(first_pixels, flips)
+        else:
+            labels = _take(self._epoch_labels, rows)
         if self._extra is not None:
             extra_images, extra_labels = self._extra.get(index)
             floats = self._buffer[: len(images) + len(extra_images)]
@@ -209,10 +262,18 @@ class Batches:
         torch.addcmul(self._offset, flat, self._scale, out=flat)
         return floats.permute(0, 3, 1, 2), labels
 
-    def _take_masks(self, index: int, part: slice) -> Tensor:
+    def _count_flips(self, index: int | Tensor) -> int | Tensor:
+        """Return how many images of a batch are flipped here: none if a mirrored copy is looked up."""
+        if not isinstance(index, Tensor):
+            return self._flips[index]
+        return 0 if self._flip_counts is None else self._flip_counts.index_select(0, index)
+
+    def _take_masks(self, first_pixels: Tensor, flips: int | Tensor) -> Tensor:
         """Return the classes of the pixels of a batch as ``get`` shows them: int64 [B, H, W]."""
-        assert self._masks is not None  # noqa: S101 (only called with masks)
-        masks = self._masks.take(self._first_pixels[part])[..., 0].to(torch.int64)
-        if flips := self._flips[index]:
+        assert self._masks is not None  # noqa: S101 (there are labels otherwise)
+        masks = self._masks.take(first_pixels)[..., 0].to(torch.int64)
+        if isinstance(flips, Tensor):
+            return flip_first(masks, flips)
+        if flips:
             masks[:flips] = masks[:flips].flip(2)
         return masks

@@ -63,6 +63,13 @@ class Interval:
         if self._values_held > _MOST_VALUES_HELD or len(self._held) >= _MOST_STEPS_HELD:
             self._count()
 
+    def extend(self, losses: Tensor, size: int, counts: Tensor) -> None:
+        """Add steps that were counted already: their losses [steps], the images of each, and their counts."""
+        self._count()
+        self._losses.append(losses)
+        self._sizes += [size] * len(losses)
+        self._counts = self._counts + counts
+
     def _count(self) -> None:
         if not self._held:
             return

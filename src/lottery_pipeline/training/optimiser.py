@@ -54,13 +54,14 @@ class MaskedOptimiser:
                 self._masks.append(torch.empty_like(parameters[name]).detach().copy_(mask))
 
     @torch.no_grad()
-    def step(self, learning_rate: float, regularise: Callable[[], None] | None = None) -> None:
+    def step(self, learning_rate: float | Tensor, regularise: Callable[[], None] | None = None) -> None:
         """Mask the gradients, clip their norm, update the parameters and drop the gradients.
 
         A parameter without a gradient took no part in this step and is left alone.
 
         Args:
-            learning_rate: of this step.
+            learning_rate: of this step; as a tensor, a scalar on the device (on CUDA float32), nothing waits
+                for it.
             regularise: adds to the gradients after they are clipped, as weight decay does.
         """
         if self._masks:
@@ -92,7 +93,7 @@ class MaskedOptimiser:
             torch._foreach_mul_([gradient for gradient, _ in present], [mask for _, mask in present])
 
     def _update_sgd(
-        self, parameters: Any, gradients: Any, moments: dict[str, list[Tensor]], rate: float
+        self, parameters: Any, gradients: Any, moments: dict[str, list[Tensor]], rate: float | Tensor
     ) -> None:
         torch._fused_sgd_(
             parameters,
@@ -108,7 +109,7 @@ class MaskedOptimiser:
         )
 
     def _update_adam(
-        self, parameters: Any, gradients: Any, moments: dict[str, list[Tensor]], rate: float
+        self, parameters: Any, gradients: Any, moments: dict[str, list[Tensor]], rate: float | Tensor
     ) -> None:
         torch._foreach_add_(moments["steps"], 1)
         fused = torch._fused_adamw_ if self._recipe.optimiser == "adamw" else torch._fused_adam_

@@ -57,7 +57,7 @@ NAMED_RECIPES: dict[str, dict[str, Any]] = {
 
 # Fields that came later. They are written only if they are used, so records and fingerprints of recipes
 # without them stay as they are.
-_LATER_FIELDS: dict[str, Any] = {"augmix": False, "adversary": None}
+_LATER_FIELDS: dict[str, Any] = {"augmix": False, "adversary": None, "graph": "auto"}
 
 
 class RecipeError(ValueError):
@@ -73,6 +73,9 @@ class Recipe(Group):
 
     ``augmix`` mixes every image with changed copies of itself, after crop and flip. With an ``adversary`` the
     network trains on images that an attack has changed, and the history tells its accuracy under attack.
+
+    ``graph`` says how steps are made on a GPU: ``auto`` captures them in a CUDA graph where that is possible
+    (``lottery_pipeline.training.captured``), ``False`` makes every step eagerly.
 
     ``name`` itself changes nothing: two recipes with the same other values train alike.
     """
@@ -99,6 +102,7 @@ class Recipe(Group):
     adversary: Adversary | None = None
     precision: Precision = "float32"
     evaluation_interval: int | None = Field(default=None, ge=1)
+    graph: Literal["auto", False] = "auto"
 
     @model_validator(mode="before")
     @classmethod
@@ -255,8 +259,12 @@ class Recipe(Group):
         return rates
 
     def record(self) -> dict[str, Any]:
-        """Return what determines the training, as plain JSON: every field but the name."""
-        return self.model_dump(mode="json", exclude={"name"})
+        """Return what determines the training, as plain JSON: every field but the name and ``graph``.
+
+        A captured step runs the same kernels as an eager one, so a result may be reused, and a training
+        resumed, whichever way it is computed.
+        """
+        return self.model_dump(mode="json", exclude={"name", "graph"})
 
 
 def _check_length(recipe: Recipe, epochs: float) -> None:

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -16,7 +15,7 @@ from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.training.adversarial_batches import choose_perturbation, robust_columns
 from lottery_pipeline.training.batches import Batches, split_normalisation
 from lottery_pipeline.training.device import generator_states, place_model_, seeded, set_generator_states
-from lottery_pipeline.training.evaluation import autocast, evaluate
+from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.events import EventError, Events, Replacement
 from lottery_pipeline.training.freezing import set_training_
 from lottery_pipeline.training.good_state import GoodState
@@ -27,6 +26,8 @@ from lottery_pipeline.training.progress import Progress, describe_row
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import OnRecord, State, Training, make_divergence
 from lottery_pipeline.training.state import copy_to_cpu, has_shapes, take_group, take_numbered_groups
+from lottery_pipeline.training.step import TrainingStep
+from lottery_pipeline.training.steps import Steps
 from lottery_pipeline.training.tasks import TASKS
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class TrainingRun:
         self.steps_per_epoch = recipe.steps_per_epoch(len(images.train))
         self.start_step = self.step = start_step
         self.snapshot_steps = set(snapshot_steps)
-        self.network, normalise = split_normalisation(model, recipe)
+        network, normalise = split_normalisation(model, recipe)
         self.batches = Batches(
             images.train,
             recipe,
@@ -80,15 +81,27 @@ class TrainingRun:
             extra=extra,
             extra_per_batch=extra_per_batch,
         )
-        self.extra_per_batch = extra_per_batch
-        self.perturb = choose_perturbation(recipe, extra=extra_per_batch)
         self.validation = images.validation.to(device)
         self.optimiser = MaskedOptimiser(model, recipe, masks)
         scale = recipe.batch_size if recipe.loss_reduction == "sum" else 1.0
-        self.margin = None if margin is None else MarginTerm(margin, model, masks or {}, scale)
         self.events, self.frozen_modules = events, frozen_modules
-        self.task, self.image_size = TASKS[images.task], images.image_size
-        self.interval = Interval(device, recipe.loss_reduction, self.task, self.image_size)
+        self.task = TASKS[images.task]
+        step = TrainingStep(
+            model=model,
+            network=network,
+            optimiser=self.optimiser,
+            batches=self.batches,
+            recipe=recipe,
+            task=self.task,
+            image_size=images.image_size,
+            one=torch.ones((), device=device),
+            extra_per_batch=extra_per_batch,
+            perturb=choose_perturbation(recipe, extra=extra_per_batch),
+            margin=None if margin is None else MarginTerm(margin, model, masks or {}, scale),
+            events=events,
+        )
+        self.interval = Interval(device, recipe.loss_reduction, self.task, images.image_size)
+        self.steps = Steps(step, self.rates, self.interval, steps_per_epoch=self.steps_per_epoch, label=label)
         self.history: list[dict[str, Any]] = []
         self.snapshots: dict[int, State] = {}
         self.seconds_before = 0.0  # spent before an interruption
@@ -160,42 +173,21 @@ class TrainingRun:
         self.model = change.model
         place_model_(self.model, self.device)
         self.model.train()
-        self.network, _ = split_normalisation(self.model, self.recipe)
+        network, _ = split_normalisation(self.model, self.recipe)
         self.optimiser = MaskedOptimiser(self.model, self.recipe, change.masks)
+        self.steps.change_network(self.model, network, self.optimiser)
         if change.moments:
             self.optimiser.load(change.moments)
 
     def _train_until(self, stop: int) -> None:
         """Make optimiser steps until ``stop`` or until a second has passed; nothing here waits."""
-        recipe, network, interval, batches = self.recipe, self.network, self.interval, self.batches
-        loss_of, size = self.task.loss, self.image_size
-        smoothing, reduction = recipe.label_smoothing, recipe.loss_reduction
-        one = torch.ones((), device=self.device)  # the gradient that backward would make at every step
         deadline = time.perf_counter() + _SEGMENT_SECONDS
         while self.step < stop:
-            inputs, labels = batches.get(self.step % self.steps_per_epoch)
-            if self.perturb is not None:
-                inputs = self.perturb(network, inputs, labels)
-            with autocast(self.device, recipe.precision):
-                logits = network(inputs)
-            logits = logits.float()
-            loss = loss_of(logits, labels, size, smoothing, reduction)
-            loss.backward(one)
-            if self.margin is not None:
-                self.margin.add_gradients_()
-            if self.events is None:
-                self.optimiser.step(self.rates[self.step])
-            else:
-                self.optimiser.step(self.rates[self.step], partial(self.events.regularise, self.step))
-                self.events.after_step()
-            loss, logits = loss.detach(), logits.detach()
-            if self.extra_per_batch:  # the history is that of the training images alone
-                logits, labels = logits[: -self.extra_per_batch], labels[: -self.extra_per_batch]
-                loss = loss_of(logits, labels, size, smoothing, reduction)
-            interval.add(loss, logits, labels)
+            self.steps.take(self.step)
             self.step += 1
             if time.perf_counter() > deadline:
                 break
+        self.steps.settle()
 
     def _record(self) -> None:
         """Close the interval with a history row."""

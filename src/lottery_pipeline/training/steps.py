@@ -1,0 +1,68 @@
+"""The steps of one training, captured where that is possible, and what they measure."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from lottery_pipeline.training.captured import CapturedSteps, choose_graph
+from lottery_pipeline.training.history import Interval
+from lottery_pipeline.training.optimiser import MaskedOptimiser
+from lottery_pipeline.training.step import CountedStep, TrainingStep
+
+
+class Steps:
+    """Makes the steps of a training one by one.
+
+    Args:
+        step: makes any of them eagerly.
+        rates: learning rate of every step of the training.
+        interval: what the steps measure is added to it.
+        steps_per_epoch: batches in an epoch.
+        label: of the training.
+    """
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        rates: list[float],
+        interval: Interval,
+        *,
+        steps_per_epoch: int,
+        label: str,
+    ) -> None:
+        self._step, self._rates, self._interval = step, rates, interval
+        self._steps_per_epoch = steps_per_epoch
+        device = step.one.device
+        if device.type == "cuda":  # whose optimisers read a tensor rate in float32: let all steps do so
+            self._rates = torch.tensor(rates, dtype=torch.float32).tolist()
+        self._captured: CapturedSteps[CountedStep] | None = None
+        if maker := choose_graph(step.recipe.graph, device, step.obstacle, label):
+            self._captured = CapturedSteps(
+                CountedStep(step),
+                self._rates,
+                steps_per_epoch=steps_per_epoch,
+                full_steps=step.batches.full,
+                columns=1,
+                device=device,
+                make_graph=maker,
+                label=label,
+            )
+
+    def take(self, number: int) -> None:
+        """Make step ``number``, counted from 0; the epoch's batches must be drawn. Does not wait."""
+        if self._captured is None or not self._captured.take(number):
+            self.settle()
+            index = number % self._steps_per_epoch
+            self._interval.add(*self._step(index, self._rates[number], number))
+
+    def settle(self) -> None:
+        """Add to the interval what captured steps have measured; before it is read. Does not wait."""
+        if self._captured is not None and self._captured.pending:
+            losses = self._captured.read()[:, 0].float()
+            counts = self._captured.body.take_counts()
+            self._interval.extend(losses, self._step.batches.size, counts)
+
+    def change_network(self, model: nn.Module, network: nn.Module, optimiser: MaskedOptimiser) -> None:
+        """Train another network from here on; only events do that, and their steps are never captured."""
+        self._step = replace(self._step, model=model, network=network, optimiser=optimiser)
