@@ -1,6 +1,6 @@
 """``kedro run`` as Kedro has it, but ``--params`` keeps lists and names as they were typed.
 
-A comma inside a list does not end a parameter: ``a=1,2,b=3``. A name such as ``0.10`` is no number.
+A comma inside a list does not end a parameter: ``a=1,2,b=3``. A name such as ``0.10`` is not a number.
 """
 
 import copy

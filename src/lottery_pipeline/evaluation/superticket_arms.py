@@ -80,7 +80,7 @@ def study_arms(
         ``found_accuracy`` and ``found_validation_accuracy`` as the search has left the network,
         ``retrained_accuracy`` and ``retrained_validation_accuracy`` (None for an arm that is not retrained),
         the columns of ``count_size``, ``search_epochs``, ``train_epochs`` (0 without retraining), ``epochs``
-        in all, and ``seconds`` of all trainings. The supernet's own training is no part of a search: only
+        in all, and ``seconds`` of all trainings. The supernet's own training is not part of a search: only
         its theta_0 is used.
 
     Raises:

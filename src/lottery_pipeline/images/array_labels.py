@@ -56,7 +56,7 @@ def _check_values(what: str, values: np.ndarray) -> list[Label]:
         labels: list[Label] = values.tolist()
         for label in labels:
             str(label).encode()
-    except (ValueError, SystemError) as error:  # half a surrogate pair; a number that is no character
+    except (ValueError, SystemError) as error:  # half a surrogate pair; a number that is not a character
         raise ImageError(f"{what} holds a text that is not valid Unicode") from error
     longest = max(labels, key=lambda label: len(str(label)))
     if len(str(longest)) > LONGEST_NAME:

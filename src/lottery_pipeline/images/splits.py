@@ -252,7 +252,7 @@ def find_splits(path: str | Path) -> ImageSplits | None:
     """Read what ``save_splits`` wrote; None if there is no file, or a damaged one, which is set aside.
 
     Raises:
-        ImageError: the file cannot be read now, which is no damage.
+        ImageError: the file cannot be read now, though it may be sound.
     """
     if not Path(path).exists():
         return None

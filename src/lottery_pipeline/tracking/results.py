@@ -47,7 +47,7 @@ def sort_record(record: Mapping[str, Any], *, dense: bool = False) -> Results:
     Args:
         record: of a block, or of the dense run.
         dense: whether it is the latter's. Its names then begin with ``dense_`` (``dense_accuracy``), because
-            the run that holds it is no method.
+            the run that holds it is not a method.
     """
     flat = flatten_record(record.get("metrics", {}))
     numbers = {name: value for name, value in flat.items() if is_number(value)}

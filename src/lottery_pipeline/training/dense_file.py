@@ -89,7 +89,7 @@ def find_dense_run(path: str | Path) -> DenseRun | None:
     A file of an older version stays until it is replaced; a damaged one is set aside.
 
     Raises:
-        DenseRunError: the file cannot be read now, which is no damage.
+        DenseRunError: the file cannot be read now, though it may be sound.
     """
     if not Path(path).exists():
         return None
