@@ -134,7 +134,10 @@ class TrackingHooks:
         if register := self._parameters.get("tracking", {}).get("register"):
             current().register_winner(register)
         failures = " ".join(reason.sentence for reason in absent.values() if reason.failed)
-        self._finish("FAILED", RuntimeError(failures)) if failures else self._finish("FINISHED")
+        if failures:
+            self._finish("FAILED", RuntimeError(failures))
+        else:
+            self._finish("FINISHED")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
