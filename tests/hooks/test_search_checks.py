@@ -30,7 +30,7 @@ def find_faults(wanted: set[str], parameters: dict[str, Any], project: Path) -> 
     general = list(preflight._impossible(wanted, parameters, project, None))
     if general:
         return general
-    faults, unfit = block_checks._ask_blocks(wanted, (), parameters, project)
+    faults, unfit = block_checks._ask_blocks(wanted, (), parameters, project, None)
     return [*faults, *(block_checks.word_fault(name, reason) for name, reason in unfit.items())]
 
 
@@ -259,7 +259,7 @@ def try_network(name: str, **recipe: Any) -> tuple[list[str], dict[str, str]]:
         "magnitude": METHOD_GROUPS["magnitude"](extraction=StartOptions(density=0.5)),
         "robustness_evaluation": RobustnessOptions(),
     }
-    return block_checks._ask_blocks({*parameters, "magnitude.extraction"}, (), parameters, Path())
+    return block_checks._ask_blocks({*parameters, "magnitude.extraction"}, (), parameters, Path(), None)
 
 
 def test_a_network_whose_work_cannot_be_counted_is_found_before_it_is_trained() -> None:
