@@ -14,8 +14,6 @@ from lottery_pipeline.options.ownership import LEAST_GROUPS
 if TYPE_CHECKING:
     from lottery_pipeline.search.outlook import Outlook
 
-_TRIGGER_SETS = 4
-
 
 def check_triggers(parameters: Mapping[str, Any], counts: Counts | None) -> None:
     """Refuse trigger sets of stamped images for which there are too few images or classes.
@@ -23,15 +21,17 @@ def check_triggers(parameters: Mapping[str, Any], counts: Counts | None) -> None
     Raises:
         ValueError: there are too few; one sentence.
     """
+    from lottery_pipeline.ownership.statements import TRIGGER_SETS
+
     options = parameters["signature_embedding"]
     if counts is None or options.trigger_family != "pattern":
         return
     if counts.classes < 3:
         raise ValueError("trigger_family pattern needs 3 classes or more, but there are 2; choose shapes")
-    if _TRIGGER_SETS * options.trigger_images > counts.train:
+    if TRIGGER_SETS * options.trigger_images > counts.train:
         raise ValueError(
-            f"trigger_images is {options.trigger_images}, but {_TRIGGER_SETS} sets of stamped images from "
-            f"{counts.train} training images have at most {counts.train // _TRIGGER_SETS} each"
+            f"trigger_images is {options.trigger_images}, but {TRIGGER_SETS} sets of stamped images from "
+            f"{counts.train} training images have at most {counts.train // TRIGGER_SETS} each"
         )
 
 

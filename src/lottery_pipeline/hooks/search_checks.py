@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from lottery_pipeline.sparsity.masks import Weights
     from lottery_pipeline.training.result import State
 
-_STANDING_IN = 32  # height and width of images not read yet, pixels
-
 
 def check_model(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> None:
     """Refuse a network that does not exist or does not fit what is known of its images.
@@ -171,6 +169,7 @@ def _list_weights(spec: "ModelSpec") -> "Weights":
 def _stand_in_spec(parameters: Mapping[str, Any], project: Path, counts: Counts | None) -> "ModelSpec":
     """Specify the network before its images are read; what nobody knows of them yet is stood in for."""
     from lottery_pipeline.models.choice import specify_model
+    from lottery_pipeline.search.outlook import STANDING_IN
 
     model, data = parameters["model"].resolve(project), parameters["data"]
     expected = find_expected(parameters, counts)
@@ -182,12 +181,12 @@ def _stand_in_spec(parameters: Mapping[str, Any], project: Path, counts: Counts 
         ignore_layers=model.ignore_layers,
         num_classes=expected.num_classes,
         channels=expected.channels,
-        image_size=expected.image_size or (_STANDING_IN, _STANDING_IN),
+        image_size=expected.image_size or (STANDING_IN, STANDING_IN),
         mean=mean,
         std=std,
         task=data.task,
     )
     if spec.supernet is None or expected.image_size is not None:
         return spec
-    side = max(_STANDING_IN, spec.supernet.stride)
+    side = max(STANDING_IN, spec.supernet.stride)
     return spec.model_copy(update={"image_size": (side, side)})

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from lottery_pipeline.ownership.carriers import GROUP, SYMBOL_BITS
 from lottery_pipeline.ownership.keyed_numbers import draw_numbers
+from lottery_pipeline.ownership.statements import PAYLOAD_BYTES
 
-PAYLOAD_BYTES = 16
 CODE_BYTES = 48  # Reed-Solomon (48, 16): repairs 16 wrong bytes, or 32 known to be missing
 SYMBOLS = CODE_BYTES * 8 // SYMBOL_BITS  # 128
 

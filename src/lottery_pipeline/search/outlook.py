@@ -10,6 +10,8 @@ from lottery_pipeline.search.trial import Trial
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import State
 
+STANDING_IN = 32  # height and width of images whose size nobody knows yet, pixels
+
 
 @dataclass(frozen=True)
 class Outlook:

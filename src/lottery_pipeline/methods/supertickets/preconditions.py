@@ -20,12 +20,10 @@ from lottery_pipeline.models.supernet.config import Supernet
 from lottery_pipeline.models.supernet.presets import PRESETS
 from lottery_pipeline.options.faults import describe_file_fault
 from lottery_pipeline.options.supertickets import SuperticketOptions
-from lottery_pipeline.search.outlook import Outlook
+from lottery_pipeline.search.outlook import STANDING_IN, Outlook
 from lottery_pipeline.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
-
-_STANDING_IN = 32  # side of images whose size is not known, pixels
 
 
 def check_supertickets(outlook: Outlook, options: SuperticketOptions) -> None:
@@ -72,7 +70,7 @@ def _specify(outlook: Outlook, options: SuperticketOptions) -> ModelSpec:
     spec = specify_supernet(outlook.spec, options, outlook.task)
     if outlook.size_is_known or spec.supernet is None:
         return spec
-    side = max(_STANDING_IN, spec.supernet.stride)
+    side = max(STANDING_IN, spec.supernet.stride)
     return spec.model_copy(update={"image_size": (side, side), "supernet": _with_one_head(spec.supernet)})
 
 

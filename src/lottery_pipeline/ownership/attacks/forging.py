@@ -27,7 +27,7 @@ from lottery_pipeline.reproducibility.seeds import make_generator
 
 Row = dict[str, Any]
 
-QR_TEXT = "signature"  # of arXiv 2111.00162
+QR_TEXT = "signature"  # what the published scheme (arXiv 2111.00162) writes into the mask
 MOST_GRINDING = 12  # bits
 DAMAGED_BYTES = 64
 

@@ -17,8 +17,8 @@ from lottery_pipeline.ownership.attacks.victim import Victim
 from lottery_pipeline.ownership.carriers import Groups, place_groups, plan_groups
 from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.ownership.mask_code import Mark, sign_masks
-from lottery_pipeline.ownership.payload import PAYLOAD_BYTES
 from lottery_pipeline.ownership.signing import hold_carriers
+from lottery_pipeline.ownership.statements import PAYLOAD_BYTES
 from lottery_pipeline.reproducibility.seeds import make_generator
 
 NEW_STD = 0.1  # of the weights that are switched on, as in the published attacks (arXiv 2111.00162, Table 8)

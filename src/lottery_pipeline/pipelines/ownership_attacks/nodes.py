@@ -6,8 +6,6 @@ from lottery_pipeline.options.ownership import AttackOptions, SignatureOptions
 from lottery_pipeline.parameters import PretrainingParameters, RetrainingParameters, WorkParameters
 
 BLOCK = "ownership_attacks"
-# What the published scheme (arXiv 2111.00162) writes into the mask.
-QR_TEXT = "signature"
 
 Rows = list[dict[str, Any]]
 
@@ -30,6 +28,7 @@ def run_attacks(
     from lottery_pipeline.ownership.attacks import ATTACKS, CLAIM_TRIALS
     from lottery_pipeline.ownership.attacks.claim_trials import run_claim_trials
     from lottery_pipeline.ownership.attacks.comparison import train_compared
+    from lottery_pipeline.ownership.attacks.forging import QR_TEXT
     from lottery_pipeline.ownership.attacks.trials import run_trials
     from lottery_pipeline.ownership.attacks.victim import Victim
     from lottery_pipeline.ownership.claims import open_as_owner
