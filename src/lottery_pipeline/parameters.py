@@ -167,6 +167,7 @@ class WorkParameters(Group):
         checkpoints: folder of interrupted computations.
         interval_seconds: least time between two checkpoints of a computation.
         limit: largest number of checkpoint files; the oldest go first.
+        concurrency: how many controls of a ladder are trained at once, each in a process of its own.
     """
 
     experiment: str
@@ -176,6 +177,7 @@ class WorkParameters(Group):
     checkpoints: Path
     interval_seconds: float = Field(default=15.0, ge=0, allow_inf_nan=False)
     limit: int = Field(default=16, ge=1)
+    concurrency: int = Field(default=1, ge=1, le=256)
 
     def resolve(self, project: Path) -> Self:
         """Let relative paths start at the project folder, whatever folder the command runs in."""

@@ -191,3 +191,22 @@ def test_controls_of_another_batch_size_start_at_the_epoch_of_their_weights(ladd
     recipe = RECIPE.replace(batch_size=10)
     rows = train_controls(ladder, images, dense, recipe, rungs=(-1,), kinds=BOTH, seed=0, device="cpu")
     assert {row["control"]: row["epochs"] for row in rows} == {"random_mask": 2.0, "reinitialise": 3.0}
+
+
+def test_controls_at_once_are_those_of_one_after_the_other(ladder, images, dense, tmp_path) -> None:
+    expected, told = run(ladder, images, dense), []
+    checkpoints = Checkpoints(tmp_path)
+    found = run(
+        ladder,
+        images,
+        dense,
+        checkpoints=checkpoints,
+        concurrency=2,
+        on_record=lambda label, row: told.append(label),
+    )
+    assert [row | CLOCK for row in found] == [row | CLOCK | {"trainings_at_once": 2} for row in expected]
+    assert list(dict.fromkeys(told)) == ["control_random_mask_03", "controls", "control_reinitialise_03"]
+    again = run(ladder, images, dense, checkpoints=checkpoints)
+    assert [row | CLOCK for row in again] == [row | CLOCK for row in expected]
+    checkpoints.clear_used()
+    assert not list(tmp_path.iterdir())

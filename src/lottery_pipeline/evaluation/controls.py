@@ -7,7 +7,7 @@ mask and draws new initial weights; these have seen no training, so they are tra
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from lottery_pipeline import __version__
 from lottery_pipeline.images.splits import ImageSplits
@@ -28,10 +28,18 @@ from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import OnLabelledRecord, State
+from lottery_pipeline.training.workers import work_at_once
 
 logger = logging.getLogger(__name__)
 
 KINDS: tuple[str, ...] = get_args(ControlKind)
+
+
+class Control(NamedTuple):
+    """One control: the rung whose mask it takes, and what is changed."""
+
+    rung: int
+    kind: ControlKind
 
 
 def train_controls(
@@ -46,6 +54,7 @@ def train_controls(
     device: str = "auto",
     checkpoints: Checkpoints | None = None,
     on_record: OnLabelledRecord | None = None,
+    concurrency: int = 1,
 ) -> list[dict[str, Any]]:
     """Train the controls of some rungs under the recipe of the retraining.
 
@@ -61,13 +70,15 @@ def train_controls(
         checkpoints: where to save inside and after every control.
         on_record: called as ``on_record("control_random_mask_03", row)`` with each history row and as
             ``on_record("controls", row)`` with each finished control; after a resume these come again.
+        concurrency: how many are trained at once; see ``work_at_once``.
 
     Returns:
         One row per control: ``control``, ``rung``, ``density``, ``kept``, ``prunable`` (D of the dense run),
         ``test_accuracy``, ``validation_accuracy``, ``epochs``, ``seconds``, ``early_stop_step``, ``seed``,
         and ``changed``: how many mask positions (``random_mask``) or kept weights (``reinitialise``) differ
         from the ticket's. A layer of density 1 cannot be shuffled, so a control may be weaker than its name
-        says; with 0 changes it controls nothing.
+        says; with 0 changes it controls nothing. Where several are trained at once, their ``seconds`` are
+        shared, and ``trainings_at_once`` says between how many.
 
     Raises:
         TicketError: ladder, dense run and images do not belong together, or there is no such rung.
@@ -80,10 +91,18 @@ def train_controls(
         if kind not in KINDS:
             raise TicketError(f"a control is one of {', '.join(KINDS)}, not {kind!r}")
     chosen = list(dict.fromkeys(ladder.last_rung if rung == -1 else rung for rung in rungs))
-    plan = [(rung, kind, ladder.masks(rung)) for rung in chosen for kind in dict.fromkeys(kinds)]
+    plan = [Control(rung, kind) for rung in chosen for kind in dict.fromkeys(kinds)]
+    own = {control: _identify(ladder, recipe, control, seed) for control in plan}
+    stored = {control: row for control in plan if (row := _find_row(own[control], checkpoints)) is not None}
+    missing = [(control, own[control]) for control in plan if control not in stored]
+    task = partial(_train_control, ladder, images, recipe, seed, device, checkpoints)
+    trained = work_at_once(task, missing, concurrency=concurrency, on_record=on_record)
+    shared = (
+        {"trainings_at_once": min(concurrency, len(missing))} if min(concurrency, len(missing)) > 1 else {}
+    )
     rows = []
-    for rung, kind, masks in plan:
-        row = _train_control(ladder, masks, images, recipe, rung, kind, seed, device, checkpoints, on_record)
+    for control in plan:
+        row = stored[control] if control in stored else next(trained) | shared
         # A ladder of a smaller network counts as its ticket does: against the dense network.
         prunable = dense.metrics["prunable"]
         row |= {"density": row["kept"] / prunable, "prunable": prunable}
@@ -93,33 +112,40 @@ def train_controls(
     return rows
 
 
-def _train_control(
-    ladder: Ladder,
-    masks: Masks,
-    images: ImageSplits,
-    recipe: Recipe,
-    rung: int,
-    kind: ControlKind,
-    seed: int,
-    device: str,
-    checkpoints: Checkpoints | None,
-    on_record: OnLabelledRecord | None,
-) -> dict[str, Any]:
-    own = fingerprint(
+def _identify(ladder: Ladder, recipe: Recipe, control: Control, seed: int) -> str:
+    return fingerprint(
         {
             "computation": "control",
             "version": __version__,
             "ladder": ladder.fingerprint,
             "recipe": recipe.record(),
-            "rung": rung,
-            "kind": kind,
+            "rung": control.rung,
+            "kind": control.kind,
             "seed": seed,
         }
     )
+
+
+def _find_row(own: str, checkpoints: Checkpoints | None) -> dict[str, Any] | None:
     saved = None if checkpoints is None else checkpoints.load(own)
-    if checkpoints is not None and saved is not None:
-        checkpoints.clear(saved[1]["training"])  # a kill may have come between the two files
-        return dict(saved[1]["row"])
+    if checkpoints is None or saved is None:
+        return None
+    checkpoints.clear(saved[1]["training"])  # a kill may have come between the two files
+    return dict(saved[1]["row"])
+
+
+def _train_control(
+    ladder: Ladder,
+    images: ImageSplits,
+    recipe: Recipe,
+    seed: int,
+    device: str,
+    checkpoints: Checkpoints | None,
+    item: tuple[Control, str],
+    on_record: OnLabelledRecord,
+) -> dict[str, Any]:
+    (rung, kind), own = item
+    masks = ladder.masks(rung)
     draw = derive_seed(seed, "control", kind, rung)
     control_masks, state, changed = _draw_control(ladder, masks, kind, draw)
     header = ladder.header
@@ -137,7 +163,7 @@ def _train_control(
         start_step=find_first_step(header.method, step, header.steps_per_epoch, recipe, len(images.train)),
         device=device,
         checkpoints=checkpoints,
-        on_record=None if on_record is None else partial(on_record, label),
+        on_record=partial(on_record, label),
         label=f"{ladder.header.method} {label}",
     )
     row = {

@@ -231,6 +231,7 @@ def train_controls(
         device=device,
         checkpoints=work.open_checkpoints(),
         on_record=partial(current().log_row, ladder.header.method),
+        concurrency=work.concurrency,
     )
     return mark_rows(rows, ladder.ticket(-1).fingerprint)
 
