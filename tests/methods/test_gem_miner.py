@@ -59,7 +59,8 @@ def test_what_was_dropped_stays_dropped_and_ranks_below_what_lived_on():
     inputs, labels = torch.randn(20, 8, generator=torch.Generator().manual_seed(1)), torch.arange(20) % 2
     dropped = torch.zeros(16, dtype=torch.bool)
     for number in range(40):
-        learner.step(inputs, labels, number, 0.1)
+        learner.prepare(number)
+        learner.step(inputs, labels, 0.1)
         assert not (dropped & learner._alive).any()
         assert bool(((learner._learner.learnt >= 0) & (learner._learner.learnt <= 1)).all())
         dropped = ~learner._alive
@@ -77,11 +78,13 @@ def test_the_state_of_a_learner_can_be_taken_up_by_another():
     first, second = make_learner(), make_learner()
     inputs, labels = torch.ones(20, 8), torch.arange(20) % 2
     for number in range(15):
-        first.step(inputs, labels, number, 0.1)
+        first.prepare(number)
+        first.step(inputs, labels, 0.1)
     second.load({name: tensor.clone() for name, tensor in first.tensors().items()})
     for learner in (first, second):
         for number in range(15, 25):
-            learner.step(inputs, labels, number, 0.1)
+            learner.prepare(number)
+            learner.step(inputs, labels, 0.1)
     assert torch.equal(first.scores, second.scores)
 
 

@@ -46,7 +46,8 @@ def test_a_step_is_sgd_on_the_gradient_that_reaches_the_gates():
         gates = (expected > 0).float().requires_grad_()
         loss = nn.functional.cross_entropy(network(inputs, network.weights * gates), labels)
         (slope,) = torch.autograd.grad(loss, gates)
-        assert learner.step(inputs, labels, number, 0.1).tolist() == [pytest.approx(loss.item())]
+        learner.prepare(number)
+        assert learner.step(inputs, labels, 0.1).tolist() == [pytest.approx(loss.item())]
         velocity = 0.9 * velocity + slope + 0.01 * expected
         expected = expected - 0.1 * velocity
         torch.testing.assert_close(learner.scores, expected)
@@ -56,11 +57,13 @@ def test_the_state_of_a_learner_can_be_taken_up_by_another():
     recipe = Recipe(learning_rate=0.1, iterations=4)
     inputs, labels = torch.ones(1, 3), torch.tensor([0])
     first = ScoreLearner(small_network(), recipe, torch.linspace(-1, 1, 6), straight_through)
-    first.step(inputs, labels, 0, 0.1)
+    first.prepare(0)
+    first.step(inputs, labels, 0.1)
     second = ScoreLearner(small_network(), recipe, torch.zeros(6), straight_through)
     second.load({name: tensor.clone() for name, tensor in first.tensors().items()})
     for learner in (first, second):
-        learner.step(inputs, labels, 1, 0.1)
+        learner.prepare(1)
+        learner.step(inputs, labels, 0.1)
     assert torch.equal(first.scores, second.scores)
 
 

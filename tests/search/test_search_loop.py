@@ -9,6 +9,7 @@ from lottery_pipeline.search.search_loop import SearchLoop
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import DivergenceError
 from tests.tiny import draw_images, spec_for, timeless
+from tests.training.tape import Tape, record_steps
 
 RECIPE = Recipe(learning_rate=0.5, epochs=4, batch_size=16)  # 3 steps an epoch
 FINGERPRINT = "f" * 64
@@ -19,30 +20,40 @@ class KilledError(Exception):
 
 
 class Counting:
-    """Learns the sum of what it saw; dies, or loses its numbers, when told."""
+    """Learns a random sum of what it saw; dies, or loses its numbers, when told."""
 
     columns = ("seen", "rate")
 
     def __init__(self, *, dies_at=None, infinite_at=None):
-        self.total = torch.zeros(3, dtype=torch.float64)
+        self.total, self.number, self.last = (torch.zeros(n, dtype=torch.float64) for n in (3, 1, ()))
+        self.generator = torch.Generator()
+        self.generators = (self.generator,)
         self.dies_at, self.infinite_at = dies_at, infinite_at
 
     @property
     def scores(self):
         return self.total
 
-    def step(self, inputs, labels, number, rate):
+    def modules(self):
+        return []
+
+    def prepare(self, number):
         if number == self.dies_at:
             raise KilledError
-        self.total += rate * (number + 1) * (labels.double() @ inputs.mean((1, 2, 3)).double())
-        seen = torch.tensor(float("inf")) if number == self.infinite_at else self.total[0]
-        return torch.stack([seen, torch.tensor(rate, dtype=torch.float64)])
+        self.number.fill_(number + 1)
+        self.last.fill_(float("inf") if number == self.infinite_at else 0.0)
+        self.generator.manual_seed(number)
+
+    def step(self, inputs, labels, rate):
+        drawn = torch.rand(3, generator=self.generator, dtype=torch.float64)
+        self.total += drawn * rate * self.number * (labels.double() @ inputs.mean((1, 2, 3)).double())
+        return torch.stack([self.total[0] + self.last, torch.ones((), dtype=torch.float64) * rate])
 
     def tensors(self):
         return {"total": self.total}
 
     def load(self, tensors):
-        self.total = tensors["total"]
+        self.total.copy_(tensors["total"])
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +61,14 @@ def images():
     return draw_images()
 
 
-def loop(images, learner, *, checkpoints=None, on_record=None, seed=0):
+def loop(images, learner, *, checkpoints=None, on_record=None, seed=0, normalise=None):
     return SearchLoop(
         learner,
         images,
         RECIPE,
         seed=seed,
         device=torch.device("cpu"),
-        normalise=None,
+        normalise=normalise,
         fingerprint=FINGERPRINT,
         checkpoints=checkpoints,
         on_record=on_record,
@@ -114,6 +125,36 @@ def test_a_search_killed_inside_an_epoch_resumes_inside_it(images, tmp_path, mon
     assert found.trace == trace
 
 
+@pytest.mark.parametrize("kind", ["captured", "eager"])
+@pytest.mark.parametrize("step", [1, 4, 8])
+def test_a_captured_search_resumes_an_eager_one_and_vice_versa(images, tmp_path, monkeypatch, step, kind):
+    monkeypatch.setattr("lottery_pipeline.search.search_loop._SEGMENT_SECONDS", 0.0)
+    whole = Counting()
+    trace = loop(images, whole).to_the_end().trace
+    with monkeypatch.context() as patch:
+        if kind == "captured":
+            record_steps(patch)
+        checkpoints = Checkpoints(tmp_path, interval_seconds=0)
+        dying = loop(images, Counting(dies_at=step), checkpoints=checkpoints)
+        with pytest.raises(KilledError):
+            dying.to_the_end()
+    resumed = Counting()
+    with monkeypatch.context() as patch:
+        if kind == "eager":
+            record_steps(patch)
+        found = loop(images, resumed, checkpoints=Checkpoints(tmp_path)).to_the_end()
+    assert torch.equal(resumed.total, whole.total)
+    assert found.trace == trace
+    assert Tape.replays or (kind, step) == ("captured", 1)  # the first step is always eager
+
+
+def test_a_captured_search_diverges_at_the_step_of_an_eager_one(images, monkeypatch):
+    record_steps(monkeypatch)
+    with pytest.raises(DivergenceError, match="at step 8 of 12: not finite: seen;"):
+        loop(images, Counting(infinite_at=7)).to_the_end()
+    assert Tape.replays
+
+
 def test_a_finished_search_is_not_done_again(images, tmp_path):
     first = loop(images, Counting(), checkpoints=Checkpoints(tmp_path)).to_the_end()
     again = loop(images, Counting(dies_at=0), checkpoints=Checkpoints(tmp_path)).to_the_end()
@@ -139,9 +180,5 @@ def test_batches_are_normalised_by_the_model_that_is_searched(images):
     model = build_model(spec_for(images), seed=0)
     pixels, normalised = Counting(), Counting()
     loop(images, pixels).to_the_end()
-    search = loop(images, normalised)
-    search._batches = type(search._batches)(
-        images.train, RECIPE, seed=0, device=torch.device("cpu"), normalise=model.normalise
-    )
-    search.to_the_end()
+    loop(images, normalised, normalise=model.normalise).to_the_end()
     assert not torch.equal(pixels.total, normalised.total)

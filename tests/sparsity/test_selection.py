@@ -12,6 +12,7 @@ from lottery_pipeline.sparsity import (
     count_kept,
     keep_top_k,
 )
+from lottery_pipeline.sparsity.selection import _mark_on_device, mark_top_k
 from tests.reference.selection import keep_top_k_naive
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -79,6 +80,20 @@ def test_selection_within_masks_is_nested_and_exact(case, seed, data):
     assert are_nested(inner, outer)
     expected = keep_top_k_naive(fresh, fewer, within=outer)
     assert all(torch.equal(inner[name], expected[name]) for name in scores)
+
+
+@given(scores_and_count())
+def test_a_device_marks_what_the_host_marks(case):
+    scores, k = case
+    flat = torch.cat(list(scores.values()))
+    found = _mark_on_device(flat, k) if k < len(flat) else mark_top_k(flat, k)
+    assert torch.equal(found, mark_top_k(flat, k))
+    assert int(found.sum()) == k
+
+
+@pytest.mark.parametrize("k", [0, 2, 5, 8])
+def test_marking_on_a_device_does_not_look_at_a_number(k):
+    assert mark_top_k(torch.empty(8, device="meta"), k).shape == (8,)  # there are no numbers there
 
 
 def test_pruned_weights_do_not_come_back_whatever_their_score():

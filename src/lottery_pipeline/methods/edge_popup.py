@@ -25,7 +25,7 @@ from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.mask_search import search_mask
 from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.sparsity.allocation import allocate_uniform, kept_count
-from lottery_pipeline.sparsity.selection import keep_top_k
+from lottery_pipeline.sparsity.selection import mark_top_k
 from lottery_pipeline.training.recipe import Recipe
 
 
@@ -50,8 +50,8 @@ def make_learner(density: float, network: GatedNetwork, recipe: Recipe, seed: in
 
     def pop_up(scores: Tensor) -> Tensor:
         magnitudes = scores.abs()
-        masks = keep_top_k(network.split(magnitudes), counts, scope="layer")
-        kept = torch.cat([mask.reshape(-1) for mask in masks.values()])
+        parts = network.split(magnitudes.detach())
+        kept = torch.cat([mark_top_k(part.reshape(-1), counts[name]) for name, part in parts.items()])
         return kept + (magnitudes - magnitudes.detach())
 
     return ScoreLearner(network, recipe, draw_scores(network, seed), pop_up, rank=torch.abs)

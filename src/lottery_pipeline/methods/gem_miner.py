@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lottery_pipeline.options import GemMinerOptions
 from lottery_pipeline.reproducibility.seeds import make_generator
@@ -59,6 +59,7 @@ class GemLearner:
     """
 
     columns = (*ScoreLearner.columns, "alive")
+    generators = ScoreLearner.generators
 
     def __init__(
         self, options: GemMinerOptions, images: int, network: GatedNetwork, recipe: Recipe, seed: int
@@ -76,12 +77,19 @@ class GemLearner:
         """Prunings survived plus probability, [D]."""
         return self._survived + self._learner.learnt
 
-    def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:
-        """Prune if it is time to, then make a step within [0, 1]."""
+    def modules(self) -> list[nn.Module]:
+        """Return the modules of the network."""
+        return self._learner.modules()
+
+    def prepare(self, number: int) -> None:
+        """Prune if it is time to."""
         done, rest = divmod(number, self._interval)
         if rest == 0 and 0 < done < len(self._counts):  # the last pruning is the ticket's own selection
             self._prune(self._counts[done - 1])
-        loss = self._learner.step(inputs, labels, number, rate)
+
+    def step(self, inputs: Tensor, labels: Tensor, rate: float | Tensor) -> Tensor:
+        """Make a step within [0, 1]."""
+        loss = self._learner.step(inputs, labels, rate)
         self._learner.learnt.clamp_(0, 1)
         return torch.cat([loss, self._alive.count_nonzero().to(loss).reshape(1)])
 
@@ -91,7 +99,7 @@ class GemLearner:
 
     def _prune(self, count: int) -> None:
         masks = keep_top_k({"all": self.scores}, count, within={"all": self._alive})
-        self._alive = masks["all"]
+        self._alive.copy_(masks["all"])
         self._survived += self._alive
 
     def tensors(self) -> State:
@@ -102,7 +110,7 @@ class GemLearner:
         """Restore a state from ``tensors()``."""
         self._learner.load(tensors)
         self._survived.copy_(tensors["survived"])
-        self._alive = tensors["alive"].to(self._survived.device)
+        self._alive.copy_(tensors["alive"])
 
 
 def check_gem_miner(outlook: Outlook, options: GemMinerOptions) -> None:

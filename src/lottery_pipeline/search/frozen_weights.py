@@ -51,6 +51,7 @@ class ScoreLearner:
     """
 
     columns = ("objective",)
+    generators = ()
 
     def __init__(
         self,
@@ -75,7 +76,14 @@ class ScoreLearner:
         """The scores as they are learnt, [D]; not a copy."""
         return self._scores.detach()
 
-    def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:  # noqa: ARG002
+    def modules(self) -> list[nn.Module]:
+        """Return the modules of the network."""
+        return self._network.modules()
+
+    def prepare(self, number: int) -> None:
+        """Do nothing: all steps are alike."""
+
+    def step(self, inputs: Tensor, labels: Tensor, rate: float | Tensor) -> Tensor:
         """Take the gradient of the cross-entropy with respect to the scores, and move them."""
         logits = self._network(inputs, self._network.weights * self._open_gates(self._scores))
         loss = F.cross_entropy(logits, labels)

@@ -72,6 +72,10 @@ class GatedNetwork:
             )
         return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
+    def modules(self) -> list[nn.Module]:
+        """Return the modules that a forward pass calls."""
+        return list(self._network.modules())
+
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Cut a flat vector [D] into views of the layers' shapes, by parameter name."""
         parts = flat.split(self._sizes)

@@ -126,6 +126,7 @@ def search_recipe(
         "iterations": steps,
         "batch_size": batch_size,
         "precision": options.precision,
+        "graph": recipe.graph,
         **changes,
     }
     if values.get("schedule") == "step" and "milestones" not in values:

@@ -7,18 +7,20 @@ the trace are the same for all learners.
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.classifier import Normalise
 from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.training.agreement import Tensors
 from lottery_pipeline.training.batches import Batches
+from lottery_pipeline.training.captured import CapturedSteps, choose_graph, round_rates
 from lottery_pipeline.training.progress import Progress
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import DivergenceError, OnLabelledRecord, State
@@ -42,12 +44,29 @@ class Learner(Protocol):
         """The scores that rank the weights, flat over all prunable ones, [D]; higher = keep."""
         ...
 
-    def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:
-        """Make step ``number`` (from 0) at a learning rate; return its numbers, [columns]; do not wait."""
+    @property
+    def generators(self) -> Sequence[torch.Generator]:
+        """What a step draws from."""
+        ...
+
+    def modules(self) -> Sequence[nn.Module]:
+        """Return the modules that a step calls."""
+        ...
+
+    def prepare(self, number: int) -> None:
+        """Do what the host has to do before step ``number``, from 0, for example seed the generators."""
+        ...
+
+    def step(self, inputs: Tensor, labels: Tensor, rate: float | Tensor) -> Tensor:
+        """Make a step at a learning rate; return its numbers, [columns].
+
+        It must not wait for the device, and after the first step change only ``tensors()``, in place; so a
+        later step can be captured (``lottery_pipeline.training.captured``).
+        """
         ...
 
     def tensors(self) -> State:
-        """Return the whole state, for a checkpoint."""
+        """Return the whole state, for a checkpoint; the tensors themselves."""
         ...
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -68,6 +87,30 @@ class SearchResult:
     trace: list[dict[str, Any]]
     epochs: float
     seconds: float
+
+
+class SearchStep:
+    """A step of a search on the batch whose number it is given: what is captured."""
+
+    def __init__(self, learner: Learner, batches: Batches) -> None:
+        self._learner, self._batches = learner, batches
+
+    def __call__(self, index: int | Tensor, rate: float | Tensor) -> Tensor:
+        """Make a step on a batch of the epoch; return the learner's numbers, [columns]."""
+        return self._learner.step(*self._batches.get(index), rate)
+
+    def state(self) -> Tensors:
+        """Return all tensors that a step may change, by kind; the tensors themselves."""
+        buffers = [buffer for module in self.modules() for buffer in module.buffers(recurse=False)]
+        learnt = {f"tensor {name}": [tensor] for name, tensor in self._learner.tensors().items()}
+        return {"buffers": buffers, **learnt}
+
+    def modules(self) -> Sequence[nn.Module]:
+        """Return the modules that a step calls."""
+        return self._learner.modules()
+
+    def forget(self) -> None:
+        """Do nothing: there is no more than the state."""
 
 
 class SearchLoop:
@@ -104,9 +147,23 @@ class SearchLoop:
     ) -> None:
         self._learner, self._label = learner, label
         self._fingerprint, self._checkpoints, self._on_record = fingerprint, checkpoints, on_record
-        self._rates = recipe.learning_rates(len(images.train))
+        self._rates = round_rates(recipe.learning_rates(len(images.train)), device)
         self._steps_per_epoch = recipe.steps_per_epoch(len(images.train))
         self._batches = Batches(images.train, recipe, seed=seed, device=device, normalise=normalise)
+        self._make_step = SearchStep(learner, self._batches)
+        self._captured: CapturedSteps[SearchStep] | None = None
+        if maker := choose_graph(recipe.graph, device, self._batches.obstacle, label):
+            self._captured = CapturedSteps(
+                self._make_step,
+                self._rates,
+                steps_per_epoch=self._steps_per_epoch,
+                full_steps=self._batches.full,
+                columns=len(learner.columns),
+                device=device,
+                make_graph=maker,
+                generators=learner.generators,
+                label=label,
+            )
         self._step = 0
         self._trace = torch.zeros((0, len(learner.columns)), dtype=torch.float64)
         self._rows: list[dict[str, Any]] = []
@@ -146,15 +203,14 @@ class SearchLoop:
         epoch = self._step // self._steps_per_epoch
         end = min((epoch + 1) * self._steps_per_epoch, len(self._rates))
         self._batches.start_epoch(epoch)
-        numbers = []
+        numbers: list[Tensor] = []
         while self._step < end:
-            inputs, labels = self._batches.get(self._step % self._steps_per_epoch)
-            numbers.append(self._learner.step(inputs, labels, self._step, self._rates[self._step]))
-            self._images += len(labels)
+            self._take_step(numbers)
             self._step += 1
             if time.perf_counter() - began > _SEGMENT_SECONDS:
                 break
-        self._trace = torch.cat([self._trace, torch.stack(numbers).cpu().double()])
+        self._collect_captured(numbers)
+        self._trace = torch.cat([self._trace, torch.cat(numbers).cpu().double()])
         self._seconds += time.perf_counter() - began
         self._refuse_divergence(first)
         progress.advance(self._step - first)
@@ -164,6 +220,20 @@ class SearchLoop:
             self._tell(row)
         if self._checkpoints is not None and self._step < len(self._rates) and self._checkpoints.is_due():
             self._save(finished=False)
+
+    def _take_step(self, numbers: list[Tensor]) -> None:
+        """Make a step; add its numbers, [1, columns], if it was not a captured one. Does not wait."""
+        self._learner.prepare(self._step)
+        index = self._step % self._steps_per_epoch
+        self._images += self._batches.count_images(index)
+        # The first step is eager: some of a learner's tensors do not exist before.
+        if self._captured is None or not self._step or not self._captured.take(self._step):
+            self._collect_captured(numbers)
+            numbers.append(self._make_step(index, self._rates[self._step])[None])
+
+    def _collect_captured(self, numbers: list[Tensor]) -> None:
+        if self._captured is not None and self._captured.pending:
+            numbers.append(self._captured.read())
 
     def _refuse_divergence(self, first: int) -> None:
         bad = (~self._trace[first:].isfinite().all(1)).nonzero()

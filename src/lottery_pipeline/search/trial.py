@@ -103,7 +103,9 @@ class Trial:
             with batch_statistics(self.model):
                 network = GatedNetwork(self.model, self.ignore_layers, affine=affine)
                 recipe = Recipe(epochs=1, batch_size=len(self.images))
-                make_learner(network, recipe, 0).step(self.images, self.labels, 0, recipe.learning_rate)
+                learner = make_learner(network, recipe, 0)
+                learner.prepare(0)
+                learner.step(self.images, self.labels, recipe.learning_rate)
 
         self.attempt(what, step)
 

@@ -52,7 +52,8 @@ def keep_top_k(
         raise SelectionError(f"scope must be 'global' or 'layer', got {scope!r}")
     if not scores or isinstance(k, Mapping):
         raise SelectionError("scope 'global' needs scores and one number k")
-    flat = torch.cat([_flat_scores(name, score) for name, score in scores.items()])
+    flats = _flatten(scores)
+    flat = torch.cat(list(flats.values()))
     allowed = None
     if within is not None:
         allowed = torch.cat([within[name].reshape(-1) for name in scores]).to(flat.device)
@@ -67,24 +68,29 @@ def _keep_per_layer(
     if not isinstance(k, Mapping) or k.keys() != scores.keys():
         raise SelectionError(f"scope 'layer' needs one k for each of the {len(scores)} scored layers")
     masks = {}
-    for name, score in scores.items():
-        flat = _flat_scores(name, score)
+    for name, flat in _flatten(scores).items():
         allowed = None if within is None else within[name].reshape(-1).to(flat.device)
         _check_count(k[name], 0, flat.numel() if allowed is None else int(allowed.count_nonzero()), name)
-        masks[name] = _top_k(flat, k[name], allowed).reshape(score.shape)
+        masks[name] = _top_k(flat, k[name], allowed).reshape(scores[name].shape)
     return masks
 
 
-def _flat_scores(name: str, score: Tensor) -> Tensor:
-    flat = score.detach().reshape(-1)
-    if flat.is_complex():
-        raise SelectionError(f"the scores of {name} are complex, but must be real")
-    # Widening to float32 or float64 is exact, so neither order nor ties change.
-    if flat.dtype != torch.float64:
-        flat = flat.to(torch.float32 if flat.is_floating_point() else torch.float64)
-    if bool(flat.isnan().any()):
-        raise SelectionError(f"the scores of {name} contain NaN, so no weight can be ranked")
-    return flat
+def _flatten(scores: Mapping[str, Tensor]) -> Scores:
+    flats = {}
+    for name, score in scores.items():
+        flat = score.detach().reshape(-1)
+        if flat.is_complex():
+            raise SelectionError(f"the scores of {name} are complex, but must be real")
+        # Widening to float32 or float64 is exact, so neither order nor ties change.
+        if flat.dtype != torch.float64:
+            flat = flat.to(torch.float32 if flat.is_floating_point() else torch.float64)
+        flats[name] = flat
+    # One answer for all layers: on a GPU each would be waited for.
+    undefined = torch.stack([flat.isnan().any() for flat in flats.values()]) if flats else torch.zeros(0)
+    for name, bad in zip(flats, undefined.tolist(), strict=True):
+        if bad:
+            raise SelectionError(f"the scores of {name} contain NaN, so no weight can be ranked")
+    return flats
 
 
 def _check_count(k: int, least: int, most: int, where: str) -> None:
@@ -98,21 +104,39 @@ def _top_k(scores: Tensor, k: int, allowed: Tensor | None) -> Tensor:
         mask = torch.zeros_like(allowed)
         mask[allowed] = _top_k(scores[allowed], k, None)
         return mask
+    return mark_top_k(scores, k)
+
+
+def mark_top_k(scores: Tensor, k: int) -> Tensor:
+    """Mark the k highest of scores, ties by index, without making the host wait for the device.
+
+    Args:
+        scores: [n], without NaN; ``keep_top_k`` makes sure of it, which must wait.
+        k: from 0 to n.
+
+    Returns:
+        bool [n]; exactly k are True.
+    """
     size = scores.numel()
     if k in (0, size):
         return torch.full_like(scores, k > 0, dtype=torch.bool)
-    threshold = _find_highest(scores, k)
-    mask = scores > threshold
-    ties = (scores == threshold).nonzero().squeeze(1)  # in index order
-    mask[ties[: k - int(mask.count_nonzero())]] = True
-    return mask
+    return _mark_on_host(scores, k) if scores.device.type == "cpu" else _mark_on_device(scores, k)
 
 
-def _find_highest(scores: Tensor, k: int) -> Tensor:
-    """Return the k-th highest of scores [n]."""
+def _mark_on_host(scores: Tensor, k: int) -> Tensor:
+    values = scores.detach().numpy()
+    threshold = np.partition(values, -k)[-k]  # torch.topk takes 16 bytes for each score
+    mask = values > threshold
+    ties = np.flatnonzero(values == threshold)  # in index order
+    mask[ties[: k - np.count_nonzero(mask)]] = True
+    return torch.from_numpy(mask)
+
+
+def _mark_on_device(scores: Tensor, k: int) -> Tensor:
     size = scores.numel()
-    if scores.device.type == "cpu":  # there, topk takes 16 bytes for each score
-        return scores.new_tensor(np.partition(scores.numpy(), size - k)[size - k])
     if 2 * k <= size:
-        return scores.topk(k, sorted=False).values.min()
-    return scores.topk(size - k + 1, largest=False, sorted=False).values.max()
+        threshold = scores.topk(k, sorted=False).values.min()
+    else:
+        threshold = scores.topk(size - k + 1, largest=False, sorted=False).values.max()
+    mask, ties = scores > threshold, scores == threshold
+    return mask | (ties & (ties.cumsum(0) <= k - mask.sum()))

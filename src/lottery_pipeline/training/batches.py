@@ -229,6 +229,10 @@ class Batches:
             self._extra.start_epoch(epoch)
         self._epoch = epoch
 
+    def count_images(self, index: int) -> int:
+        """Return how many training images batch ``index`` has."""
+        return min(self.size, self._count - index * self.size)
+
     def get(self, index: int | Tensor) -> tuple[Tensor, Tensor]:
         """Return batch ``index`` of the started epoch.
 

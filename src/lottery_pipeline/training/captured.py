@@ -196,6 +196,15 @@ class CapturedSteps(Generic[B]):
         return False
 
 
+def round_rates(rates: list[float], device: torch.device) -> list[float]:
+    """Return learning rates as all steps on a device use them.
+
+    CUDA's fused optimisers read a rate that is a tensor in float32, but one that is a number in float64.
+    Rounded to float32, captured and eager steps are the same there.
+    """
+    return torch.tensor(rates, dtype=torch.float32).tolist() if device.type == "cuda" else rates
+
+
 def choose_graph(wanted: object, device: torch.device, obstacle: str, label: str) -> GraphMaker | None:
     """Return what to capture steps with; None, and a debug line, if they are to be eager.
 

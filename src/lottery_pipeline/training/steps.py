@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-import torch
 from torch import nn
 
-from lottery_pipeline.training.captured import CapturedSteps, choose_graph
+from lottery_pipeline.training.captured import CapturedSteps, choose_graph, round_rates
 from lottery_pipeline.training.history import Interval
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.step import CountedStep, TrainingStep
@@ -31,11 +30,9 @@ class Steps:
         steps_per_epoch: int,
         label: str,
     ) -> None:
-        self._step, self._rates, self._interval = step, rates, interval
-        self._steps_per_epoch = steps_per_epoch
         device = step.one.device
-        if device.type == "cuda":  # whose optimisers read a tensor rate in float32: let all steps do so
-            self._rates = torch.tensor(rates, dtype=torch.float32).tolist()
+        self._step, self._rates, self._interval = step, round_rates(rates, device), interval
+        self._steps_per_epoch = steps_per_epoch
         self._captured: CapturedSteps[CountedStep] | None = None
         if maker := choose_graph(step.recipe.graph, device, step.obstacle, label):
             self._captured = CapturedSteps(

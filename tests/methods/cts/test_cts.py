@@ -11,7 +11,7 @@ from lottery_pipeline.methods.cts.cts import ConcreteLearner, extract_cts
 from lottery_pipeline.models.registry import build_model
 from lottery_pipeline.options import CtsOptions
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
-from lottery_pipeline.reproducibility.seeds import derive_seed
+from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.search.extraction import Search
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.sparsity.allocation import DensityError
@@ -75,7 +75,8 @@ def test_a_planted_ticket_is_found_and_its_inversion_misses_it(seed):
     learner._objective = replace(learner._objective, measure=distance)
     for number in range(300):
         inputs = torch.randn(32, 20, generator=generator) * planted
-        learner.step(inputs, torch.zeros(32, dtype=torch.int64), number, 0.1)
+        learner.prepare(number)
+        learner.step(inputs, torch.zeros(32, dtype=torch.int64), 0.1)
     assert torch.equal(keep_top_k({"w": learner.scores}, 4)["w"], planted)
     assert not (keep_top_k({"w": -learner.scores}, 4)["w"] & planted).any()
 
@@ -103,13 +104,14 @@ def test_steps_equal_the_naive_twin(form):
 
     logits, multiplier, adam = [-math.log(3)] * 6, None, cts_naive.Adam(6)
     for number in range(8):
-        noise = sample_noise(6, seed=derive_seed(3, "noise", number))
+        noise = sample_noise(6, make_generator(3, "noise", number))
         uniforms = torch.sigmoid(noise.double()).tolist()
         slopes = cts_naive.objective_gradient(objective, logits, uniforms, 2 / 3, form)
         gradient, multiplier, error = cts_naive.gradbalance(
             logits, [100 * slope for slope in slopes], multiplier, 0.25
         )
-        row = learner.step(inputs, torch.zeros(2, dtype=torch.int64), number, 0.1).tolist()
+        learner.prepare(number)
+        row = learner.step(inputs, torch.zeros(2, dtype=torch.int64), 0.1).tolist()
         gates = [cts_naive.gate(a, u, 2 / 3, form) for a, u in zip(logits, uniforms, strict=True)]
         expected = [objective(gates), multiplier, error, sum(map(cts_naive.sigmoid, logits)) / 6]
         assert row[:4] == pytest.approx(expected, rel=1e-3, abs=1e-4)
@@ -124,7 +126,8 @@ def test_scaling_the_objective_changes_no_logit():  # T13
         learner._objective = replace(learner._objective, scale=1e4 * scale)
         for number in range(20):
             inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(number))
-            learner.step(inputs, torch.arange(8) % 2, number, 0.1)
+            learner.prepare(number)
+            learner.step(inputs, torch.arange(8) % 2, 0.1)
         paths.append(learner.scores)
     torch.testing.assert_close(*paths, rtol=0, atol=1e-4)
 

@@ -19,13 +19,12 @@ def initial_logit(density: float) -> float:
     return math.log(density) - math.log1p(-density)
 
 
-def sample_noise(size: int, *, seed: int, device: torch.device | str = "cpu") -> Tensor:
-    """Draw logistic noise ln u - ln(1 - u), u ~ U(0, 1), float32 [size].
+def sample_noise(size: int, generator: torch.Generator) -> Tensor:
+    """Draw logistic noise ln u - ln(1 - u), u ~ U(0, 1), float32 [size], on the device of the generator.
 
     Float32 in every precision: the clamp of u, 1e-10 as in the authors' code, would be 0 in 16 bits.
     """
-    generator = torch.Generator(device=device).manual_seed(seed)
-    uniform = torch.rand(size, generator=generator, device=device)
+    uniform = torch.rand(size, generator=generator, device=generator.device)
     # u is at most 1 - 2**-24, so it needs no clamp from above (1 - 1e-10 is 1 in float32).
     return uniform.clamp_(min=_LEAST_UNIFORM).logit_()
 

@@ -75,6 +75,7 @@ class ConcreteLearner:
 
     def __init__(self, options: CtsOptions, network: GatedNetwork, recipe: Recipe, seed: int) -> None:
         self._options, self._network, self._seed = options, network, seed
+        self._generator = torch.Generator(device=network.weights.device)
         self._objective = OBJECTIVES[options.objective]
         self._constraint = CONSTRAINTS[options.constraint]
         logits = torch.full_like(network.weights, initial_logit(options.density))
@@ -88,11 +89,22 @@ class ConcreteLearner:
         """The logits [D]."""
         return self._logits.detach()
 
-    def step(self, inputs: Tensor, labels: Tensor, number: int, rate: float) -> Tensor:
+    @property
+    def generators(self) -> tuple[torch.Generator, ...]:
+        """That of the noise."""
+        return (self._generator,)
+
+    def modules(self) -> list[nn.Module]:
+        """Return the modules of the network."""
+        return self._network.modules()
+
+    def prepare(self, number: int) -> None:
+        """Seed the noise of a step."""
+        self._generator.manual_seed(derive_seed(self._seed, "noise", number))
+
+    def step(self, inputs: Tensor, labels: Tensor, rate: float | Tensor) -> Tensor:
         """Draw gates, measure the objective, balance its gradient, move the logits."""
-        noise = sample_noise(
-            len(self._logits), seed=derive_seed(self._seed, "noise", number), device=self._logits.device
-        )
+        noise = sample_noise(len(self._logits), self._generator)
         gates = relax(
             self._logits, noise, temperature=self._options.temperature, form=self._options.concrete_form
         )
@@ -106,7 +118,10 @@ class ConcreteLearner:
             rate=rate,
         )
         positive = (self.scores > 0).sum()
-        self._multiplier = balanced.multiplier
+        if self._multiplier is None:
+            self._multiplier = balanced.multiplier
+        else:
+            self._multiplier.copy_(balanced.multiplier)
         self._logits.grad = balanced.gradient
         self._optimiser.step(rate)
         return torch.stack(
@@ -124,7 +139,7 @@ class ConcreteLearner:
             self._logits.copy_(tensors["logits"])
         self._optimiser.load(tensors)
         if "multiplier" in tensors:
-            self._multiplier = tensors["multiplier"].to(self._logits.device)
+            self._multiplier = tensors["multiplier"].to(self._logits.device, copy=True)
 
 
 def check_cts(outlook: Outlook, options: CtsOptions) -> None:

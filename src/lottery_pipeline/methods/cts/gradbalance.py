@@ -27,7 +27,12 @@ class Balanced(NamedTuple):
 
 
 def balance_gradients(
-    logits: Tensor, gradient: Tensor, multiplier: Tensor | None, *, density: float, rate: float
+    logits: Tensor,
+    gradient: Tensor,
+    multiplier: Tensor | None,
+    *,
+    density: float,
+    rate: float | Tensor,
 ) -> Balanced:
     """GradBalance: one-sided pressure, as strong as the objective's own gradient.
 
@@ -41,7 +46,7 @@ def balance_gradients(
         gradient: g_R, the gradient of the objective with respect to alpha, [D].
         multiplier: lambda of the previous step; None at the first.
         density: the target, in (0, 1).
-        rate: learning rate of the step; not used here.
+        rate: learning rate of the step, a number or a scalar on the device; not used here.
     """
     del rate
     error, pressure, expected = measure_density(logits, _SLACK * density * logits.numel())
@@ -52,14 +57,22 @@ def balance_gradients(
 
 
 def ascend_multiplier(
-    logits: Tensor, gradient: Tensor, multiplier: Tensor | None, *, density: float, rate: float
+    logits: Tensor,
+    gradient: Tensor,
+    multiplier: Tensor | None,
+    *,
+    density: float,
+    rate: float | Tensor,
 ) -> Balanced:
     """Lagrange: lambda climbs by SGD at 0.01 times the rate of alpha, from 0 and signed; no slack.
 
     Arguments as in ``balance_gradients``. The authors' figures show it to be less stable than GradBalance.
     """
     error, pressure, expected = measure_density(logits, density * logits.numel())
-    now = _MULTIPLIER_RATE * rate * error + (0 if multiplier is None else multiplier)
+    pace = _MULTIPLIER_RATE * rate
+    if isinstance(rate, Tensor):  # rounded once, as a number is
+        pace = (_MULTIPLIER_RATE * rate.double()).to(error.dtype)
+    now = pace * error + (0 if multiplier is None else multiplier)
     return Balanced(gradient + now * pressure, now, error, expected)
 
 
