@@ -6,6 +6,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from lottery_pipeline.options.numerals import write_number
+
 Tensors: TypeAlias = Mapping[str, Sequence[Tensor]]  # by kind, such as "weights"
 
 # They agree if their difference is at most this share of what the step changes, plus ten times the difference
@@ -39,9 +41,9 @@ def find_disagreement(start: Tensors, replayed: Tensors, once: Tensors, again: T
     for kind, measured in zip(kinds, norms, strict=True):
         gap, change, noise = measured.tolist()
         if noise and not noise <= _LARGEST_NOISE * change:  # NaN is no agreement
-            return f"{kind} are not the same twice, by {noise / max(change, 1e-300):.1e} of their change"
+            return f"{kind} are not the same twice, by {write_number(noise / max(change, 1e-300), 2)} of their change"
         if gap and not gap <= _TOLERANCE * change + _NOISE * noise:
-            return f"{kind} differ by {gap / max(change, 1e-300):.1e} of their change"
+            return f"{kind} differ by {write_number(gap / max(change, 1e-300), 2)} of their change"
     return ""
 
 
