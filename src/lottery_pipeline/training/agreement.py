@@ -41,12 +41,16 @@ def find_disagreement(start: Tensors, replayed: Tensors, once: Tensors, again: T
     for kind, measured in zip(kinds, norms, strict=True):
         gap, change, noise = measured.tolist()
         if noise and not noise <= _LARGEST_NOISE * change:  # NaN is no agreement
-            return f"{kind} are not the same twice, by {write_number(noise / max(change, 1e-300), 2)} of their change"
+            return f"{kind} are not the same twice, by {_share(noise, change)} of their change"
         if gap and not gap <= _TOLERANCE * change + _NOISE * noise:
-            return f"{kind} differ by {write_number(gap / max(change, 1e-300), 2)} of their change"
+            return f"{kind} differ by {_share(gap, change)} of their change"
     return ""
 
 
 def _distance(one: Tensor, other: Tensor) -> Tensor:
     same = (one == other) | (~one.isfinite() & ~other.isfinite())
     return torch.linalg.vector_norm((one.double() - other.double()).masked_fill(same, 0.0))
+
+
+def _share(part: float, whole: float) -> str:
+    return write_number(part / max(whole, 1e-300), 2)
