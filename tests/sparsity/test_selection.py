@@ -12,7 +12,7 @@ from lottery_pipeline.sparsity import (
     count_kept,
     keep_top_k,
 )
-from lottery_pipeline.sparsity.selection import _mark_on_device, mark_top_k
+from lottery_pipeline.sparsity.selection import _mark_on_device, _top_k, mark_top_k
 from tests.reference.selection import keep_top_k_naive
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -91,9 +91,20 @@ def test_a_device_marks_what_the_host_marks(case):
     assert int(found.sum()) == k
 
 
+@given(scores_and_count(), st.integers(0, 2**31))
+def test_a_device_marks_within_masks_what_the_host_marks(case, seed):
+    flat, k = torch.cat(list(case[0].values())), case[1]
+    allowed = torch.rand(len(flat), generator=torch.Generator().manual_seed(seed)) < 0.7
+    k = min(k, int(allowed.sum()))
+    found = _mark_on_device(flat.masked_fill(~allowed, -math.inf), k, allowed)
+    assert torch.equal(found, _top_k(flat, k, allowed))
+
+
 @pytest.mark.parametrize("k", [0, 2, 5, 8])
 def test_marking_on_a_device_does_not_look_at_a_number(k):
-    assert mark_top_k(torch.empty(8, device="meta"), k).shape == (8,)  # there are no numbers there
+    scores, allowed = torch.empty(8, device="meta"), torch.empty(8, dtype=torch.bool, device="meta")
+    assert mark_top_k(scores, k).shape == (8,)  # there are no numbers there
+    assert _top_k(scores, k, allowed).shape == (8,)
 
 
 def test_pruned_weights_do_not_come_back_whatever_their_score():

@@ -46,7 +46,7 @@ def synflow_scores(
         device = next(iter(weights.values())).device
         device = torch.device("cpu") if device.type == "mps" else device
         parameters = {name for name, _ in model.named_parameters()}
-        for name, tensor in {**others, **_unit_statistics(model)}.items():
+        for name, tensor in {**others, **_unit_statistics(model, device)}.items():
             wide = tensor.to(device, torch.float64 if tensor.is_floating_point() else None)
             others[name] = wide.abs() if name in parameters else wide
         magnitudes = {
@@ -59,13 +59,13 @@ def synflow_scores(
     return {name: (weight.detach() * gradients.pop(name)).abs_() for name, weight in magnitudes.items()}
 
 
-def _unit_statistics(model: nn.Module) -> Weights:
+def _unit_statistics(model: nn.Module, device: torch.device) -> Weights:
     """Return mean 0 and deviation 1, by buffer name, for all that normalises by stored statistics."""
     units: Weights = {}
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) or (isinstance(module, _NormBase) and module.track_running_stats):
-            units[f"{name}.running_mean"] = torch.zeros(module.num_features)
-            units[f"{name}.running_var"] = torch.ones(module.num_features)
+            units[f"{name}.running_mean"] = torch.zeros(module.num_features, device=device)
+            units[f"{name}.running_var"] = torch.ones(module.num_features, device=device)
         elif isinstance(module, Normalise):
             units[f"{name}.mean"] = torch.zeros_like(module.mean)
             units[f"{name}.std"] = torch.ones_like(module.std)

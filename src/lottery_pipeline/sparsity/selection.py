@@ -100,6 +100,8 @@ def _check_count(k: int, least: int, most: int, where: str) -> None:
 
 def _top_k(scores: Tensor, k: int, allowed: Tensor | None) -> Tensor:
     """Return a bool mask [n] of the k highest scores [n] among the allowed."""
+    if allowed is not None and scores.device.type != "cpu":
+        return _mark_on_device(scores.masked_fill(~allowed, -torch.inf), k, allowed)
     if allowed is not None:
         mask = torch.zeros_like(allowed)
         mask[allowed] = _top_k(scores[allowed], k, None)
@@ -132,11 +134,15 @@ def _mark_on_host(scores: Tensor, k: int) -> Tensor:
     return torch.from_numpy(mask)
 
 
-def _mark_on_device(scores: Tensor, k: int) -> Tensor:
+def _mark_on_device(scores: Tensor, k: int, allowed: Tensor | None = None) -> Tensor:
     size = scores.numel()
+    if k == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
     if 2 * k <= size:
         threshold = scores.topk(k, sorted=False).values.min()
     else:
         threshold = scores.topk(size - k + 1, largest=False, sorted=False).values.max()
     mask, ties = scores > threshold, scores == threshold
+    if allowed is not None:  # the others have the lowest score, but so may some of these
+        ties = ties & allowed
     return mask | (ties & (ties.cumsum(0) <= k - mask.sum()))

@@ -152,7 +152,11 @@ def fixed_batches(model: nn.Module, images: Tensor, size: int) -> Iterator[Tenso
     filled = max(2, min(size, len(images))) if normalises_by_batch(model) else 0
     for batch in images.split(size):
         missing = filled - len(batch)
-        yield torch.cat([batch, images[torch.arange(missing) % len(images)]]) if missing > 0 else batch
+        yield (
+            torch.cat([batch, images[torch.arange(missing, device=images.device) % len(images)]])
+            if missing > 0
+            else batch
+        )
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ stays as it was then. ``lottery_pipeline.training.captured`` makes sure that not
 """
 
 import gc
+import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -27,6 +28,7 @@ class Graph(Protocol):
         ...
 
 
+_ONE_AT_A_TIME = threading.Lock()  # torch allows a single capture in a process
 GraphMaker = Callable[[torch.device, Sequence[torch.Generator]], Graph]
 
 
@@ -65,6 +67,7 @@ class CudaGraph:
             # The outer context restores the stream if the inner one cannot leave. Other threads may train on
             # streams of their own meanwhile, hence "thread_local".
             with (
+                _ONE_AT_A_TIME,
                 torch.cuda.device(self._device),
                 torch.cuda.stream(self._stream),
                 torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"),

@@ -142,9 +142,15 @@ def aggregate(model: nn.Module, block: str, scores: Mapping[str, Tensor], aggreg
     layers = model.get_submodule(block).named_modules()
     names = [f"{block}.{name}.weight" for name, layer in layers if isinstance(layer, nn.Conv2d)]
     convolutions = [name for name in names if name in scores]  # a parametrised one has no weight to score
-    total = math.fsum(float(scores[name].cpu().double().sum()) for name in convolutions)
+    total = math.fsum(_sum_up([scores[name] for name in convolutions]))
     count = sum(scores[name].numel() for name in convolutions)
     return total / count if aggregation == "mean" and count else total
+
+
+def _sum_up(scores: Sequence[Tensor]) -> list[float]:
+    """Return the sum of each, in float64, which mps does not have; one wait for all."""
+    wide = [(score.cpu() if score.device.type == "mps" else score).double().sum() for score in scores]
+    return torch.stack(wide).tolist() if wide else []
 
 
 def _draw(seed: int, block: str) -> float:
@@ -154,8 +160,9 @@ def _draw(seed: int, block: str) -> float:
 
 
 def _has_averages(model: nn.Module) -> bool:
-    norms = (module for module in model.modules() if isinstance(module, nn.BatchNorm2d))
-    return all(norm.num_batches_tracked is not None and int(norm.num_batches_tracked) > 0 for norm in norms)
+    counts = [module.num_batches_tracked for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    known = [count for count in counts if count is not None]
+    return len(known) == len(counts) and (not known or bool(torch.stack(known).gt(0).all()))
 
 
 def _check_scores(criterion: Criterion, model: nn.Module, scores: BlockScores) -> None:

@@ -133,8 +133,9 @@ def _compare(
                 logits = [
                     functional_call(model, tensors, (part,)) for part in split_batches(images, batch_size)
                 ]
-                # float64, which not every device has: the networks compared are nearly equal.
-                return torch.cat(logits if head is None else read).cpu().double()
+                found = torch.cat(logits if head is None else read)
+                # The networks compared are nearly equal, hence float64, which mps does not have.
+                return (found.cpu() if found.device.type == "mps" else found).double()
 
             whole = run({})
             return {block: compare(whole, run(silence(model, block))) for block in blocks}
@@ -151,11 +152,11 @@ def _average(
     batch_size: int,
     by_batch: bool,
 ) -> dict[str, float]:
-    totals = dict.fromkeys(blocks, 0.0)
+    sums: dict[str, list[Tensor]] = {block: [] for block in blocks}
 
     def watch(block: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def add(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            totals[block] += float(measure(output.relu()).sum())
+            sums[block].append(measure(output.relu()).sum())
 
         return add
 
@@ -167,4 +168,5 @@ def _average(
     finally:
         for handle in handles:
             handle.remove()
-    return {block: total / len(images) for block, total in totals.items()}
+    # Read at the end: until then nothing waits for the device.
+    return {block: sum(torch.stack(parts).tolist(), 0.0) / len(images) for block, parts in sums.items()}
