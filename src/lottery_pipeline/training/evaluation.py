@@ -151,12 +151,8 @@ def fixed_batches(model: nn.Module, images: Tensor, size: int) -> Iterator[Tenso
     """
     filled = max(2, min(size, len(images))) if normalises_by_batch(model) else 0
     for batch in images.split(size):
-        missing = filled - len(batch)
-        yield (
-            torch.cat([batch, images[torch.arange(missing, device=images.device) % len(images)]])
-            if missing > 0
-            else batch
-        )
+        missing = torch.arange(max(0, filled - len(batch)), device=images.device)
+        yield torch.cat([batch, images[missing % len(images)]]) if len(missing) else batch
 
 
 @torch.no_grad()

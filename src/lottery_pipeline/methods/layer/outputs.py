@@ -169,4 +169,5 @@ def _average(
         for handle in handles:
             handle.remove()
     # Read at the end: until then nothing waits for the device.
-    return {block: sum(torch.stack(parts).tolist(), 0.0) / len(images) for block, parts in sums.items()}
+    totals = {block: torch.stack(parts).tolist() if parts else [] for block, parts in sums.items()}
+    return {block: sum(parts, 0.0) / len(images) for block, parts in totals.items()}
