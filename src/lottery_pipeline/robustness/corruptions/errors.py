@@ -47,24 +47,14 @@ def gather_errors(cells: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
     return dict(errors)
 
 
-def mean_accuracy(errors: Errors) -> float:
-    """Return the mean accuracy over all cells, as RobustBench reports it (arXiv 2010.09670).
-
-    Raises:
-        ValueError: there are no errors, the corruptions differ in their number of severities, or one is not
-            among the fifteen.
-    """
-    _check(errors)
-    return 1 - fmean(error for column in errors.values() for error in column)
-
-
 def mean_corruption_error(errors: Errors, reference: Errors) -> CorruptionError:
     """Return CE and mCE (arXiv 1903.12261): the sum of errors over severities, by that of the reference.
 
     The paper's reference is AlexNet. There is none for CIFAR, so ours is the dense network.
 
     Raises:
-        ValueError: see ``mean_accuracy``, or the two were measured on other cells.
+        ValueError: there are no errors, the corruptions differ in their number of severities, one is not
+            among the fifteen, or the two were measured on other cells.
     """
     return _divide(errors, reference, 0.0, 0.0)
 
