@@ -1,6 +1,5 @@
 """A headless browser, driven by the DevTools protocol over a pipe: no library and no port is needed."""
 
-import base64
 import json
 import os
 import shutil
@@ -79,13 +78,6 @@ class Browser:
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
         return found["result"].get("value")
-
-    def photograph(self, picture: Path, *, height: int | None = None) -> None:
-        """Store a picture of the whole page, or of its upper part."""
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": height or size["height"], "scale": 1}
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        picture.write_bytes(base64.b64decode(shot["data"]))
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._unread:
