@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file of the report")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    # Whether the steps are captured, and if not, why.
+    logging.getLogger("lottery_pipeline.training.captured").setLevel(logging.DEBUG)
     if options.action in ("run", "prepare") and not (options.data or options.smallest or options.dry_run):
         parser.error("--data is missing: the images")
     if options.action == "prepare":

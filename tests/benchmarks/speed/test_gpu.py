@@ -82,5 +82,6 @@ def test_the_whole_script_runs_in_its_smallest_setting(tmp_path: Path) -> None:
     subprocess.run([*command, "--output", str(path)], cwd=ROOT, check=True, capture_output=True)
     result = json.loads(path.read_text())
     assert (result["left_out"], result["failed"]) == ([], {})
-    assert result["together"]["ours"].keys() == {"threads", "processes"}
+    assert any("stay eager" in message for message in result["captures"])
+    assert result["together"]["captured"].keys() == {"threads", "processes"}
     assert set(result["together"]["ours"]["processes"]) == {"1", "2"}
