@@ -1,7 +1,5 @@
 """Mask searches whose steps are captured: the same tickets, bit for bit, and no step that waits."""
 
-import logging
-
 import pytest
 
 from lottery_pipeline.methods.cts.cts import ConcreteLearner, extract_cts
@@ -13,7 +11,7 @@ from lottery_pipeline.search.frozen_weights import ScoreLearner
 from lottery_pipeline.sparsity import selection
 from lottery_pipeline.training.host import WaitsRefused
 from tests.tiny import OWN_MODEL, RECIPE, draw_images, pretrain_tiny
-from tests.training.tape import Tape, record_steps
+from tests.training.tape import Tape, listen, record_steps, said
 
 SEARCHES = {
     **{
@@ -84,12 +82,10 @@ def watch(step):
 
 
 def test_the_recipe_of_the_training_says_whether_steps_are_captured(images, dense, monkeypatch, caplog):
-    caplog.set_level(logging.DEBUG, "lottery_pipeline.training.captured")
+    listen(caplog)
     record_steps(monkeypatch)
 
     extract(images, dense, "edge-popup", graph=False)
 
-    assert [record.message for record in caplog.records] == [
-        "edge_popup search: the steps stay eager: the recipe says so."
-    ]
+    assert said(caplog) == ["edge_popup search: the steps stay eager: the recipe says so."]
     assert Tape.replays == 0

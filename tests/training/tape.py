@@ -4,6 +4,7 @@ Like a CUDA graph, a replay runs no Python of the step: the same operations read
 and numbers of the host are what they were while it was recorded. Unlike there, recording makes the step.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+_LOGGER = "lottery_pipeline.training.captured"
 
 
 class Recorder(TorchDispatchMode):
@@ -59,3 +62,13 @@ def record_steps(monkeypatch: Any) -> None:
     monkeypatch.setattr("lottery_pipeline.training.captured.find_graph", lambda device: Tape)
     monkeypatch.setattr("lottery_pipeline.training.captured.LEAST_STEPS", 1)
     Tape.replays = 0
+
+
+def listen(caplog: Any) -> None:
+    """Let ``caplog`` hear what is said of captured steps."""
+    caplog.set_level(logging.DEBUG, _LOGGER)
+
+
+def said(caplog: Any) -> list[str]:
+    """Return what was said of captured steps."""
+    return [record.message for record in caplog.records if record.name == _LOGGER]

@@ -13,7 +13,7 @@ from lottery_pipeline.training import run as run_module
 from lottery_pipeline.training.loop import DivergenceError, train
 from lottery_pipeline.training.margin import Margin
 from lottery_pipeline.training.recipe import Recipe
-from tests.training.tape import Tape, record_steps
+from tests.training.tape import Tape, listen, record_steps, said
 from tests.training.tiny import (
     TinyDenseNet,
     TinyNet,
@@ -187,11 +187,11 @@ class Reading(TinyNet):
     ],
 )
 def test_a_network_that_a_replay_would_not_repeat_is_trained_eagerly(monkeypatch, caplog, network, reason):
-    caplog.set_level(logging.DEBUG, "lottery_pipeline.training.captured")
+    listen(caplog)
 
     assert run_both(monkeypatch, network) == 0
 
-    (line,) = [record.message for record in caplog.records if "stay eager" in record.message][1:]
+    (line,) = [line for line in said(caplog) if "stay eager" in line][1:]
     assert re.search(reason, line)
 
 
@@ -220,14 +220,21 @@ class Refusing(Tape):
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
-def test_a_capture_that_fails_leaves_no_trace(monkeypatch, caplog):
-    caplog.set_level(logging.DEBUG, "lottery_pipeline.training.captured")
+class Breaking(Tape):
+    def replay(self):
+        super().replay()
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.mark.parametrize("tape", [Refusing, Breaking])
+def test_a_capture_that_fails_leaves_no_trace(monkeypatch, caplog, tape):
+    listen(caplog)
     expected = run()
     record_steps(monkeypatch)
-    monkeypatch.setattr("lottery_pipeline.training.captured.find_graph", lambda device: Refusing)
+    monkeypatch.setattr("lottery_pipeline.training.captured.find_graph", lambda device: tape)
 
     assert_same(run(), expected)
-    assert caplog.records[-1].message == (
+    assert said(caplog)[-1] == (
         "training: the steps stay eager: RuntimeError: operation not permitted when stream is capturing."
     )
 
@@ -242,19 +249,17 @@ def test_a_capture_that_fails_leaves_no_trace(monkeypatch, caplog):
     ],
 )
 def test_one_line_says_why_steps_stay_eager(monkeypatch, caplog, changes, reason):
-    caplog.set_level(logging.DEBUG, "lottery_pipeline.training.captured")
+    listen(caplog)
     record_steps(monkeypatch)
     monkeypatch.setattr("lottery_pipeline.training.captured.LEAST_STEPS", 4)
 
     run(SHORT.replace(**changes))
 
-    assert [record.message for record in caplog.records] == [f"training: the steps stay eager: {reason}."]
+    assert said(caplog) == [f"training: the steps stay eager: {reason}."]
     assert Tape.replays == 0
 
 
 def test_a_training_on_a_cpu_is_eager(caplog):
-    caplog.set_level(logging.DEBUG, "lottery_pipeline.training.captured")
+    listen(caplog)
     run(SHORT.replace(epochs=1))
-    assert [record.message for record in caplog.records] == [
-        "training: the steps stay eager: there are no graphs on cpu."
-    ]
+    assert said(caplog) == ["training: the steps stay eager: there are no graphs on cpu."]

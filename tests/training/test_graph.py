@@ -1,13 +1,12 @@
 """The CUDA graph itself; what surrounds it is tested on tapes in test_captured.py."""
 
-import logging
-
 import pytest
 import torch
 
 from lottery_pipeline.training.graph import CudaGraph, find_graph
 from lottery_pipeline.training.loop import train
 from lottery_pipeline.training.recipe import Recipe
+from tests.training.tape import listen, said
 from tests.training.tiny import TinyNet, tiny_images, tiny_masks, untimed
 
 needs_cuda = pytest.mark.skipif(
@@ -30,14 +29,14 @@ def test_only_cuda_has_graphs():
 )
 def test_a_captured_training_is_the_eager_one(monkeypatch, caplog, changes):
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    caplog.set_level(logging.DEBUG, "lottery_pipeline.training.captured")
+    listen(caplog)
     found = []
     for graph in (False, "auto"):
         model = TinyNet()  # with dropout
         recipe, masks = LONG.replace(graph=graph, **changes), tiny_masks(model)
         found.append(train(model, tiny_images(), recipe, seed=1, masks=masks, device="cuda"))
 
-    assert caplog.records[-1].message == "training: the step is captured."
+    assert said(caplog)[-1] == "training: the step is captured."
     eager, captured = found
     for name, tensor in eager.state.items():
         torch.testing.assert_close(captured.state[name], tensor, rtol=1e-4, atol=1e-5)
@@ -88,12 +87,20 @@ def test_after_a_capture_that_fails_the_device_works_as_before():
 
 
 @needs_cuda
+def test_a_graph_that_keeps_much_of_the_memory_is_refused(monkeypatch):
+    monkeypatch.setattr("lottery_pipeline.training.graph._LARGEST_SHARE", 0.0)
+    device = torch.device("cuda", torch.cuda.current_device())
+    with pytest.raises(RuntimeError, match="a graph of it keeps"):
+        CudaGraph(device).capture(lambda: torch.zeros(1000, device=device).sum())
+
+
+@needs_cuda
 def test_a_network_that_reads_its_numbers_is_trained_eagerly(caplog):
     class Reading(TinyNet):
         def forward(self, images):
             logits = super().forward(images)
             return logits if logits.mean().item() > 0 else 2 * logits
 
-    caplog.set_level(logging.DEBUG, "lottery_pipeline.training.captured")
+    listen(caplog)
     train(Reading(), tiny_images(), LONG, seed=1, device="cuda")
-    assert "makes the host wait" in caplog.records[-1].message
+    assert "makes the host wait" in said(caplog)[-1]

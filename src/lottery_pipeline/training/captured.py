@@ -153,19 +153,12 @@ class CapturedSteps(Generic[B]):
         host = HostState(self.body.modules(), self._device.type)
         try:
             graph = self._record(start, host)
-            start.restore()
-            graph.replay()
+            fault = self._compare(graph, start)
         except Exception as error:  # whatever a network raises; if it is a fault, an eager step has it too
             start.restore()
             host.restore()
             return self._stay_eager(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        replayed = start.copy()
-        start.restore()
-        self._make_step()
-        once = start.copy()
-        start.restore()
-        self._make_step()
-        if fault := find_disagreement(start.tensors, replayed, once, start.copy()):
+        if fault:
             logger.warning(
                 "%s: a captured step does not do what the step does (%s), so the steps stay eager, which is "
                 "slower; recipe `graph: false` avoids this test.",
@@ -190,6 +183,18 @@ class CapturedSteps(Generic[B]):
         start.restore()
         graph.capture(self._make_step)
         return graph
+
+    def _compare(self, graph: Graph, start: "_Start") -> str:
+        """Say in what a replay differs from the step; empty if in nothing. The step is made afterwards."""
+        start.restore()
+        graph.replay()
+        replayed = start.copy()
+        start.restore()
+        self._make_step()
+        once = start.copy()
+        start.restore()
+        self._make_step()
+        return find_disagreement(start.tensors, replayed, once, start.copy())
 
     def _stay_eager(self, reason: str) -> bool:
         logger.debug("%s: the steps stay eager: %s.", self._label, reason)

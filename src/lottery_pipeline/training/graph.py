@@ -28,6 +28,8 @@ class Graph(Protocol):
         ...
 
 
+# Of the memory of a card. A graph keeps what its step needs, and a step that large is not launch-bound.
+_LARGEST_SHARE = 0.25
 _ONE_AT_A_TIME = threading.Lock()  # torch allows a single capture in a process
 GraphMaker = Callable[[torch.device, Sequence[torch.Generator]], Graph]
 
@@ -43,6 +45,7 @@ class CudaGraph:
 
     def __init__(self, device: torch.device, generators: Sequence[torch.Generator] = ()) -> None:
         self._device, self._generators = device, generators
+        self._most = _LARGEST_SHARE * torch.cuda.get_device_properties(device).total_memory
         self._stream = torch.cuda.Stream(device)
         self._graph = torch.cuda.CUDAGraph()
         for generator in generators:
@@ -60,7 +63,8 @@ class CudaGraph:
         """Record a step without making it.
 
         Raises:
-            RuntimeError: torch or CUDA cannot capture it; the device can be used as before.
+            RuntimeError: torch or CUDA cannot capture it, or it needs a large share of the memory; the device
+                can be used as before.
         """
         gc.collect()  # a graph that is freed during a capture would spoil it
         try:
@@ -72,7 +76,11 @@ class CudaGraph:
                 torch.cuda.stream(self._stream),
                 torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"),
             ):
+                before = torch.cuda.memory_reserved(self._device)
                 step()
+                needed = torch.cuda.memory_reserved(self._device) - before
+                if needed > self._most:
+                    raise RuntimeError(f"a graph of it keeps {needed} bytes of the device's memory")
         except BaseException:
             self._release_generators()
             raise
