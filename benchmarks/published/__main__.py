@@ -1,6 +1,7 @@
 """The claim of Concrete Ticket Search in its own setting, a few minutes of a card at a time.
 
-    python -m benchmarks.published --data FOLDER --out FOLDER --budget SECONDS [--device cuda]
+    python -m benchmarks.published --data FOLDER --out FOLDER --budget SECONDS [--device cuda] [--jobs N]
+    python -m benchmarks.published --data FOLDER --out FOLDER --budget SECONDS --setting mean_loss
     python -m benchmarks.published --data FOLDER --out FOLDER --dry-run
     python -m benchmarks.published --smallest --out FOLDER
     python -m benchmarks.published prepare --data FOLDER --out FILE
@@ -14,16 +15,10 @@ by the next one.
 import argparse
 import logging
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 BEGAN = time.monotonic()  # before torch is imported: start-up counts
-
-if TYPE_CHECKING:
-    from benchmarks.published.settings import Setting
-    from lottery_pipeline.images.splits import ImageSplits
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -36,13 +31,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of rows and checkpoints")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, start-up included")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--jobs", type=int, default=1, help="rows at once; their seconds are shared then")
+    parser.add_argument("--setting", default="published", help="a variant, see settings.py")
     parser.add_argument("--smallest", action="store_true", help="a few digits and epochs, on a CPU")
     parser.add_argument("--dry-run", action="store_true", help="print rows, epochs and minutes")
     parser.add_argument("--output", type=Path, help="JSON file of the report")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    # Whether the steps are captured, and if not, why.
-    logging.getLogger("lottery_pipeline.training.captured").setLevel(logging.DEBUG)
     if options.action in ("run", "prepare") and not (options.data or options.smallest or options.dry_run):
         parser.error("--data is missing: the images")
     if options.action == "prepare":
@@ -66,68 +61,29 @@ def _prepare(options: argparse.Namespace) -> None:
     )
 
 
-def _choose(options: argparse.Namespace) -> tuple[str, "Setting"]:
-    from benchmarks.published.settings import SETTINGS
-
-    name = "smallest" if options.smallest else "published"
-    return name, SETTINGS[name]
-
-
 def _run(options: argparse.Namespace) -> None:
-    from benchmarks.published.budget import Budget, TimedCheckpoints
-    from benchmarks.published.images import draw_digits, read_images
-    from benchmarks.published.plan import order_rows
-    from benchmarks.published.store import claim, restore
-    from benchmarks.published.work import Study, work_through
-    from lottery_pipeline.training.arithmetic import set_arithmetic
+    from benchmarks.published.opening import make_measure, open_study
+    from benchmarks.published.plan import find_need, order_rows
+    from benchmarks.published.work import work_through
+    from benchmarks.published.workers import share_rows, start_workers
 
-    set_arithmetic()
-    budget = Budget(options.budget, BEGAN)
-    name, setting = _choose(options)
-    images = read_images(options.data) if setting.digits is None else draw_digits(setting.digits)
-    identity = _identify(name, setting, images)
-    claim(options.out, identity)
-    restore(options.out, RESULTS / f"{name}.json", identity)
-    logging.info(
-        "%d training images, %d test images; %.0f s since the start.",
-        len(images.train),
-        len(images.test),
-        time.monotonic() - BEGAN,
-    )
-    checkpoints = TimedCheckpoints(options.out / "checkpoints", budget)
-    study = Study(setting, images.to(_place(options.device)), options.out, options.device, checkpoints)
-    done = work_through(order_rows(setting), study.has_row, study.measure, budget)
+    several = options.jobs > 1
+    workers = start_workers(options.jobs, partial(make_measure, options, BEGAN)) if several else []
+    study, budget = open_study(options, BEGAN)
+    rows = order_rows(study.setting)
+    if several:
+        done = share_rows(rows, study.has_row, partial(find_need, study.setting), workers)
+    else:
+        done = work_through(rows, study.has_row, study.measure, budget)
     _report(options)
     print("All rows are there." if done else "Call it again with the same --out for the rest.")
-
-
-def _identify(name: str, setting: "Setting", images: "ImageSplits") -> dict[str, Any]:
-    """Return what the rows of a folder have in common."""
-    return {
-        "name": name,
-        "images": {
-            "fingerprint": images.fingerprint,
-            "train": len(images.train),
-            "test": len(images.test),
-            "source": images.source,
-        },
-        "recipe": setting.recipe.record(),
-        "rewind_epoch": setting.rewind_epoch,
-        "search_length": setting.length,
-        "search_precision": setting.search_precision,
-    }
-
-
-def _place(device: str) -> str:
-    from lottery_pipeline.training.device import pick_device
-
-    return str(pick_device(device))
 
 
 def _report(options: argparse.Namespace) -> None:
     import json
 
     from benchmarks.environment import write_report
+    from benchmarks.published.opening import RESULTS
     from benchmarks.published.report import gather, render
     from benchmarks.published.settings import SETTINGS
 
@@ -141,11 +97,12 @@ def _report(options: argparse.Namespace) -> None:
 
 def _show_plan(options: argparse.Namespace) -> None:
     from benchmarks.published.estimate import describe_plan, measure_rates
+    from benchmarks.published.opening import choose_setting
     from benchmarks.published.plan import order_rows
     from benchmarks.published.store import find_rows, row_path
     from lottery_pipeline.training.device import pick_device
 
-    _, setting = _choose(options)
+    _, setting = choose_setting(options)
     rows = order_rows(setting)
     finished = {row for row in rows if row_path(options.out, row).exists()}
     # A card can be planned for on a machine without one.

@@ -2,7 +2,7 @@
 # On a machine with a card: install what is missing, measure the speed of the steps once, spend the rest of the
 # time on the rows, and pack what was found. README.md beside this file says what must be there.
 #
-#     bash benchmarks/published/on_card.sh SECONDS [--smallest --device cpu]
+#     bash benchmarks/published/on_card.sh SECONDS [--jobs N] [--smallest --device cpu]
 set -euo pipefail
 budget=${1:?how many seconds may it take?}
 shift
@@ -21,8 +21,9 @@ if compgen -G "$home/out.tar.gz.*" >/dev/null && [ ! -d "$home/out" ]; then
 fi
 mkdir -p "$home/out" "$back"
 
+if [[ " $* " == *" --smallest "* ]]; then smallest=(--smallest --device cpu); else smallest=(); fi
 if [ ! -e "$home/out/gpu.json" ]; then
-    timeout 200 "$python" -m benchmarks.speed.gpu --budget 170 --output "$home/out/gpu.json" "$@" 2>&1 |
+    timeout 200 "$python" -m benchmarks.speed.gpu --budget 170 --output "$home/out/gpu.json" "${smallest[@]}" 2>&1 |
         tee "$home/out/gpu.log" || echo "the speed of the steps was not measured to the end"
 fi
 "$python" -m benchmarks.published --data "$home/cifar10.npz" --out "$home/out" --device cuda \

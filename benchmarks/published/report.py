@@ -106,6 +106,8 @@ def render(result: dict[str, Any]) -> str:
         f"{show(ratio['cts_kl_minus_ladder'])} points."
         for ratio in result["cost_ratios"]
     ]
+    if any(row["measured"]["at_once"] > 1 for row in result["rows"]):
+        lines.append("Some rows were trained several at once: their seconds, and ratios of them, are shared.")
     diverged = [row for row in result["rows"] if "diverged" in row]
     lines += [f"{row['method']} at rung {row['rung']}, seed {row['seed']}: diverged." for row in diverged]
     return "\n".join(lines)

@@ -73,6 +73,7 @@ class Study:
     folder: Path
     device: str
     checkpoints: Checkpoints = field(repr=False)
+    jobs: int = 1  # rows at once on the device, this one included
     dense: dict[int, DenseRun] = field(default_factory=dict, repr=False)
 
     def has_row(self, row: Row) -> bool:
@@ -205,7 +206,7 @@ class Study:
             "rewind_epochs": 0 if is_dense else epochs,
             "search_epochs": 0.0,
             **found,
-            "measured": {**seconds, **describe_machine(self.device)},
+            "measured": {**seconds, "at_once": self.jobs, **describe_machine(self.device)},
         }
         write_atomically(row_path(self.folder, row), json.dumps(content, indent=1).encode())
         if "test_accuracy" in found:

@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from multiprocessing import get_context
 from typing import Any, Protocol
 
@@ -33,19 +33,31 @@ def own_stream(device: torch.device) -> AbstractContextManager[object]:
 
 
 def train_timed(
-    task: Task, images: ImageSplits, seed: int, barrier: Barrier, changes: dict[str, Any]
+    task: Task,
+    images: ImageSplits,
+    seed: int,
+    barrier: Barrier,
+    changes: dict[str, Any],
+    turn: AbstractContextManager[object] | None = None,
 ) -> Times:
-    """Train; return when the epochs after the first began and ended. All begin them together."""
+    """Train; return when the epochs after the first began and ended. All begin them together.
+
+    Threads make their first epoch one by one, each in its ``turn``: while a step is captured, no other thread
+    may wait for the device.
+    """
     moments: list[float] = []
+    first_epoch = ExitStack()
 
     def on_record(_row: dict[str, Any]) -> None:
         if not moments:
+            first_epoch.close()
             barrier.wait(PATIENCE)
         moments.append(time.monotonic())
 
     model, masks = make_model(task.case, images)
     recipe = task.recipe(**changes)
-    with own_stream(task.device):
+    with own_stream(task.device), first_epoch:
+        first_epoch.enter_context(turn or nullcontext())
         train(model, images, recipe, seed=seed, masks=masks, device=task.device, on_record=on_record)
     return moments[0], moments[-1]
 
@@ -58,12 +70,12 @@ def count_speed(task: Task, times: list[Times]) -> float:
 
 def run_threads(task: Task, count: int, changes: dict[str, Any]) -> float:
     """Train ``count`` networks at once in threads; return images/s."""
-    images, barrier = task.draw_images(), threading.Barrier(count)
+    images, barrier, turn = task.draw_images(), threading.Barrier(count), threading.Lock()
     found: queue.Queue[Times | Exception] = queue.Queue()
 
     def work(seed: int) -> None:
         try:
-            found.put(train_timed(task, images, seed, barrier, changes))
+            found.put(train_timed(task, images, seed, barrier, changes, turn))
         except Exception as error:
             barrier.abort()
             found.put(error)

@@ -2,7 +2,15 @@
 
 import pytest
 
-from benchmarks.published.plan import Row, choose_method, count_epochs, find_need, list_rungs, order_rows
+from benchmarks.published.plan import (
+    LADDERS,
+    Row,
+    choose_method,
+    count_epochs,
+    find_need,
+    list_rungs,
+    order_rows,
+)
 from benchmarks.published.settings import SETTINGS
 
 PUBLISHED = SETTINGS["published"]
@@ -30,6 +38,15 @@ def test_every_row_is_there_once_and_behind_what_it_needs(name: str) -> None:
     for place, row in enumerate(rows):
         need = find_need(SETTINGS[name], row)
         assert need is None or need in rows[:place], row
+
+
+def test_a_variant_changes_one_thing_and_has_the_headline_alone() -> None:
+    for name in SETTINGS.keys() - {"published", "smallest"}:
+        variant = SETTINGS[name]
+        assert variant != PUBLISHED
+        assert {row.rung for row in order_rows(variant) if row.method not in ("dense", *LADDERS)} == {22}
+        assert order_rows(variant)[:2] == ROWS[:2]
+    assert choose_method(SETTINGS["standard_gates"], Row("cts_kl", 0, 22))[1].concrete_form == "standard"
 
 
 def test_both_ladders_pass_the_rungs_that_are_compared() -> None:

@@ -139,6 +139,16 @@ def test_killed_and_resumed_the_smallest_setting_ends_with_the_same_rows(tmp_pat
 
 
 @pytest.mark.slow
+def test_two_rows_at_once_end_with_the_rows_of_one_after_the_other(tmp_path: Path) -> None:
+    for jobs in ("1", "2"):
+        process = start(tmp_path / jobs, "--jobs", jobs)
+        process.communicate()
+        assert process.returncode == 0
+    assert rows_by_name(tmp_path / "1") == rows_by_name(tmp_path / "2")
+    assert {row["measured"]["at_once"] for row in find_rows(tmp_path / "2")} == {2}
+
+
+@pytest.mark.slow
 def test_a_budget_of_seconds_is_kept_from_the_start_of_the_process(tmp_path: Path) -> None:
     began = time.monotonic()
     process = start(tmp_path, "--budget", "25")
