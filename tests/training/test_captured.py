@@ -65,8 +65,22 @@ def run_both(monkeypatch, make_model=TinyNet, **options):
         {"frozen_modules": ["conv", "norm"], "masks": None},
         {"margin": Margin({"fc.weight": torch.full((3, 36), 0.5)}, 0.1)},
         {"images": tiny_images(train=16)},
+        {"recipe": SHORT.replace(adversary={"kind": "pgd", "norm": "L2", "eps": 0.5, "steps": 3})},
+        {"recipe": SHORT.replace(adversary={"kind": "fgsm_rs", "eps": 0.1}, precision="bfloat16")},
     ],
-    ids=["snapshots", "nesterov", "adam", "adamw", "bfloat16", "extra", "frozen", "margin", "even"],
+    ids=[
+        "snapshots",
+        "nesterov",
+        "adam",
+        "adamw",
+        "bfloat16",
+        "extra",
+        "frozen",
+        "margin",
+        "even",
+        "pgd",
+        "fgsm",
+    ],
 )
 def test_captured_steps_are_eager_ones_bit_for_bit(monkeypatch, changes):
     options = {"masks": tiny_masks(TinyNet()), **changes}
@@ -244,7 +258,6 @@ def test_a_capture_that_fails_leaves_no_trace(monkeypatch, caplog, tape):
     [
         ({"graph": False}, "the recipe says so"),
         ({"augmix": True}, "AugMix chooses its operations on the host"),
-        ({"adversary": {"kind": "fgsm_rs"}}, "an adversary changes its images"),
         ({"epochs": 1}, "only 3 steps are left"),
     ],
 )

@@ -61,7 +61,7 @@ class TrainingStep:
         """Make one step; nothing here waits for the device.
 
         Args:
-            index: of the batch in its epoch; a tensor, [1], without perturbation and events only.
+            index: of the batch in its epoch; a tensor, [1], without events only.
             rate: learning rate; a number or a scalar on the device.
             number: of the step in the training, from 0, which events want to know.
 
@@ -95,8 +95,6 @@ class TrainingStep:
         """Why the step depends on the host; empty if it does not."""
         if self.events is not None:
             return "a search looks at the network between its steps"
-        if self.perturb is not None:
-            return "an adversary changes its images"
         return self.batches.obstacle
 
     def state(self) -> dict[str, list[Tensor]]:
