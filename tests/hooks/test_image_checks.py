@@ -35,10 +35,10 @@ def parameters(data: dict[str, Any] | None = None, **pretraining: Any) -> dict[s
 
 
 def test_the_digits_are_counted(tmp_path: Path) -> None:
-    assert count_images(parameters(), tmp_path) == Counts(1294, 10, (1, 8, 8))
-    assert count_images(parameters({"train_limit": 96}), tmp_path) == Counts(96, 10, (1, 8, 8))
+    assert count_images(parameters(), tmp_path) == Counts(1294, 10, (1, 8, 8), 359)
+    assert count_images(parameters({"train_limit": 96}), tmp_path) == Counts(96, 10, (1, 8, 8), 359)
     assert count_images(parameters({"source": "canvases", "task": "keypoints"}), tmp_path) == Counts(
-        5176, 5, (3, 32, 32)
+        5176, 5, (3, 32, 32), 1436
     )
 
 
@@ -65,7 +65,7 @@ def test_a_folder_with_one_image_of_a_class_is_refused_without_decoding_any(tmp_
     ):
         count_images(parameters(folder), tmp_path)
     write_classes(tmp_path / "images", {"dog": 20})
-    assert count_images(parameters(folder), tmp_path) == Counts(29, 2, (3, 8, 8))
+    assert count_images(parameters(folder), tmp_path) == Counts(29, 2, (3, 8, 8), 8)
     (tmp_path / "images" / "dog" / "000.png").write_bytes(b"not an image")
     with pytest.raises(ImageError, match=r"000\.png is not a readable JPEG or PNG image"):
         count_images(parameters(folder), tmp_path)
@@ -78,9 +78,9 @@ def test_arrays_are_counted_by_their_labels(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="class 'b' with 1 image is too small"):
         count_images(parameters(arrays), tmp_path)
     write_npz(tmp_path / "x.npz", x=x, y=np.array(["a"] * 11 + ["b"] * 10))
-    assert count_images(parameters(arrays), tmp_path) == Counts(15, 2, (1, 8, 8))
+    assert count_images(parameters(arrays), tmp_path) == Counts(15, 2, (1, 8, 8), 4)
     resized = arrays | {"image_size": 4, "channels": 3}
-    assert count_images(parameters(resized), tmp_path) == Counts(15, 2, (3, 4, 4))
+    assert count_images(parameters(resized), tmp_path) == Counts(15, 2, (3, 4, 4), 4)
 
 
 def test_images_that_are_to_be_downloaded_are_not(tmp_path: Path) -> None:

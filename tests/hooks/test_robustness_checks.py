@@ -31,3 +31,11 @@ def test_published_files_must_have_the_classes_and_the_shape_of_the_images(
     with pytest.raises(ImageError, match="32"):
         check(tmp_path, Counts(50, 10, (1, 8, 8)), **given)
     check(tmp_path, Counts(50, 7), **given)  # the images may still have any shape
+
+
+def test_published_files_must_have_an_image_for_every_test_image(tmp_path: Path) -> None:
+    write_published(tmp_path / "files", count=6)
+    check(tmp_path, Counts(50, 10, (3, 32, 32), 6), published="files")
+    words = "labels.npy has 6 images for each severity, but the test set has 7"
+    with pytest.raises(ImageError, match=words):
+        check(tmp_path, Counts(50, 10, (3, 32, 32), 7), published="files")

@@ -23,11 +23,13 @@ class Counts:
         train: number of training images.
         classes: number of outputs of a network.
         shape: channels, height and width of the images; None if only decoding them tells.
+        test: number of test images; None if it does not matter.
     """
 
     train: int
     classes: int
     shape: tuple[int, int, int] | None = None
+    test: int | None = None
 
 
 def count_images(parameters: Mapping[str, Any], project: Path) -> Counts | None:
@@ -54,10 +56,10 @@ def count_images(parameters: Mapping[str, Any], project: Path) -> Counts | None:
     parts = partition_images(images, request, seed=seed)
     classes = len(images.target_names or images.class_names)
     if images.look is not None:
-        return Counts(len(parts.train), classes, images.look(np.concatenate(parts)))
+        return Counts(len(parts.train), classes, images.look(np.concatenate(parts)), len(parts.test))
     known = expect_images(request)
     shape = known.image_size and (known.channels, *known.image_size)
-    return Counts(len(parts.train), classes, shape)
+    return Counts(len(parts.train), classes, shape, len(parts.test))
 
 
 def find_expected(parameters: Mapping[str, Any], counts: Counts | None) -> ExpectedImages:

@@ -48,7 +48,11 @@ class CorruptedImages:
 
 
 def check_files(
-    options: CorruptionOptions, *, num_classes: int | None = None, image_shape: tuple[int, ...] | None = None
+    options: CorruptionOptions,
+    *,
+    num_classes: int | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    test_images: int | None = None,
 ) -> None:
     """Check that the files that the options name are there and fit, before anything is trained.
 
@@ -56,6 +60,7 @@ def check_files(
         options: name the files.
         num_classes: of the network.
         image_shape: (C, H, W) of its images. Without these two, only what is missing is found.
+        test_images: number of test images, each of which must be in the published files.
 
     Raises:
         ImageError: one is missing, broken or pickled, or does not fit the network.
@@ -70,7 +75,7 @@ def check_files(
         return
     fit: dict[str, Any] = {"num_classes": num_classes, "image_shape": image_shape}
     if options.published is not None:
-        find_published(options.published, names=names, **fit)
+        find_published(options.published, names=names, test_images=test_images, **fit)
     for folder in options.new_test_sets:
         read_new_test_sets(folder, **fit)
 
@@ -115,7 +120,13 @@ def prepare_corrupted(
         # For the next network; where they are too large, they are generated again.
         read = cache(read) if size <= _LARGEST_SHARE_KEPT * free_bytes() else read
     else:
-        published = find_published(options.published, image_shape=shape, num_classes=num_classes, names=names)
+        published = find_published(
+            options.published,
+            image_shape=shape,
+            num_classes=num_classes,
+            names=names,
+            test_images=len(images),
+        )
         source, read = published.source, partial(read_published, published, indices=positions)
         identity["files"] = {name: describe_state(file.path.stat()) for name, file in published.files.items()}
     tensors = {"images": clean.images, "labels": clean.labels, "indices": indices}

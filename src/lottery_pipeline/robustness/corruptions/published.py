@@ -49,6 +49,7 @@ def find_published(
     image_shape: tuple[int, ...],
     num_classes: int,
     names: Iterable[str] = TEST_CORRUPTIONS,
+    test_images: int | None = None,
 ) -> PublishedSet:
     """Check all files of a folder; of the pixels none is read.
 
@@ -57,10 +58,11 @@ def find_published(
         image_shape: (C, H, W) of the network's images.
         num_classes: of the network; the order of the classes must be that of CIFAR.
         names: the corruptions to read; the four for validation are not read.
+        test_images: number of images of the test set that the files repeat, if it is known.
 
     Raises:
         ImageError: a file is missing, broken, pickled, of a wrong type, shape or length, or does not fit the
-            network.
+            network or the test set.
     """
     folder = Path(folder)
     if num_classes not in SOURCES:
@@ -77,6 +79,11 @@ def find_published(
     if not 0 < rows <= MOST_ROWS or rows % len(SEVERITIES):
         raise ImageError(
             f"{label_file.path} has {rows} labels; allowed are 50,000, or fewer that are a multiple of 5"
+        )
+    if test_images is not None and rows // len(SEVERITIES) < test_images:
+        raise ImageError(
+            f"{label_file.path} has {rows // len(SEVERITIES):,} images for each severity, but the test set "
+            f"has {test_images:,}; the published files are of CIFAR's own test set"
         )
     labels = _read_labels(label_file, num_classes)
     files = {}
