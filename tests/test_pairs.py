@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from lottery_pipeline.options.methods import METHODS
+from lottery_pipeline.tickets import Ticket
 from tests.forked_runs import REFUSED, Server, serving
-from tests.kedro_project import load_catalog, redirected
+from tests.kedro_project import load_catalog, redirected, run
 
 # `PAIR_TRIES=50 make test-slow ARGS="-k pairs"` tries more.
 TRIES = int(os.environ.get("PAIR_TRIES", "4"))
@@ -28,6 +30,8 @@ def check_results(folder: Path, method: str, variant: str) -> None:
         metrics, search = catalog.load(f"{method}.metrics"), catalog.load(f"{method}.search")
         history, record = catalog.load(f"{method}.history"), catalog.load(f"{method}.record")
         dense, images = catalog.load("dense_run"), catalog.load("images")
+    if METHODS[method].own_network:
+        dense = catalog.load(f"{method}.parent_run")
     assert (metrics["ticket"], metrics["fingerprint"]) == (ticket.fingerprint, trained.fingerprint)
     assert (metrics["kept"], metrics["density"]) == (ticket.kept, ticket.density)
     assert metrics["seed"] == ticket.header.seed
@@ -37,6 +41,41 @@ def check_results(folder: Path, method: str, variant: str) -> None:
     assert record["metrics"] == metrics
     assert ticket.header.parents["dense"] == dense.fingerprint
     assert ticket.header.parents["images"] == dense.images_fingerprint == images.fingerprint
+
+
+def check_all_results(folder: Path, pipeline: str, variant: str) -> None:
+    """What a pipeline has written belongs together."""
+    if pipeline == "signature_embedding":
+        check_signature(folder)
+    elif pipeline == "robustness_evaluation":
+        check_evaluation(folder)
+    else:
+        check_results(folder, pipeline, variant)
+
+
+def check_signature(folder: Path) -> None:
+    """The mark, the signed ticket, the trained one, and the published one are those of one run."""
+    with redirected(folder):
+        catalog = load_catalog()
+        mark, ticket, trained, release = (
+            catalog.load(f"signature_embedding.{name}")
+            for name in ("mark", "ticket", "trained_ticket", "release")
+        )
+    assert mark["ticket"] == ticket.fingerprint == trained.header.parents["ticket"]
+    assert mark["groups"] == sum(count for _, count in release.bundle.commitment.code.groups)
+    assert release.ticket.fingerprint == trained.fingerprint
+
+
+def check_evaluation(folder: Path) -> None:
+    """The ticket that was measured is a stored one, of before or of now, and its numbers are its own."""
+    with redirected(folder):
+        catalog = load_catalog()
+        evaluation, table = catalog.load("robustness_evaluation.evaluation"), catalog.load("robustness")
+    files = folder.glob("data/06_models/test/base/cts/trained_ticket.safetensors/**/*.safetensors")
+    kept = {ticket.fingerprint: ticket.kept for ticket in map(Ticket.load, filter(Path.is_file, files))}
+    measured = {row["method"]: row for row in evaluation["networks"]}
+    assert kept[measured["cts"]["fingerprint"]] == measured["cts"]["kept"]
+    assert len(table) == len(evaluation["rows"])
 
 
 def check_pair(server: Server, folder: Path, pair: tuple[Run, Run], pause: float) -> int:
@@ -55,7 +94,7 @@ def check_pair(server: Server, folder: Path, pair: tuple[Run, Run], pause: float
         if status == REFUSED:
             assert "Error: Another run" in log, log
         else:
-            check_results(folder, method, params.get("variant", "base"))
+            check_all_results(folder, method, params.get("variant", "base"))
     assert 0 in statuses, logs
     assert not any(path.read_text() for path in folder.glob("data/work/test/*/locks/*"))
     unfinished = [*folder.glob("data/**/*.tmp"), *folder.glob("data/work/**/*.safetensors")]
@@ -89,3 +128,27 @@ def test_pairs_of_runs_are_each_right_or_refused(kind: str, tmp_path: Path) -> N
         ]
     # The second of one variant may start when the first has ended; two variants never disturb each other.
     assert any(refused) == (kind == "one variant") or kind == "two methods"
+
+
+# What follows a method, beside itself and beside what writes the ticket that it reads.
+LATER = {
+    "signatures": [("signature_embedding", {"signature_embedding": {"groups": n}}) for n in (128, 144)],
+    "a signature and its ticket": [("signature_embedding", {}), ("cts", FAST)],
+    "an evaluation and a ticket of it": [("robustness_evaluation", {}), ("cts", FAST)],
+    "SuperTickets": [("supertickets", {"supertickets": {"extraction": {"density": d}}}) for d in (0.3, 0.5)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 60 * TRIES)
+@pytest.mark.parametrize("kind", LATER)
+def test_pairs_of_later_pipelines_are_each_right_or_refused(kind: str, tmp_path: Path) -> None:
+    generator = random.Random(1)
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    with redirected(folder):
+        run("cts", **SLOW)
+    with serving() as server:
+        for _ in range(max(TRIES // 2, 1)):
+            pair = generator.sample(LATER[kind], 2)
+            check_pair(server, folder, (pair[0], pair[1]), generator.choice(PAUSES))

@@ -29,10 +29,10 @@ def check_robustness(parameters: Mapping[str, Any], project: Path, counts: Count
     if options.adversarial is not None and "autoattack" in options.adversarial.attacks:
         check_extra("pyautoattack", "robust")
     if options.corruptions is not None:
-        classes, shape, test = (
-            (None,) * 3 if counts is None else (counts.classes, counts.shape, counts.test)
-        )
-        check_files(options.corruptions, num_classes=classes, image_shape=shape, test_images=test)
+        known: dict[str, Any] = {}
+        if counts is not None:
+            known = {"num_classes": counts.classes, "image_shape": counts.shape, "test_images": counts.test}
+        check_files(options.corruptions, **known)
     if options.out_of_distribution is not None:
         check_strangers(options.out_of_distribution, source=parameters["data"].source)
     if unknown := [name for name in options.methods if name not in TICKET_BLOCKS]:
