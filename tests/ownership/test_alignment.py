@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lottery_pipeline.ownership.alignment import Alignment, align_channels
+from lottery_pipeline.ownership.alignment import Alignment, align_channels, normalise_reference
 from lottery_pipeline.ownership.carriers import carrier_masks, place_groups
 from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.ownership.reading import flatten_kernels, normalise_scale
@@ -34,7 +34,7 @@ def inverse(order: list[int]) -> list[int]:
 
 
 def align(suspect, reference, carriers=None, channels=CHANNELS):
-    return align_channels(flat(suspect), flat(reference), carriers or {}, channels)
+    return align_channels(suspect, normalise_reference(reference, carriers or {}), channels)
 
 
 def chain(*widths: int):

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 from scipy.stats import chisquare
 
-from lottery_pipeline.ownership.keyed_numbers import draw_numbers
+from lottery_pipeline.ownership.keyed_numbers import choose_places, draw_numbers
 from tests.ownership.marks import KEY, key_of
 
 
@@ -27,3 +28,13 @@ def test_another_key_or_label_gives_other_numbers():
 def test_three_bits_of_a_number_are_uniform_over_keys():
     symbols = [int(draw_numbers(key_of(number), "x", 4)[3]) & 7 for number in range(4000)]
     assert chisquare(np.bincount(symbols, minlength=8)).pvalue > 0.001
+
+
+@pytest.mark.parametrize("part", [1, 7, 50, 2**20])
+@pytest.mark.parametrize("count", [0, 1, 16, 33])
+def test_the_places_chosen_are_the_allowed_ones_with_the_smallest_numbers(count, part, monkeypatch):
+    monkeypatch.setattr("lottery_pipeline.ownership.keyed_numbers._PART", part)
+    numbers = draw_numbers(KEY, "x", 50).tolist()
+    allowed = np.arange(50) % 3 != 1  # 33 of them
+    expected = sorted(np.flatnonzero(allowed).tolist(), key=numbers.__getitem__)[:count]
+    assert choose_places(KEY, "x", allowed, count).tolist() == expected

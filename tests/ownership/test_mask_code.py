@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lottery_pipeline.ownership.carriers import place_groups, plan_groups
+from lottery_pipeline.ownership.errors import OwnershipError
 from lottery_pipeline.ownership.mask_code import (
     ALIGNMENT_CHARGE,
     Mark,
@@ -83,6 +84,24 @@ def test_a_signed_mask_is_read_without_training(signed):
     assert (best.orientation, best.aligned, best.normalised) == (0, False, False)
     assert found.bits == 3 * 144 - math.log2(16)
     assert (found.tries, found.groups) == (16, 144)
+
+
+def test_a_mark_of_which_every_group_is_there_is_read_once_and_all_readings_are_paid_for(signed, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("no other reading can say more")
+
+    monkeypatch.setattr("lottery_pipeline.ownership.mask_code.align_channels", refuse)
+    found = read_with_all_means(signed.weights, signed)
+    assert (found.best.matches, found.best.counted, found.decoded, found.tries) == (144, 144, True, 32)
+    assert found.bits == 3 * 144 - math.log2(32)
+    with pytest.raises(AssertionError, match="no other reading can say more"):
+        read_with_all_means(flip_groups(signed, 1 / 144), signed)
+
+
+def test_a_suspect_whose_layers_do_not_fit_together_is_refused_although_its_mark_is_there(signed):
+    suspect = {**signed.weights, "e.weight": torch.randn(5, 80)}
+    with pytest.raises(OwnershipError, match="the suspect's layers do not fit together"):
+        read_with_all_means(suspect, signed)
 
 
 REWRITES = {

@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import kstest
 
-from lottery_pipeline.ownership.alignment import align_channels
+from lottery_pipeline.ownership.alignment import align_channels, normalise_reference
 from lottery_pipeline.ownership.carriers import carrier_masks, place_groups, plan_groups
 from lottery_pipeline.ownership.mask_code import ALIGNMENT_CHARGE, Mark, read_mark, sign_masks
 from lottery_pipeline.ownership.payload import draw_targets
@@ -49,10 +49,9 @@ def signed() -> Signed:
 def raw_aligned_bits(suspect, signed, reference=None) -> list[float]:
     """Evidence of the aligned readings, nothing charged."""
     placed = place_groups(signed.mark.key, signed.masks, signed.mark.planned)
-    ours = {name: flatten_kernels(w) for name, w in (reference or signed.weights).items()}
-    theirs = {name: flatten_kernels(w) for name, w in suspect.items()}
-    alignment = align_channels(theirs, ours, carrier_masks(placed, signed.masks), CHANNELS)
-    arranged = {name: alignment.arrange(name, w) for name, w in theirs.items()}
+    ours = normalise_reference(reference or signed.weights, carrier_masks(placed, signed.masks))
+    alignment = align_channels(suspect, ours, CHANNELS)
+    arranged = {name: alignment.arrange(name, w) for name, w in suspect.items()}
     bits = []
     for normalised in (False, True):
         scores = read_groups(arranged, placed, normalised=normalised)

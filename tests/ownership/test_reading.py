@@ -31,6 +31,15 @@ def test_the_normalised_scale_is_that_of_the_naive_twin(density):
     )
 
 
+@pytest.mark.parametrize("shape", [(7, 5, 3, 3), (40, 9), (1, 6, 1, 5)])
+def test_a_scale_that_is_computed_in_parts_has_the_same_bits(shape, monkeypatch):
+    weight = draw(*shape, density=0.5)
+    whole = normalise_scale(weight)
+    monkeypatch.setattr("lottery_pipeline.ownership.reading._PART", 10)
+    assert torch.equal(normalise_scale(weight), whole)
+    assert torch.equal(normalise_scale(weight, torch.float32), whole.float())
+
+
 def test_a_known_normalised_scale():
     magnitudes = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float64)[:, :, None]
     # The row has the norm 5; then each column holds one value alone.

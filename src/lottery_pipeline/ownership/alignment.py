@@ -42,15 +42,16 @@ class Alignment:
         }
 
     def arrange(self, name: str, weight: Tensor, *, rows: bool = True, columns: bool = True) -> Tensor:
-        """Put a suspect's weight ``[out, in, kernel]`` into the owner's order; missing channels are 0.
+        """Put a suspect's weight into the owner's order: ``[out, in, kernel]``; missing channels are 0.
 
         Args:
             name: of the parameter.
-            weight: of the suspect.
+            weight: of the suspect, ``[out, in, ...]``.
             rows: arrange the output channels.
             columns: arrange the input channels.
         """
         layer = name.removesuffix(".weight")
+        weight = weight.reshape(*weight.shape[:2], -1)
         if rows and (order := self.orders.get(self._writers.get(layer, ""))) is not None:
             weight = _take(weight, order)
         reader, pixels = self._readers.get(layer, ("", 1))
@@ -65,18 +66,32 @@ class Alignment:
         return group is None or group in self.orders
 
 
+def normalise_reference(reference: Mapping[str, Tensor], carriers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what suspects are aligned to: magnitudes ``[out, in, kernel]``, float32, without carriers.
+
+    Args:
+        reference: weights of the owner's network, by parameter name.
+        carriers: which of them are carriers, bool, in the same shapes.
+    """
+    normalised = {}
+    for name, weight in reference.items():
+        flat = weight.reshape(*weight.shape[:2], -1)
+        if name in carriers:
+            flat = flat.masked_fill(carriers[name].reshape(flat.shape).any(2, keepdim=True), 0.0)
+        normalised[name] = normalise_scale(flat, torch.float32)
+    return normalised
+
+
 def align_channels(
     suspect: Mapping[str, Tensor],
     reference: Mapping[str, Tensor],
-    carriers: Mapping[str, Tensor],
     groups: Iterable[ChannelGroup],
 ) -> Alignment:
     """Assign the suspect's channels to the owner's.
 
     Args:
-        suspect: magnitudes ``[out, in, kernel]`` by parameter name; it may have more channels or fewer.
-        reference: those of the owner's network.
-        carriers: which weights of the reference are carriers, bool, in any shape.
+        suspect: weights ``[out, in, ...]`` by parameter name; it may have more channels or fewer.
+        reference: of the owner's network, from ``normalise_reference``.
         groups: the owner's groups of channels, in the order of the network.
 
     Returns:
@@ -86,20 +101,14 @@ def align_channels(
         OwnershipError: the suspect's layers do not fit together.
     """
     groups = list(groups)
-    _check_widths(suspect, groups)
-    ours = {}
-    for name, weight in reference.items():
-        blind = weight
-        if name in carriers:
-            blind = weight.masked_fill(carriers[name].reshape(weight.shape).any(2, keepdim=True), 0.0)
-        ours[name] = normalise_scale(blind).float()
-    theirs = {name: normalise_scale(weight).float() for name, weight in suspect.items()}
+    check_widths(suspect, groups)
+    theirs = {name: normalise_scale(weight, torch.float32) for name, weight in suspect.items()}
     alignment = Alignment(groups)
     changed = True
     while changed and alignment.sweeps < _MOST_SWEEPS:
         changed = False
         for group in alignment.groups:
-            gain = _measure_gain(group, alignment, ours, theirs)
+            gain = _measure_gain(group, alignment, reference, theirs)
             if gain is None:
                 continue
             order = _assign(gain)
@@ -111,8 +120,12 @@ def align_channels(
     return alignment
 
 
-def _check_widths(suspect: Mapping[str, Tensor], groups: Iterable[ChannelGroup]) -> None:
-    """Refuse a suspect that cannot be a network: layers that share channels differ in their number."""
+def check_widths(suspect: Mapping[str, Tensor], groups: Iterable[ChannelGroup]) -> None:
+    """Refuse a suspect that cannot be a network.
+
+    Raises:
+        OwnershipError: layers that share channels differ in their number.
+    """
     for group in groups:
         sides = [(f"{layer}.weight", 0, 1) for layer in group.outputs]
         sides += [(f"{layer}.weight", 1, pixels) for layer, pixels in group.inputs]
@@ -131,21 +144,23 @@ def _measure_gain(
 
     In the first sweep only layers count whose other side has an order already: the rest would be noise.
     """
-    parts = []
+    gains = []
     for layer in group.outputs:
         name = f"{layer}.weight"
         if name in ours and name in theirs and alignment.is_settled(layer, rows=False):
             arranged = alignment.arrange(name, theirs[name], rows=False)
-            parts.append((ours[name].flatten(1), arranged.flatten(1)))
+            gains += _compare(ours[name].flatten(1), arranged.flatten(1))
     for layer, pixels in group.inputs:
         name = f"{layer}.weight"
         if name in ours and name in theirs and alignment.is_settled(layer, rows=True):
             arranged = alignment.arrange(name, theirs[name], columns=False)
-            parts.append((_by_column(ours[name], pixels), _by_column(arranged, pixels)))
-    fitting = [(own, their) for own, their in parts if own.shape[1] == their.shape[1]]
-    if not fitting:
-        return None
-    return torch.stack([own @ their.T for own, their in fitting]).sum(0)
+            gains += _compare(_by_column(ours[name], pixels), _by_column(arranged, pixels))
+    return torch.stack(gains).sum(0) if gains else None
+
+
+def _compare(own: Tensor, their: Tensor) -> list[Tensor]:
+    """Return how alike the rows are, ``[own, their]``; nothing if they differ in length."""
+    return [own @ their.T] if own.shape[1] == their.shape[1] else []
 
 
 def _by_column(weight: Tensor, pixels: int) -> Tensor:
@@ -165,4 +180,4 @@ def _take(weight: Tensor, order: Order) -> Tensor:
     """Return rows in the given order; row -1 is 0."""
     index = torch.from_numpy(order)
     taken = weight[index.clamp_min(0)]
-    return taken.masked_fill((index < 0).reshape(-1, *[1] * (weight.dim() - 1)), 0.0)
+    return taken.masked_fill_((index < 0).reshape(-1, *[1] * (weight.dim() - 1)), 0.0)

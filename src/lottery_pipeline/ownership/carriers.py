@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lottery_pipeline.ownership.errors import NoRoomError, OwnershipError
-from lottery_pipeline.ownership.keyed_numbers import draw_numbers
+from lottery_pipeline.ownership.keyed_numbers import choose_places
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks
 
@@ -74,7 +74,9 @@ def plan_groups(masks: Mapping[str, Tensor], count: int) -> dict[str, int]:
         NoRoomError: the mask cannot hold that many.
     """
     room = {
-        name: _find_room(int(live.sum()) * math.prod(masks[name].shape[2:]), int(masks[name].sum()))
+        name: _find_room(
+            int(live.count_nonzero()) * math.prod(masks[name].shape[2:]), int(masks[name].count_nonzero())
+        )
         for name, live in list_live(masks).items()
     }
     total = sum(room.values())
@@ -141,16 +143,15 @@ def place_groups(key: bytes, masks: Mapping[str, Tensor], planned: Mapping[str, 
         if name not in live:
             raise OwnershipError(f"the credential names layer {name!a}, which this ticket cannot mark")
         kernel = math.prod(masks[name].shape[2:])
-        places = np.flatnonzero(np.repeat(live[name].numpy().reshape(-1), kernel))
-        if groups * GROUP > len(places):
+        alive = np.repeat(live[name].numpy().reshape(-1), kernel)
+        count = int(np.count_nonzero(alive))
+        if groups * GROUP > count:
             raise OwnershipError(
-                f"the credential has {groups} groups in {name!a}, whose {len(places)} live weights hold "
-                f"{len(places) // GROUP}"
+                f"the credential has {groups} groups in {name!a}, whose {count} live weights hold "
+                f"{count // GROUP}"
             )
-        numbers = draw_numbers(key, f"carriers/{name}", masks[name].numel())[places]
-        chosen = np.argpartition(numbers, groups * GROUP - 1)[: groups * GROUP]
-        chosen = chosen[np.argsort(numbers[chosen])]
-        placed[name] = places[chosen].reshape(groups, GROUP)
+        places = choose_places(key, f"carriers/{name}", alive, groups * GROUP)
+        placed[name] = places.reshape(groups, GROUP)
     return placed
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 from lottery_pipeline.ownership.carriers import Groups, carrier_masks, list_live
 from lottery_pipeline.ownership.errors import NoRoomError
 from lottery_pipeline.sparsity.masks import Masks
+
+_PART = 2**16  # weights whose places are Python numbers at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +75,8 @@ def mark_masks(
             gradients[name].abs().cpu(),
             weights[name].abs().cpu(),
         )
-        marked[name] = layer.restore(int(masks[name].sum()))
-    edits = sum(int((marked[name] ^ masks[name]).sum()) for name in groups)
+        marked[name] = layer.restore(int(masks[name].count_nonzero()))
+    edits = sum(int((marked[name] ^ masks[name]).count_nonzero()) for name in groups)
     return Marking(marked, kept_carriers, edits)
 
 
@@ -89,13 +92,16 @@ class _Layer:
         )
         self.live = live
         self.free = live[:, :, None] & ~carriers
-        self.pull = gradient
-        self.damage = gradient * weight
+        self.pull, self.weight = gradient, weight
+
+    @property
+    def damage(self) -> Tensor:
+        return self.pull * self.weight
 
     def restore(self, count: int) -> Tensor:
         """Revive channels that lost their last weight, then bring the number of kept weights to ``count``."""
         self._revive(self.pull)
-        missing = count - int(self.mask.sum())
+        missing = count - int(self.mask.count_nonzero())
         if missing > 0:
             self._add(missing)
         elif missing < 0:
@@ -121,10 +127,11 @@ class _Layer:
 
     def _add(self, count: int) -> None:
         open_places = self.free & ~self.mask
-        if int(open_places.sum()) < count:
+        places = int(open_places.count_nonzero())
+        if places < count:
             raise NoRoomError(
-                f"{self.name!a} has {int(open_places.sum())} places for the {count} weights that its "
-                "carriers lose; choose fewer groups"
+                f"{self.name!a} has {places} places for the {count} weights that its carriers lose; choose "
+                "fewer groups"
             )
         pull = torch.where(open_places, self.pull, -1.0).view(-1)
         self.mask.view(-1)[pull.topk(count).indices] = True
@@ -132,12 +139,14 @@ class _Layer:
     def _remove(self, count: int) -> None:
         before = self.mask.clone()
         rows, columns = self.mask.sum((1, 2)), self.mask.sum((0, 2))
-        removable = (self.mask & self.free).nonzero()
-        order = self.damage[tuple(removable.T)].argsort(stable=True)
+        removable = (self.mask & self.free).view(-1).nonzero()[:, 0]
+        order = self.damage.view(-1)[removable].argsort(stable=True)
         removed = 0
-        for out, into, place in removable[order].tolist():
+        for index in chain.from_iterable(removable[part].tolist() for part in order.split(_PART)):
             if removed == count:
                 return
+            pair, place = divmod(index, self.mask.shape[2])
+            out, into = divmod(pair, self.mask.shape[1])
             if rows[out] > 1 and columns[into] > 1:
                 self.mask[out, into, place] = False
                 rows[out] -= 1
@@ -159,7 +168,7 @@ class _Layer:
         # What two channels lose by sharing: the best weight of each, less an old weight where they meet.
         meeting = torch.where(self.free, worth.clamp(min=0.0), -torch.inf).amax(2)[rows][:, columns]
         loss = worth[rows].amax((1, 2))[:, None] + worth[:, columns].amax((0, 2)) - meeting
-        pairs = _choose_pairs(loss, len(rows) + len(columns) + int(self.mask.sum()) - count)
+        pairs = _choose_pairs(loss, len(rows) + len(columns) + int(self.mask.count_nonzero()) - count)
         if pairs is None:
             raise NoRoomError(
                 f"{self.name!a} cannot keep {count} weights, its mark and all its channels; choose another "
@@ -172,7 +181,7 @@ class _Layer:
             self.mask[out, into, int(best.argmax())] = True
         self._revive(worth)
         worth[self.mask] = -torch.inf
-        self.mask.view(-1)[worth.view(-1).topk(count - int(self.mask.sum())).indices] = True
+        self.mask.view(-1)[worth.view(-1).topk(count - int(self.mask.count_nonzero())).indices] = True
 
 
 def _choose_pairs(loss: Tensor, count: int) -> list[tuple[int, int]] | None:

@@ -5,15 +5,15 @@ the same architecture, and says how unlikely its finding is for a network that h
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lottery_pipeline.ownership.alignment import align_channels
-from lottery_pipeline.ownership.carriers import carrier_masks, place_groups
+from lottery_pipeline.ownership.alignment import align_channels, check_widths, normalise_reference
+from lottery_pipeline.ownership.carriers import Groups, carrier_masks, place_groups
 from lottery_pipeline.ownership.embedding import Marking, mark_masks
 from lottery_pipeline.ownership.payload import decode_payload, draw_targets
 from lottery_pipeline.ownership.reading import (
@@ -21,7 +21,6 @@ from lottery_pipeline.ownership.reading import (
     ORIENTATIONS,
     count_matches,
     find_alive,
-    flatten_kernels,
     read_groups,
     turn_kernels,
 )
@@ -162,32 +161,61 @@ def read_mark(
     """
     groups = place_groups(mark.key, masks, mark.planned)
     targets = mark.targets()
-    carriers = carrier_masks(groups, masks)
-    ours = {} if reference is None else {name: flatten_kernels(reference[name]) for name in masks}
-    views: list[tuple[int, bool, dict[str, Tensor]]] = []
     kernels = any(mask.dim() == 4 and mask.shape[-1] > 1 for mask in masks.values())
-    for orientation in range(ORIENTATIONS if kernels else 1):
-        turned = {name: flatten_kernels(turn_kernels(w, orientation)) for name, w in suspect.items()}
-        own_order = {name: w for name, w in turned.items() if w.numel() == masks[name].numel()}
-        views.append((orientation, False, {name: own_order[name] for name in groups if name in own_order}))
-        if reference is not None:
-            alignment = align_channels(turned, ours, carriers, channels)
-            arranged = {name: alignment.arrange(name, turned[name]) for name in groups if name in turned}
-            whole = {name: w for name, w in arranged.items() if w.numel() == masks[name].numel()}
-            views.append((orientation, True, whole))
-    tries = 2 * len(views) + charged_tries
-    readings = []
-    for orientation, aligned, weights in views:
+    orientations = ORIENTATIONS if kernels else 1
+    tries = 2 * orientations * (1 if reference is None else 2) + charged_tries
+    if reference is not None:
+        check_widths(suspect, channels)
+    readings: list[Reading] = []
+    for orientation, normalised, scores, alive in _yield_scores(
+        suspect, groups, masks, reference, channels, orientations
+    ):
+        aligned = alive is not None
         charge = math.log2(tries) + mark.grinding_bits + ALIGNMENT_CHARGE * aligned
-        for normalised in (False, True):
-            scores = read_groups(weights, groups, normalised=normalised)
-            matches, counted, found = _weigh(
-                scores, targets, find_alive(weights, groups) if aligned else None
-            )
-            bits = adjust(found, tries_log2=charge)
-            decoded = decode_payload(scores, mark.key, mark.trial) == mark.payload
-            readings.append(Reading(orientation, aligned, normalised, matches, counted, bits, decoded))
+        matches, counted, found = _weigh(scores, targets, alive)
+        bits = adjust(found, tries_log2=charge)
+        decoded = decode_payload(scores, mark.key, mark.trial) == mark.payload
+        readings.append(Reading(orientation, aligned, normalised, matches, counted, bits, decoded))
+        if readings[0].matches == mark.count and readings[0].decoded:
+            break  # none can say more, and the first of those that say as much is taken
     return Evidence(max(readings, key=lambda reading: (reading.bits, reading.decoded)), tries, mark.count)
+
+
+def _yield_scores(
+    suspect: Mapping[str, Tensor],
+    groups: Groups,
+    masks: Mapping[str, Tensor],
+    reference: Mapping[str, Tensor] | None,
+    channels: Sequence[ChannelGroup],
+    orientations: int,
+) -> Iterator[tuple[int, bool, NDArray[np.float64], NDArray[np.bool_] | None]]:
+    """Yield orientation, whether scales are normalised, the scores, and after alignment what is alive.
+
+    One rewritten copy of the suspect is in memory at a time.
+    """
+    ours: dict[str, Tensor] = {}
+    for orientation in range(orientations):
+        turned = {name: turn_kernels(weight, orientation) for name, weight in suspect.items()}
+        whole = _list_whole({name: turned[name] for name in groups if name in turned}, masks)
+        for normalised in (False, True):
+            yield orientation, normalised, read_groups(whole, groups, normalised=normalised), None
+        if reference is not None:
+            if not ours:
+                known = {name: reference[name] for name in masks}
+                ours = normalise_reference(known, carrier_masks(groups, masks))
+            alignment = align_channels(turned, ours, channels)
+            arranged = {name: alignment.arrange(name, turned[name]) for name in groups if name in turned}
+            whole = _list_whole(arranged, masks)
+            alive = find_alive(whole, groups)
+            for normalised in (False, True):
+                yield orientation, normalised, read_groups(whole, groups, normalised=normalised), alive
+            del arranged
+        del turned, whole
+
+
+def _list_whole(weights: dict[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out layers of another size than the owner's."""
+    return {name: weight for name, weight in weights.items() if weight.numel() == masks[name].numel()}
 
 
 def _weigh(

@@ -4,7 +4,8 @@ Only magnitudes within a group are compared. So pruning thresholds, quantisation
 were, and training without the mask blur a reading but do not blind it, and signs play no part.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from lottery_pipeline.ownership.carriers import GROUP, Groups
 ORIENTATIONS = 8
 CHANCE = 1 / GROUP  # that a group shows its target, for a suspect that knows nothing of the key
 _ROUNDS = 20
+_PART = 2**20  # weights
 
 
 def flatten_kernels(weight: Tensor) -> Tensor:
@@ -23,23 +25,45 @@ def flatten_kernels(weight: Tensor) -> Tensor:
     return weight.detach().cpu().double().abs().reshape(*weight.shape[:2], -1)
 
 
-def normalise_scale(magnitudes: Tensor) -> Tensor:
+def normalise_scale(weight: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
     """Divide rows and columns by their L2 norms in turn, until channel scales have no effect.
 
     This undoes the rescaling of neurons and folded batch norms (arXiv 2205.00199). Norms rather than means of
     the non-zero entries, because one tiny value for every zero would change those means.
 
     Args:
-        magnitudes: ``[out, in, kernel]``.
+        weight: ``[out, in, ...]``; its signs do not matter.
+        dtype: of the result; it is computed in float64.
+
+    Returns:
+        Magnitudes ``[out, in, kernel]``.
     """
-    squares = magnitudes.square().sum(2)
+    rows, columns = _find_scale(weight)
+    flat = weight.detach().reshape(*weight.shape[:2], -1)
+    scaled = torch.empty(flat.shape, dtype=dtype)
+    for part in _cut_rows(flat):
+        scaled[part] = flatten_kernels(flat[part]) * (rows[part, None] * columns[None, :])[:, :, None]
+    return scaled
+
+
+def _find_scale(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors of rows and columns, float64 ``[out]`` and ``[in]``."""
+    squares = torch.empty(weight.shape[:2], dtype=torch.float64)
+    for part in _cut_rows(weight):
+        squares[part] = flatten_kernels(weight[part]).square().sum(2)
     rows, columns = torch.ones_like(squares[:, 0]), torch.ones_like(squares[0])
     for _ in range(_ROUNDS):  # of a matrix of channel pairs: all weights of a kernel share a factor
         sums = squares @ columns
         rows = torch.where(sums > 0, 1 / sums, 1.0)
         sums = rows @ squares
         columns = torch.where(sums > 0, 1 / sums, 1.0)
-    return magnitudes * (rows.sqrt()[:, None] * columns.sqrt()[None, :])[:, :, None]
+    return rows.sqrt(), columns.sqrt()
+
+
+def _cut_rows(weight: Tensor) -> Iterator[slice]:
+    """Yield rows of a bounded number of weights: float64 values of a whole layer can be gigabytes."""
+    rows = max(1, _PART // max(1, weight[:1].numel()))
+    return (slice(first, first + rows) for first in range(0, len(weight), rows))
 
 
 def turn_kernels(weight: Tensor, orientation: int) -> Tensor:
@@ -59,7 +83,7 @@ def read_groups(weights: Mapping[str, Tensor], groups: Groups, *, normalised: bo
     """Return the magnitude of each carrier, ``[groups, 8]``, in the order of the layers.
 
     Args:
-        weights: ``[out, in, kernel]`` in the owner's order of channels; a missing layer reads as 0.
+        weights: ``[out, in, ...]`` in the owner's order of channels; a missing layer reads as 0.
         groups: the carriers.
         normalised: normalise the scale first. Raw and normalised readings each win in places:
             normalisation also lifts the dust in channels that are nearly dead.
@@ -69,8 +93,14 @@ def read_groups(weights: Mapping[str, Tensor], groups: Groups, *, normalised: bo
         if name not in weights:
             rows.append(np.zeros(indices.shape))
             continue
-        magnitudes = normalise_scale(weights[name]) if normalised else weights[name]
-        rows.append(magnitudes.reshape(-1).numpy()[indices])
+        weight = weights[name].detach().cpu()
+        read = weight.reshape(-1)[torch.from_numpy(indices)].double().abs()
+        if normalised:
+            own_rows, own_columns = _find_scale(weight)
+            pairs = torch.from_numpy(indices // math.prod(weight.shape[2:]))
+            out, into = pairs // weight.shape[1], pairs % weight.shape[1]
+            read *= own_rows[out] * own_columns[into]
+        rows.append(read.numpy())
     return np.concatenate(rows)
 
 
@@ -78,7 +108,7 @@ def find_alive(weights: Mapping[str, Tensor], groups: Groups) -> NDArray[np.bool
     """Return which carriers lie between channels in which the suspect keeps a weight, ``[groups, 8]``.
 
     Args:
-        weights: ``[out, in, kernel]`` in the owner's order of channels; a missing layer is dead.
+        weights: ``[out, in, ...]`` in the owner's order of channels; a missing layer is dead.
         groups: the carriers.
     """
     rows = []
@@ -86,9 +116,10 @@ def find_alive(weights: Mapping[str, Tensor], groups: Groups) -> NDArray[np.bool
         if name not in weights:
             rows.append(np.zeros(indices.shape, dtype=np.bool_))
             continue
-        pairs = weights[name].any(2)
+        kernels = weights[name].detach().cpu().reshape(*weights[name].shape[:2], -1)
+        pairs = kernels.any(2)
         alive = pairs.any(1)[:, None] & pairs.any(0)[None, :]
-        rows.append(alive.reshape(-1).numpy()[indices // weights[name].shape[2]])
+        rows.append(alive.reshape(-1).numpy()[indices // kernels.shape[2]])
     return np.concatenate(rows)
 
 

@@ -207,7 +207,7 @@ def make_ticket(
     for name, tensor in copies.items():
         check_values(name, tensor)
     layers = [
-        LayerHeader(name=name, shape=tuple(mask.shape), kept=int(mask.sum()))
+        LayerHeader(name=name, shape=tuple(mask.shape), kept=int(mask.count_nonzero()))
         for name, mask in own_masks.items()
     ]
     numbers = kept + sum(copies[name].numel() for name in copies if name not in own_masks)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,15 +51,16 @@ class KeyTrials:
         self._planned = dict(planned)
         self._sizes = {name: weights[name].numel() for name in planned}
         self._places: dict[str, NDArray[np.int64]] = {}
-        self._magnitudes: dict[str, NDArray[np.float64]] = {}
+        self._weights: dict[str, Tensor] = {}
         for name in planned:
             kernel = self._sizes[name] // live[name].numel()
             self._places[name] = np.flatnonzero(np.repeat(live[name].numpy().reshape(-1), kernel))
-            self._magnitudes[name] = weights[name].detach().cpu().double().abs().reshape(-1).numpy()
+            self._weights[name] = weights[name].detach().cpu().reshape(-1)
 
     def score(self, key: bytes) -> NDArray[np.float64]:
         """Return the magnitude of each carrier of a key, ``[groups, 8]``, in the order of the layers."""
-        return np.concatenate([self._magnitudes[name][self.place(key, name)] for name in self._planned])
+        carriers = [self._weights[name][torch.from_numpy(self.place(key, name))] for name in self._planned]
+        return torch.cat(carriers).double().abs().numpy()
 
     def place(self, key: bytes, name: str) -> NDArray[np.int64]:
         """Return the carriers of a layer, as ``place_groups`` does, but without sorting what is not taken."""
