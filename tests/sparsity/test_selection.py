@@ -1,4 +1,7 @@
 import math
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -183,3 +186,26 @@ def test_the_device_does_not_change_the_choice(k, device):
     mask = keep_top_k({"w": score.to(device)}, k)["w"]
     assert mask.device.type == device
     assert torch.equal(mask.cpu(), keep_top_k_naive({"w": score}, k)["w"])
+
+
+# Bytes for each score that a selection takes beside the scores and the masks it starts from.
+PROGRAM = """
+import re
+from pathlib import Path
+import torch
+from lottery_pipeline.sparsity.selection import keep_top_k
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+size = 2**22
+scores = {"w": torch.arange(size, dtype=torch.float64)}
+within = {"w": torch.arange(size) % 10 > 0}
+before = peak()
+keep_top_k(scores, size // 2, within=within)
+print((peak() - before) / size)
+"""
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="only Linux tells a process its peak")
+def test_a_selection_takes_no_copies_but_one_of_all_scores_and_one_of_those_allowed() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) < 20

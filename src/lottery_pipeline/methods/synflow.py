@@ -56,7 +56,7 @@ def synflow_scores(
         ones = torch.ones(1, *images.shape[1:], dtype=torch.float64, device=device)
         flow = functional_call(model, {**others, **magnitudes}, (ones,)).sum()
         gradients = differentiate(flow, magnitudes)
-    return {name: (weight.detach() * gradients.pop(name)).abs_() for name, weight in magnitudes.items()}
+    return {name: weight.detach().mul_(gradients.pop(name)).abs_() for name, weight in magnitudes.items()}
 
 
 def _unit_statistics(model: nn.Module, device: torch.device) -> Weights:
