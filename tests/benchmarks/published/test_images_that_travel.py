@@ -37,6 +37,20 @@ def test_a_packed_file_holds_the_images_of_its_folder(folder: Path, tmp_path: Pa
     assert sorted(packed.test.images.flatten(1).tolist()) == sorted(usual.test.images.flatten(1).tolist())
 
 
+def test_the_files_of_torchvision_are_read_without_a_validation_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    asked = []
+    monkeypatch.setattr(
+        "benchmarks.published.images.prepare_images", lambda *given, seed: asked.append(given)
+    )
+    read_images(tmp_path)
+    ((request,),) = asked
+    assert (request.source, request.root, request.download) == ("torchvision:CIFAR10", str(tmp_path), False)
+    assert request.validation_fraction == 0
+
+
 def test_what_is_no_packed_file_is_refused_with_its_name(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "images.npz"
     path.write_bytes(b"PK\x03\x04 and nothing else")

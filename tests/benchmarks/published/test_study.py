@@ -114,13 +114,22 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*command, "--out", str(folder)], cwd=ROOT, stderr=subprocess.PIPE)
 
 
-@pytest.mark.slow
-def test_killed_and_resumed_the_smallest_setting_ends_with_the_same_rows(tmp_path: Path) -> None:
-    whole = start(tmp_path / "whole")
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Return the rows of the smallest setting, made in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    whole = start(folder)
     whole.communicate()
     assert whole.returncode == 0
-    expected = rows_by_name(tmp_path / "whole")
-    assert len(expected) == 50
+    rows = rows_by_name(folder)
+    assert len(rows) == 50
+    return rows
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_the_smallest_setting_ends_with_the_same_rows(
+    expected: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
     draw = random.Random(0)
     kills = 0
     for wanted in (3, 17, 40):
@@ -139,13 +148,14 @@ def test_killed_and_resumed_the_smallest_setting_ends_with_the_same_rows(tmp_pat
 
 
 @pytest.mark.slow
-def test_two_rows_at_once_end_with_the_rows_of_one_after_the_other(tmp_path: Path) -> None:
-    for jobs in ("1", "2"):
-        process = start(tmp_path / jobs, "--jobs", jobs)
-        process.communicate()
-        assert process.returncode == 0
-    assert rows_by_name(tmp_path / "1") == rows_by_name(tmp_path / "2")
-    assert {row["measured"]["at_once"] for row in find_rows(tmp_path / "2")} == {2}
+def test_two_rows_at_once_end_with_the_rows_of_one_after_the_other(
+    expected: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    process = start(tmp_path, "--jobs", "2")
+    process.communicate()
+    assert process.returncode == 0
+    assert rows_by_name(tmp_path) == expected
+    assert {row["measured"]["at_once"] for row in find_rows(tmp_path)} == {2}
 
 
 @pytest.mark.slow
