@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from lottery_pipeline.training.host import HostState, WaitError, WaitsRefused
+from lottery_pipeline.models.memory_format import _make_contiguous
+from lottery_pipeline.training.host import HostState, WaitError, WaitsRefused, find_hook
 
 NUMBERS = torch.tensor([3.0, 1.0, 2.0])
 META = torch.empty(3, device="meta")
@@ -98,6 +99,30 @@ def test_changes_in_place_are_those_of_the_device():
     module.mean.add_(1)
     module.count = int("0")
     assert before.find_change() == ""
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda layer: layer.register_forward_hook(lambda *_: None),
+        lambda layer: layer.register_forward_pre_hook(lambda *_: None),
+        lambda layer: layer.register_full_backward_hook(lambda *_: None),
+        lambda layer: layer.register_full_backward_pre_hook(lambda *_: None),
+        lambda layer: layer.weight.register_hook(lambda _: None),
+    ],
+)
+def test_a_hook_is_found_until_it_is_removed(add):
+    model = nn.Sequential(nn.Linear(2, 2))
+    handle = add(model[0])
+    assert find_hook(list(model.modules())) == "a hook of Linear would not be called"
+    handle.remove()
+    assert find_hook(list(model.modules())) == ""
+
+
+def test_hooks_of_the_project_are_no_obstacle():
+    model = nn.Linear(2, 2)
+    model.register_forward_pre_hook(_make_contiguous)
+    assert find_hook([model]) == ""
 
 
 def test_draws_on_the_host_are_told_but_not_those_of_the_device():

@@ -9,12 +9,13 @@ kernels and addresses, not Python. So all that differs between steps lies in ten
 - weights, buffers, moments and counts, which the step changes in place; random generators are known to the
   graph.
 
-Before that a step is tried. (1) It is made once while every operation that would wait for the device is
-refused, and afterwards the host's generators and the attributes of all modules must be what they were: a
-replay would change none of them. (2) It is captured. (3) From one saved state it is replayed once and made
-twice as usual; the results must agree. The state is saved before and restored after each of these, so in the
-end exactly one step has been made, as usual. Whatever speaks against capturing is logged in one debug line,
-and the training goes on with eager steps. Only a replay that differs from the step is worth a warning.
+Before that a step is tried. (1) No module may have hooks. The step is made once while every operation that
+would wait for the device is refused, and afterwards the host's generators and the attributes of all modules
+must be what they were: a replay would call and change none of them. (2) It is captured. (3) From one saved
+state it is replayed once and made twice as usual; the results must agree. The state is saved before and
+restored after each of these, so in the end exactly one step has been made, as usual. Whatever speaks against
+capturing is logged in one debug line, and the steps stay eager. Only a replay that differs
+from the step is worth a warning.
 
 The last, smaller batch of an epoch is always an eager step.
 """
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from lottery_pipeline.training.agreement import Tensors, find_disagreement
 from lottery_pipeline.training.device import generator_states, set_generator_states
 from lottery_pipeline.training.graph import Graph, GraphMaker, find_graph
-from lottery_pipeline.training.host import HostState, WaitsRefused
+from lottery_pipeline.training.host import HostState, WaitsRefused, find_hook
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +173,8 @@ class CapturedSteps(Generic[B]):
         return True
 
     def _record(self, start: "_Start", host: HostState) -> Graph:
+        if hook := find_hook(self.body.modules()):
+            raise CaptureError(hook)
         with WaitsRefused(self._device.type):
             self._make_step()
         if change := host.find_change():

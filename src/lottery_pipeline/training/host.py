@@ -31,6 +31,8 @@ _WAITING = frozenset(
     }
 )
 _INDEXING = frozenset({"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"})
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_OWN = f"{__name__.partition('.')[0]}."
 
 
 class WaitError(RuntimeError):
@@ -90,6 +92,20 @@ def _list_tensors(value: Any) -> Iterator[Tensor]:
             yield from _list_tensors(part)
     elif isinstance(value, dict):
         yield from _list_tensors(list(value.values()))
+
+
+def find_hook(modules: Sequence[nn.Module]) -> str:
+    """Say which module has a hook, which a replay would not call; empty if none has.
+
+    Those on parameters count, too. Hooks of this project do not: they work with nothing but tensors.
+    """
+    for module in modules:
+        hooks = [hook for name in _HOOKS for hook in getattr(module, name).values()]
+        for parameter in module.parameters(recurse=False):
+            hooks += (parameter._backward_hooks or {}).values()
+        if not all(str(getattr(hook, "__module__", "")).startswith(_OWN) for hook in hooks):
+            return f"a hook of {type(module).__name__} would not be called"
+    return ""
 
 
 class HostState:
