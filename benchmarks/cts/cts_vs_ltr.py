@@ -17,7 +17,7 @@ masks 39.1 ± 5.2 (ERK) and 19.8 ± 2.7 (uniform). `ltr` cost 13.4 times the epo
 later rewind points do, `benchmarks.cts.rewinds` says.
 Machine: 2 cores of an AMD EPYC, torch 2.14.1; `torch_init_16` and `torch_init_32`: NVIDIA H200, torch
 2.11.0.
-Runs: seeds 0, 1 and 2 of `converged`, of `rewind_3`, `rewind_5` and `rewind_9` (`ltr`: 0, 1, 3 seeds), of
+Runs: seeds 0, 1 and 2 of `converged`, of `rewind_3`, `rewind_5` and `rewind_9`, of
 `torch_init_16` and `torch_init_32` (`ltr` there: two seeds, `random`: one); seeds 0 and 1 of `small`; seed 0
 of the other settings.
 """
