@@ -63,7 +63,7 @@ def test_other_operations_and_other_devices_are_none_of_its_business():
 class Stateful(nn.Module):
     def __init__(self):
         super().__init__()
-        self.count, self.seen, self.names, self.kept = 0, [1], {"a": NUMBERS}, NUMBERS
+        self.count, self.seen, self.names, self.kept = 0, [1], {"a": NUMBERS}, NUMBERS.clone()
         self.register_buffer("mean", torch.zeros(2))
 
 
@@ -75,6 +75,7 @@ class Stateful(nn.Module):
         (lambda module: setattr(module, "last", NUMBERS), "last"),
         (lambda module: setattr(module, "kept", NUMBERS.clone()), "kept"),
         (lambda module: delattr(module, "kept"), "kept"),
+        (lambda module: module.kept.add_(1), "kept"),
         (lambda module: module.seen.append(2), "seen"),
         (lambda module: module.names.update(a=NUMBERS.clone()), "names"),
         (lambda module: setattr(module, "mean", torch.zeros(2)), "_buffers"),
@@ -90,7 +91,7 @@ def test_a_changed_attribute_is_told_and_put_back(change, told):
     assert before.find_change() == f"the step changes {told} of Stateful"
     before.restore()
     assert before.find_change() == ""
-    assert (module.count, module.seen, module.kept) == (0, [1], NUMBERS)
+    assert (module.count, module.seen, module.kept.tolist()) == (0, [1], [3.0, 1.0, 2.0])
 
 
 def test_changes_in_place_are_those_of_the_device():

@@ -112,7 +112,8 @@ class HostState:
     """What a step may change on the host: generators, and attributes of the modules that it calls.
 
     Objects are kept, so that none of them can be taken for another that came later. Of lists, dictionaries
-    and sets the members are kept too; what lies deeper is not seen.
+    and sets the members are kept too, and the numbers of tensors that are neither parameters nor buffers.
+    What lies deeper is not seen.
 
     Args:
         modules: that the step calls.
@@ -148,19 +149,25 @@ class HostState:
         return ""
 
     def restore(self) -> None:
-        """Give the modules the attributes and members that they had; generators are left alone."""
+        """Give the modules the attributes that they had, as they were; generators are left alone."""
         for module, kept in self._kept:
             attributes = vars(module)
             for name in attributes.keys() - kept.keys():
                 del attributes[name]
             for name, (value, members) in kept.items():
                 attributes[name] = value
-                if members is not None and not _is_as_kept((value, members), value):
+                if members is None or _is_as_kept((value, members), value):
+                    continue
+                if isinstance(value, Tensor):
+                    value.data.copy_(members)
+                else:
                     value.clear()
                     (value.extend if isinstance(value, list) else value.update)(members)
 
 
 def _copy_members(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.layout == torch.strided:
+        return value.detach().clone()
     return copy.copy(value) if isinstance(value, (list, dict, set)) else None
 
 
@@ -168,6 +175,8 @@ def _is_as_kept(kept: tuple[Any, Any], now: Any) -> bool:
     value, members = kept
     if members is None or value is not now:
         return _is_same(value, now)
+    if isinstance(members, Tensor):
+        return torch.equal(members, now)
     if len(now) != len(members):
         return False
     if isinstance(members, dict):
