@@ -13,6 +13,7 @@ from lottery_pipeline.sparsity import (
     density_of,
     full_masks,
 )
+from lottery_pipeline.sparsity.masks import take_kept
 
 
 def mask(*values):
@@ -93,3 +94,10 @@ def test_density_counts_kept_over_prunable():
     assert density_of({"a": mask(1, 0, 0, 0), "b": mask(1, 1, 0, 0)}) == 3 / 8
     with pytest.raises(MaskError, match="no masks"):
         density_of({})
+
+
+def test_kept_weights_are_taken_in_c_order_whatever_the_memory_format() -> None:
+    weight = torch.arange(8.0).reshape(2, 2, 2, 1).to(memory_format=torch.channels_last)
+    mask = torch.tensor([True, False, True, True, False, False, False, True]).reshape(2, 2, 2, 1)
+    assert take_kept(weight, mask).tolist() == [0, 2, 3, 7]
+    assert take_kept(weight, torch.zeros_like(mask)).tolist() == []

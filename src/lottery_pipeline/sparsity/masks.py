@@ -54,6 +54,12 @@ def apply_masks_(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> 
         weights[name].masked_fill_(~mask.to(weights[name].device), 0.0)
 
 
+def take_kept(weight: Tensor, mask: Tensor) -> Tensor:
+    """Return the kept weights in C order, [kept]."""
+    # Flat, because torch notes 8 bytes for each kept weight and dimension.
+    return weight.reshape(-1)[mask.reshape(-1)]
+
+
 def count_kept(masks: Mapping[str, Tensor]) -> int:
     """Return k, the number of kept weights."""
     return sum(int(mask.count_nonzero()) for mask in masks.values())

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lottery_pipeline.sparsity.masks import Masks, count_prunable
+from lottery_pipeline.sparsity.masks import Masks, count_prunable, take_kept
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import LayerHeader, TicketHeader
@@ -45,7 +45,7 @@ def join_tensors(masks: Masks, state: Mapping[str, Tensor]) -> tuple[dict[str, T
     """
     parts: dict[str, list[Tensor]] = {}
     for name in sorted(state):
-        numbers = state[name][masks[name]] if name in masks else state[name].reshape(-1)
+        numbers = take_kept(state[name], masks[name]) if name in masks else state[name].reshape(-1)
         parts.setdefault(_group(numbers.dtype, prunable=name in masks), []).append(numbers)
     tensors = {group: torch.cat(numbers) for group, numbers in parts.items() if any(map(len, numbers))}
     _check_size(count_prunable(masks), sum(map(len, tensors.values())))

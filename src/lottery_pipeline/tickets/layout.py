@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lottery_pipeline.sparsity.masks import Masks
+from lottery_pipeline.sparsity.masks import Masks, take_kept
 from lottery_pipeline.tickets.blueprint import Blueprint, check_entries
 from lottery_pipeline.tickets.errors import TicketError
 from lottery_pipeline.tickets.header import LayerHeader, TicketHeader
@@ -27,7 +27,7 @@ def separate_tensors(masks: Masks, state: Mapping[str, Tensor]) -> dict[str, Ten
     tensors = {f"state/{name}": tensor for name, tensor in state.items() if name not in masks}
     for name, mask in masks.items():
         tensors[f"mask/{name}"] = torch.from_numpy(np.packbits(mask.reshape(-1).numpy()))
-        tensors[f"kept/{name}"] = state[name][mask]
+        tensors[f"kept/{name}"] = take_kept(state[name], mask)
     return tensors
 
 

@@ -247,5 +247,5 @@ def _unpack(
             continue
         kept = located.read(f"kept/{name}")
         state[name] = torch.zeros(masks[name].shape, dtype=kept.dtype)
-        state[name][masks[name]] = kept
+        state[name].view(-1)[masks[name].view(-1)] = kept
     return masks, state
