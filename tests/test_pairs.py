@@ -117,7 +117,7 @@ def draw_pairs(kind: str, generator: random.Random) -> tuple[Run, Run]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 60 * TRIES)
+@pytest.mark.timeout(60 + 200 * TRIES)
 @pytest.mark.parametrize("kind", ["one variant", "two variants", "two methods"])
 def test_pairs_of_runs_are_each_right_or_refused(kind: str, tmp_path: Path) -> None:
     generator = random.Random(0)
