@@ -149,6 +149,8 @@ def test_pairs_of_later_pipelines_are_each_right_or_refused(kind: str, tmp_path:
     with redirected(folder):
         run("cts", **SLOW)
     with serving() as server:
+        refused = []
         for _ in range(max(TRIES // 2, 1)):
-            pair = generator.sample(LATER[kind], 2)
-            check_pair(server, folder, (pair[0], pair[1]), generator.choice(PAUSES))
+            first, second = generator.sample(LATER[kind], 2)
+            refused.append(check_pair(server, folder, (first, second), generator.choice(PAUSES)))
+    assert set(refused) <= {0, 1}, "one of the two must get its result"
