@@ -69,7 +69,7 @@ class Kernels:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         cards = [ProfilerActivity.CUDA] if device.type == "cuda" else []
-        self._profile = profile(activities=[ProfilerActivity.CPU, *cards])
+        self._profile = profile(activities=[ProfilerActivity.CPU, *cards], acc_events=True)
 
     def start(self) -> None:
         """Begin to count."""

@@ -35,6 +35,13 @@ def test_numbers_survive_bit_for_bit(tmp_path: Path) -> None:
     assert RecordDataset(filepath=str(tmp_path / "a.json")).load() == dataset.load()
 
 
+def test_numbers_of_a_table_survive_bit_for_bit(tmp_path: Path) -> None:
+    numbers = [0.34540389972144847, 0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308]
+    TableDataset(filepath=str(tmp_path / "a.csv")).save(pd.DataFrame({"accuracy": numbers}))
+    read = TableDataset(filepath=str(tmp_path / "a.csv")).load()
+    assert read["accuracy"].tolist() == numbers
+
+
 def test_a_record_is_previewed_by_its_values_and_those_of_its_parts(tmp_path: Path) -> None:
     dataset = RecordDataset(filepath=str(tmp_path / "a.json"))
     metrics = {

@@ -46,6 +46,9 @@ def quantised():
         (complex_parameter, "its parameter phase is torch.complex64, not torch.float32"),
     ],
 )
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script_method` is deprecated"
+)  # by torch.compile of torch 2.11
 def test_a_network_that_cannot_be_masked_is_refused_with_the_reason(make, fault):
     with pytest.raises(RefusalError, match=f"model 'm:f' cannot be used: .*{fault}"):
         check_network(make(), "m:f")
@@ -78,7 +81,7 @@ def test_ordinary_and_parametrised_networks_are_not_refused():
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # its class differs between versions
 def test_a_factory_of_such_a_network_is_refused_when_it_is_built(name, fault):
     path = f"tests.user_networks:{name}"
     with pytest.raises(ModelError, match=fault):
