@@ -16,6 +16,7 @@ from lottery_pipeline.datasets.records import (
     FigureDataset,
     HistoryDataset,
     JSONDataset,
+    ParquetDataset,
     RecordDataset,
     RowsDataset,
     TableDataset,
@@ -120,6 +121,38 @@ def test_a_table_survives_and_is_previewed_without_nan(tmp_path: Path) -> None:
     assert dataset.preview()["data"] == [["lth", 0.25], ["ltr", None]]
 
 
+def test_a_parquet_table_keeps_its_types_and_is_the_same_file_each_time(tmp_path: Path) -> None:
+    dataset = ParquetDataset(filepath=str(tmp_path / "a.parquet"))
+    numbers = [0.34540389972144847, None]
+    table = pd.DataFrame(
+        {"method": ["lth", None], "kept": [1, 2], "accuracy": numbers, "free": [True, False]}
+    )
+    dataset.save(table)
+    first = (tmp_path / "a.parquet").read_bytes()
+    read = ParquetDataset(filepath=str(tmp_path / "a.parquet")).load()
+    pd.testing.assert_frame_equal(read, dataset.load())
+    assert read["accuracy"][0] == numbers[0]
+    assert [read["kept"].dtype.kind, read["free"].dtype.kind] == ["i", "b"]
+    assert (read["method"][0], pd.isna(read["method"][1])) == ("lth", True)
+    assert dataset.preview(columns=["method", "kept"])["data"] == [["lth", 1], [None, 2]]
+    dataset.save(table)
+    assert (tmp_path / "a.parquet").read_bytes() == first
+
+
+def test_a_parquet_table_that_was_damaged_is_refused_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    ParquetDataset(filepath=str(path)).save(pd.DataFrame({"accuracy": [5.0]}))
+    content = bytearray(path.read_bytes())
+    content[10] ^= 1
+    path.write_bytes(content)
+    dataset = ParquetDataset(filepath=str(path))
+    with pytest.raises(ChangedFileError, match=r"a\.parquet was changed after it was written"):
+        dataset.check()
+    with pytest.raises(DatasetError, match=r"a\.parquet was changed after it was written"):
+        dataset.load()
+    assert "cannot be shown" in dataset.preview()["data"][0][0]
+
+
 def test_a_table_shows_the_columns_asked_for_in_their_order(tmp_path: Path) -> None:
     dataset = TableDataset(filepath=str(tmp_path / "a.csv"))
     dataset.save(pd.DataFrame({"seed": [0], "method": ["ltr"], "test_accuracy": [0.98607242]}))
@@ -143,6 +176,7 @@ def test_a_figure_survives(tmp_path: Path) -> None:
         (HistoryDataset, PlotlyPreview),
         (TextDataset, TablePreview),
         (TableDataset, TablePreview),
+        (ParquetDataset, TablePreview),
         (FigureDataset, PlotlyPreview),
         (TicketDataset, TablePreview),
         (LadderDataset, TablePreview),

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from lottery_pipeline.statistics.multiple_tests import holm
+from lottery_pipeline.statistics.multiple_tests import holm, holm_by_family
 
 
 def test_a_case_by_hand():
@@ -47,3 +47,17 @@ def test_statsmodels_agrees():
 def test_what_is_not_a_p_value_is_refused(p):
     with pytest.raises(ValueError, match=r"must be in \[0, 1\]"):
         holm([0.5, p])
+
+
+def test_families_are_adjusted_apart_and_tests_that_were_not_made_do_not_count():
+    adjusted = holm_by_family([0.01, 0.03, float("nan"), 0.02], ["a", "b", "a", "a"])
+    assert adjusted == pytest.approx([0.02, 0.03, float("nan"), 0.02], nan_ok=True)
+
+
+@given(st.lists(st.tuples(st.floats(1e-9, 1), st.sampled_from("ab")), min_size=1, max_size=12))
+def test_within_a_family_a_smaller_p_value_never_ends_up_above_a_larger_one(tests):
+    adjusted = holm_by_family(*zip(*tests, strict=True))
+    for (p, family), ours in zip(tests, adjusted, strict=True):
+        assert ours >= p
+        for (q, other), theirs in zip(tests, adjusted, strict=True):
+            assert family != other or p > q or ours <= theirs

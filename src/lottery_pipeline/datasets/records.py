@@ -4,7 +4,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,20 +34,18 @@ if TYPE_CHECKING:
 _SHOWN_PARTS = ("metrics", "summary", "measured")
 
 
-class TextFileDataset(LocalFileDataset):
-    """A file of text in UTF-8; subclasses say what stands in it.
+class SummedFileDataset(LocalFileDataset):
+    """A file with its sum beside it: one that was changed after it was written is refused when it is read.
 
-    Its sum lies beside it; a file that was changed after it was written is refused when it is read.
-
-    What is loaded is always what the text says, also where it comes from memory. It is parsed anew for every
+    What is loaded is always what the file says, also where it comes from memory. It is parsed anew for every
     reader: what one node changes, no other sees.
     """
 
     @abstractmethod
-    def _parse(self, text: str) -> Any: ...
+    def _decode(self, content: bytes) -> Any: ...
 
     @abstractmethod
-    def _print(self, data: Any) -> str: ...
+    def _encode(self, data: Any) -> bytes: ...
 
     def _sum(self, content: bytes) -> str:
         return sum_bytes(content)
@@ -55,12 +53,12 @@ class TextFileDataset(LocalFileDataset):
     def _read(self, path: Path) -> Any:
         content = path.read_bytes()
         check_sum(path, content, self._sum)
-        return self._parse(content.decode())
+        return self._decode(content)
 
     def _write(self, path: Path, data: Any) -> Recall:
-        text = self._print(data)
-        write_with_sum(path, text.encode(), self._sum)
-        return partial(self._parse, text)
+        content = self._encode(data)
+        write_with_sum(path, content, self._sum)
+        return partial(self._decode, content)
 
     def _remove(self, path: Path) -> None:
         remove_with_sum(path)
@@ -71,6 +69,22 @@ class TextFileDataset(LocalFileDataset):
         if self.exists():
             path = self.stored_path()
             check_sum(path, path.read_bytes(), self._sum)
+
+
+class TextFileDataset(SummedFileDataset):
+    """A file of text in UTF-8; subclasses say what stands in it."""
+
+    @abstractmethod
+    def _parse(self, text: str) -> Any: ...
+
+    @abstractmethod
+    def _print(self, data: Any) -> str: ...
+
+    def _decode(self, content: bytes) -> Any:
+        return self._parse(content.decode())
+
+    def _encode(self, data: Any) -> bytes:
+        return self._print(data).encode()
 
 
 class JSONDataset(TextFileDataset):
@@ -136,8 +150,29 @@ class HistoryDataset(JSONDataset):
         return preview_figure(self, read)
 
 
-class TableDataset(TextFileDataset):
-    """A ``pandas.DataFrame`` as CSV, without its index; no cell is a formula to a spreadsheet.
+class FrameDataset(SummedFileDataset):
+    """A ``pandas.DataFrame`` without its index, previewed as a table; subclasses say in which format."""
+
+    def preview(self, nrows: int = 50, columns: list[str] | None = None) -> TablePreview:
+        """Return the first rows for Kedro-Viz, which shows only some columns of a wide table.
+
+        Args:
+            nrows: how many.
+            columns: those to show, in this order, where the table has them; all by default.
+        """
+
+        def read(path: Path) -> Rows:
+            table = self._read(path).head(nrows)
+            if columns:
+                table = table[[column for column in columns if column in table]]
+            rows: Rows = json.loads(table.to_json(orient="records"))
+            return rows
+
+        return preview_table(self, read)
+
+
+class TableDataset(FrameDataset, TextFileDataset):
+    """A table as CSV; no cell is a formula to a spreadsheet.
 
     Args:
         text_columns: columns that stay text as written; pandas would turn a class ``007`` into a number.
@@ -162,22 +197,18 @@ class TableDataset(TextFileDataset):
     def _print(self, data: "pandas.DataFrame") -> str:
         return protect_table(data).to_csv(index=False)
 
-    def preview(self, nrows: int = 50, columns: list[str] | None = None) -> TablePreview:
-        """Return the first rows for Kedro-Viz, which shows only some columns of a wide table.
 
-        Args:
-            nrows: how many.
-            columns: those to show, in this order, where the table has them; all by default.
-        """
+class ParquetDataset(FrameDataset):
+    """A table as Parquet, which keeps the types of its columns and is small where there are many rows."""
 
-        def read(path: Path) -> Rows:
-            table = self._read(path).head(nrows)
-            if columns:
-                table = table[[column for column in columns if column in table]]
-            rows: Rows = json.loads(table.to_json(orient="records"))
-            return rows
+    def _decode(self, content: bytes) -> "pandas.DataFrame":
+        import pandas
 
-        return preview_table(self, read)
+        return pandas.read_parquet(BytesIO(content), engine="pyarrow")
+
+    def _encode(self, data: "pandas.DataFrame") -> bytes:
+        content: bytes = data.to_parquet(engine="pyarrow", index=False)
+        return content
 
 
 class FigureDataset(TextFileDataset):

@@ -1,6 +1,7 @@
 """Several tests at once: p-values that stay honest however many there are."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -25,4 +26,28 @@ def holm(p_values: Sequence[float]) -> list[float]:
     for rank, index in enumerate(sorted(range(count), key=p_values.__getitem__)):
         highest = max(highest, min(1.0, (count - rank) * p_values[index]))
         adjusted[index] = highest
+    return adjusted
+
+
+def holm_by_family(p_values: Sequence[float], families: Sequence[Hashable]) -> list[float]:
+    """Adjust p-values by Holm's method within each family of tests.
+
+    Args:
+        p_values: in any order; NaN is a test that could not be made, and does not count.
+        families: which family each belongs to.
+
+    Returns:
+        Adjusted p-values in the same order; NaN stays NaN.
+
+    Raises:
+        ValueError: the two have different lengths, or a p-value is outside [0, 1].
+    """
+    members: dict[Hashable, list[int]] = {}
+    for index, (p, family) in enumerate(zip(p_values, families, strict=True)):
+        if not math.isnan(p):
+            members.setdefault(family, []).append(index)
+    adjusted = [math.nan] * len(p_values)
+    for indices in members.values():
+        for index, p in zip(indices, holm([p_values[index] for index in indices]), strict=True):
+            adjusted[index] = p
     return adjusted

@@ -14,7 +14,7 @@ from lottery_pipeline.datasets.dense_run import DenseRunDataset
 from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.datasets.left_out import LeftOut, find_reason
 from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.datasets.records import FigureDataset, TableDataset, TextDataset
+from lottery_pipeline.datasets.records import FigureDataset, FrameDataset, TextDataset
 from lottery_pipeline.parameters import to_plain
 from lottery_pipeline.tracking import current
 from lottery_pipeline.tracking.results import find_parameters, select_parameters
@@ -165,7 +165,7 @@ class TrackingHooks:
         elif isinstance(dataset, FigureDataset):
             current().send(block, "log_figure", data, f"figures/{name}.html")
         elif name in (f"{block}.ticket", "data_overview") or (
-            isinstance(dataset, (TableDataset, TextDataset)) and block not in self._groups.keys() - {""}
+            isinstance(dataset, (FrameDataset, TextDataset)) and block not in self._groups.keys() - {""}
         ):
             current().send(block, "log_artifact", str(dataset.stored_path()))
         if name == "leaderboard":
