@@ -51,8 +51,8 @@ def test_an_equals_sign_in_a_value_is_part_of_it() -> None:
     assert split_parameters("a.layer_rates=fc=0.1 conv1=0.2,b=1") == ["a.layer_rates=fc=0.1 conv1=0.2", "b=1"]
 
 
-def test_the_project_has_no_other_command_of_its_own() -> None:
-    assert list(cli.commands) == ["run"]
+def test_the_project_has_two_commands_of_its_own() -> None:
+    assert list(cli.commands) == ["run", "sweep"]
     assert run.callback is not None
 
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from benchmarks.cts.plans import density_of
 from benchmarks.published.settings import Setting
-from lottery_pipeline.methods.cts.objectives import OBJECTIVES
 from lottery_pipeline.options import GraspOptions, RandomOptions, SaliencyOptions, SynflowOptions
-from lottery_pipeline.options.mask_search import SEARCH_LENGTHS
+from lottery_pipeline.options.mask_search import OBJECTIVE_PASSES, SEARCH_LENGTHS, TRAINING_PASSES
 
 DENSE, SHUFFLED = "dense", "cts_kl_shuffled"
 SEARCHES = {"cts_kl": "kl_reverse", "cts_l": "task_loss"}
@@ -106,5 +105,5 @@ def count_epochs(setting: Setting, row: Row) -> dict[str, float]:
     search = 0.0
     if row.method in SEARCHES:
         length = SEARCH_LENGTHS[setting.length] if isinstance(setting.length, str) else setting.length / whole
-        search = length * whole * OBJECTIVES[SEARCHES[row.method]].passes / 3
+        search = length * whole * OBJECTIVE_PASSES[SEARCHES[row.method]] / TRAINING_PASSES
     return {"search": search, "train": whole - setting.rewind_epoch}

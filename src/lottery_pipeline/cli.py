@@ -1,4 +1,4 @@
-"""``kedro run`` as Kedro has it, but ``--params`` keeps lists and names as they were typed.
+"""The project's commands: ``kedro sweep``, and a ``kedro run`` that reads ``--params`` as they were typed.
 
 A comma inside a list does not end a parameter: ``a=1,2,b=3``. A name such as ``0.10`` is not a number.
 """
@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lottery_pipeline.parameter_names import NAMES, OPTIONAL_NAMES
+from lottery_pipeline.sweeps.command import make_sweep
 
 
 def split_parameters(text: str) -> list[str]:
@@ -88,3 +89,4 @@ def cli() -> None:
 
 run = _make_run()
 cli.add_command(run)
+cli.add_command(make_sweep(read_parameters, check_env))

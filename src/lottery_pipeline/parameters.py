@@ -230,10 +230,11 @@ GROUPS: dict[str, Any] = {
     **METHOD_GROUPS,
     **COMPOSED_GROUPS,
 }
-# Given with --params only: where the run is stored and what it does without, which ticket is retrained or
-# signed, what is verified.
+# Given with --params only: where the run is stored, whose images and dense run it reads, what it does
+# without, which ticket is retrained or signed, what is verified.
 RUNTIME_GROUPS: dict[str, Any] = {
     "variant": Variant,
+    "shared": Variant,
     "left_out": LeftOutBlocks,
     "ticket": Literal[(*METHOD_GROUPS, *COMPOSED_GROUPS)],
     **dict.fromkeys(("suspect", "credential", "disclosure", "predictions"), FilePath),

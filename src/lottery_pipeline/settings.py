@@ -125,6 +125,6 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     # An experiment changes keys of a group and keeps the others, and so does --params.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
-    "config_patterns": {"mlflow": ["mlflow*"]},
+    "config_patterns": {"mlflow": ["mlflow*"], "sweep": ["sweep*"]},
     "custom_resolvers": {"oc.env": read_environment},
 }

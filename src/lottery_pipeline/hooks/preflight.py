@@ -67,6 +67,7 @@ def check_run(
     impossible += _impossible(wanted, parameters, project, counts)
     changed = list(_changed_files(pipeline, catalog))  # first: the others ask whether there are such files
     faults = [
+        *_shared_and_made(pipeline, parameters),
         *_missing_versions(load_versions or {}, catalog),
         *(
             changed
@@ -102,6 +103,17 @@ def _missing_versions(asked: Mapping[str, str], catalog: "CatalogProtocol") -> I
         elif version not in (there := sorted(dataset.list_versions(full_path=False))):
             found = f"those in {dataset.path} are {', '.join(there)}" if there else f"{dataset.path} has none"
             yield f"--load-versions asks for version {version} of {name}, which is not there; {found}."
+
+
+def _shared_and_made(pipeline: "Pipeline", parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why a run cannot make what it is to read of another variant, where others may be reading it."""
+    made = pipeline.all_outputs() & {"images", "dense_run"}
+    if "shared" in parameters and made:
+        yield (
+            f"Parameter shared is {parameters['shared']!r}, so the run reads images and dense run of that "
+            f"variant, but it would also make {' and '.join(sorted(made))}; leave out the parameter or the "
+            "nodes."
+        )
 
 
 def _made_too_late(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:

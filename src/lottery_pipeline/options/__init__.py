@@ -9,7 +9,9 @@ from lottery_pipeline.options.filter import FilterOptions
 from lottery_pipeline.options.imp import MAX_ROUNDS, ImpOptions
 from lottery_pipeline.options.layer import LayerOptions
 from lottery_pipeline.options.mask_search import (
+    OBJECTIVE_PASSES,
     SEARCH_LENGTHS,
+    TRAINING_PASSES,
     CtsOptions,
     FrozenWeightOptions,
     GemMinerOptions,
@@ -37,7 +39,9 @@ __all__ = [
     "MAX_ROUNDS",
     "METHODS",
     "METHOD_OPTIONS",
+    "OBJECTIVE_PASSES",
     "SEARCH_LENGTHS",
+    "TRAINING_PASSES",
     "ControlKind",
     "ControlOptions",
     "CostOptions",

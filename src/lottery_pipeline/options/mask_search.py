@@ -17,6 +17,18 @@ Objective = Literal[
 ]
 Length = Literal["short", "half", "long"] | Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 SEARCH_LENGTHS = {"short": 0.125, "half": 0.5, "long": 1.0}  # of the training
+TRAINING_PASSES = 3.0  # forward passes that a training step is worth
+# Cost of a step of CTS in forward passes, counting a backward pass as two, and a backward through a backward
+# pass as twice what it goes through.
+OBJECTIVE_PASSES: dict[Objective, float] = {
+    "task_loss": 3.0,
+    "delta_loss": 4.0,
+    "gradient_norm": 9.0,
+    "kl_reverse": 4.0,
+    "kl_forward": 4.0,
+    "feature_mse": 4.0,
+    "gradient_matching": 12.0,
+}
 
 
 class MaskSearchOptions(StartOptions):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lottery_pipeline.models.prunable import prunable_parameters
-from lottery_pipeline.options import SEARCH_LENGTHS, MaskSearchOptions
+from lottery_pipeline.options import SEARCH_LENGTHS, TRAINING_PASSES, MaskSearchOptions
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
@@ -21,7 +21,6 @@ from lottery_pipeline.training.device import fastest_convolutions, keep_freed_me
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import State
 
-_TRAINING_PASSES = 3.0  # forward passes that a training step is worth
 _DROP_AT = 0.88
 
 
@@ -32,7 +31,7 @@ def search_mask(
     options: MaskSearchOptions,
     *,
     recipe: Mapping[str, Any],
-    passes: float = _TRAINING_PASSES,
+    passes: float = TRAINING_PASSES,
     scope: Literal["global", "layer"] = "global",
     change_weights: Callable[[Tensor], Tensor] = torch.clone,
     affine: bool = True,
@@ -98,7 +97,7 @@ def search_mask(
         counts = kept if scope == "global" else allocate_uniform(sizes, kept)
         masks = keep_top_k(scores, counts, scope=scope)
         trace, seconds = found.trace, found.seconds
-        cost = found.epochs * passes / _TRAINING_PASSES
+        cost = found.epochs * passes / TRAINING_PASSES
     ticket = search.make_ticket(method, masks, StartPoint(start.step, state))
     return Extraction(ticket, search_epochs=cost, search_seconds=seconds, trace=trace, rank=lambda: scores)
 

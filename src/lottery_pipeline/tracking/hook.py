@@ -19,6 +19,7 @@ from lottery_pipeline.parameters import to_plain
 from lottery_pipeline.tracking import current
 from lottery_pipeline.tracking.results import find_parameters, select_parameters
 from lottery_pipeline.tracking.store import TrackingSettings
+from lottery_pipeline.tracking.sweep import find_own, find_parent
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -78,7 +79,9 @@ class TrackingHooks:
                 "seed": str(self._parameters.get("seed")),
                 "mlflow.source.name": f"kedro run --pipelines {','.join(names)}",
             },
-            parameters=select_parameters(self._groups[""], self._parameters),
+            parameters={} if find_own() else select_parameters(self._groups[""], self._parameters),
+            within=find_parent(),
+            opened=find_own(),
         )
         current().send("", "log_dict", self._parameters, "parameters.json")
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PARENT_TAG = "mlflow.parentRunId"
+
 P = ParamSpec("P")
 Method = Callable[Concatenate["Tracker", P], None]
 
@@ -88,6 +90,8 @@ class Tracker:
         name: str,
         tags: Mapping[str, str],
         parameters: Mapping[str, str],
+        within: str = "",
+        opened: str = "",
     ) -> None:
         """Open a run.
 
@@ -97,6 +101,8 @@ class Tracker:
             name: of the run.
             tags: of the run and of those within it.
             parameters: of the run itself.
+            within: identity of a run that this one is shown within.
+            opened: identity of a run to be used instead of a new one, if MLflow knows it.
         """
         given = settings.resolve_uri(project)
         self._uri, self._settings, self._process = take_login(given), settings, os.getpid()
@@ -114,7 +120,7 @@ class Tracker:
             own = list_tags(project, {**tags, **owner})
             self._tags = clean_tags(hide_in(own))
             self.connection.do(lambda: self._open_experiment(project))
-            self._open("", name, parameters)
+            self._open("", name, parameters, {PARENT_TAG: within} if within else {}, opened=opened)
             if settings.system_metrics:
                 self.connection.do(self._watch_system)
         if self.active:
@@ -232,13 +238,21 @@ class Tracker:
         self._stop_listening()
 
     def _open(
-        self, owner: str, name: str, parameters: Mapping[str, str], tags: Mapping[str, str] | None = None
+        self,
+        owner: str,
+        name: str,
+        parameters: Mapping[str, str],
+        tags: Mapping[str, str] | None = None,
+        *,
+        opened: str = "",
     ) -> None:
         parent = self._runs.get("")
         run = self._runs[owner] = MlflowRun(self.connection)
 
         def create() -> str:
-            above = {} if parent is None else {"mlflow.parentRunId": parent.identity}
+            if opened and self._reopen(opened):
+                return opened
+            above = {} if parent is None else {PARENT_TAG: parent.identity}
             made = self.connection.client.create_run(
                 self._experiment,
                 run_name=cut(name, LONGEST_NAME, "..."),
@@ -250,6 +264,19 @@ class Tracker:
         if self._images is not None:
             run.images = (self._images.dataset.name, self._images.dataset.digest)
             run.call("log_inputs", [self._images])
+
+    def _reopen(self, identity: str) -> bool:
+        """Open a run again and say that it is this process's; return False if MLflow has lost it."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.connection.client
+        try:
+            client.set_terminated(identity, status="RUNNING")
+        except MlflowException:
+            return False
+        for name, value in self._tags.items():
+            client.set_tag(identity, name, value)
+        return True
 
     def _open_experiment(self, project: Path) -> None:
         opened = open_experiment(self._uri, self._settings.experiment, project)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lottery_pipeline.methods.cts.concrete import initial_logit, relax, sample_noise
 from lottery_pipeline.methods.cts.gradbalance import ascend_multiplier, balance_gradients
 from lottery_pipeline.methods.cts.objectives import OBJECTIVES, Batch
-from lottery_pipeline.options import CtsOptions
+from lottery_pipeline.options import OBJECTIVE_PASSES, CtsOptions
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search
 from lottery_pipeline.search.gated import GatedNetwork
@@ -57,7 +57,7 @@ def extract_cts(search: Search, options: CtsOptions) -> Extraction:
         search,
         options,
         recipe={"optimiser": "adam", "momentum": 0.9, "schedule": "step"},
-        passes=OBJECTIVES[options.objective].passes,
+        passes=OBJECTIVE_PASSES[options.objective],
     )
 
 

@@ -139,23 +139,20 @@ class ObjectiveKind:
     Attributes:
         measure: the function.
         scale: factor on its gradient; it matters only relative to Adam's epsilon.
-        passes: cost of a step in forward passes, counting a backward pass as two, and a backward through a
-            backward pass as twice what it goes through; a training step has three.
         needs_labels: whether it looks at the labels.
     """
 
     measure: Callable[[GatedNetwork, Tensor, Batch], Tensor]
     scale: float
-    passes: float
     needs_labels: bool
 
 
 OBJECTIVES: dict[Objective, ObjectiveKind] = {
-    "task_loss": ObjectiveKind(task_loss, 100.0, 3.0, True),
-    "delta_loss": ObjectiveKind(delta_loss, 10_000.0, 4.0, True),
-    "gradient_norm": ObjectiveKind(gradient_norm, 1.0, 9.0, True),
-    "kl_reverse": ObjectiveKind(kl_reverse, 100.0, 4.0, False),
-    "kl_forward": ObjectiveKind(kl_forward, 100.0, 4.0, False),
-    "feature_mse": ObjectiveKind(feature_mse, 100.0, 4.0, False),
-    "gradient_matching": ObjectiveKind(gradient_matching, 100.0, 12.0, True),
+    "task_loss": ObjectiveKind(task_loss, 100.0, True),
+    "delta_loss": ObjectiveKind(delta_loss, 10_000.0, True),
+    "gradient_norm": ObjectiveKind(gradient_norm, 1.0, True),
+    "kl_reverse": ObjectiveKind(kl_reverse, 100.0, False),
+    "kl_forward": ObjectiveKind(kl_forward, 100.0, False),
+    "feature_mse": ObjectiveKind(feature_mse, 100.0, False),
+    "gradient_matching": ObjectiveKind(gradient_matching, 100.0, True),
 }

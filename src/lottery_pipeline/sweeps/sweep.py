@@ -1,0 +1,234 @@
+"""A sweep from its request to its report."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lottery_pipeline.reproducibility.locks import HeldError, Locks, NoLocksError, Wanted
+from lottery_pipeline.sweeps.engines import Engine, share_cores
+from lottery_pipeline.sweeps.experiments import BASE
+from lottery_pipeline.sweeps.outline import print_outline
+from lottery_pipeline.sweeps.plan import Plan, Planner
+from lottery_pipeline.sweeps.point import run_point, variables_set
+from lottery_pipeline.sweeps.progress import Progress
+from lottery_pipeline.sweeps.request import SweepError, SweepRequest, read_request
+from lottery_pipeline.sweeps.schedule import Schedule, make_task
+from lottery_pipeline.tracking.sweep import EACH, PARENT, SweepRun
+
+logger = logging.getLogger(__name__)
+
+MOST_TRACKED = 500  # points with an MLflow run of their own, unless more are asked for
+OWN_NAME = "sweep"
+ReadParameters = Callable[[Any, Any, str], Any]
+
+
+def start_sweep(
+    project: Path, name: str | None, given: Mapping[str, Any], *, read_grid: ReadParameters
+) -> str:
+    """Plan a sweep, compute what is missing of it, and report on it.
+
+    Args:
+        project: the project's folder.
+        name: of an entry of ``sweep.yml``; None with a grid of the command line, or if there is one entry.
+        given: options of the command line.
+        read_grid: reads the text of ``--grid``.
+
+    Returns:
+        One sentence about the points that failed; empty if none did.
+
+    Raises:
+        SweepError: the sweep cannot start; one sentence for each fault.
+    """
+    from kedro.framework.project import pipelines
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(project)
+    planner = Planner(project, dict(pipelines))
+    experiment = given["env"] or BASE
+    name, request = choose_request(planner, experiment, name, given, read_grid)
+    plan = planner.plan(name, request, experiment)
+    if given["dry_run"]:
+        print_outline(plan)
+        return ""
+    if given["point"]:
+        return compute_point(plan, project, given["point"])
+    return run_sweep(plan, request, planner)
+
+
+def choose_request(
+    planner: Planner, experiment: str, name: str | None, given: Mapping[str, Any], read_grid: ReadParameters
+) -> tuple[str, SweepRequest]:
+    """Return name and request of a sweep: an entry of ``sweep.yml`` with what the command line changes.
+
+    Raises:
+        SweepError: there is no such entry, or it has faults.
+    """
+    own: dict[str, Any]
+    if given["grid"]:
+        name = name or OWN_NAME
+        own = {"grid": [_flatten(read_grid(None, None, text)) for text in given["grid"]]}
+    else:
+        known = planner.experiment(experiment).sweeps
+        if name is None and len(known) == 1:
+            name = next(iter(known))
+        if name is None or name not in known:
+            there = f"sweep.yml has {', '.join(sorted(known))}" if known else "there is no sweep.yml"
+            wanted = "which sweep?" if name is None else f"there is no sweep {name!r}"
+            raise SweepError(
+                f"Experiment {experiment}: {wanted}; {there}, and --grid gives one on the command line."
+            )
+        own = dict(known[name])
+    keys = ("engine", "workers", "retries", "tracking")
+    own |= {key: given[key] for key in keys if given[key] is not None}
+    own["params"] = _flatten(own.get("params", {})) | _flatten(given["params"] or {})
+    return name, read_request(name, own)
+
+
+def run_sweep(plan: Plan, request: SweepRequest, planner: Planner) -> str:
+    """Compute what is missing of a sweep, and report on it; see ``start_sweep``."""
+    tracking = request.tracking or (EACH if len(plan.points) <= MOST_TRACKED else PARENT)
+    with _locked(plan):
+        engine = open_engine(request)
+        run = open_sweep_run(plan, planner, tracking)
+        try:
+            plan.save(tracking=run.tracking, run=run.identity)
+            progress = Progress(plan, workers=engine.slots)
+            schedule = Schedule(
+                plan,
+                engine,
+                progress,
+                project=planner.project,
+                retries=request.retries,
+                environment=run.environment,
+            )
+            logger.info("%s: %d points, computed by %s.", plan.sweep, len(plan.points), engine.where)
+            with progress:
+                schedule.run()
+        except BaseException as error:
+            engine.close(kill=True)
+            run.finish("KILLED", error)
+            raise
+        engine.close()
+        failures = describe_failures(plan, schedule.failures)
+        if failures:  # said again at the end, unless the report fails too
+            logger.warning(failures)
+        try:
+            if "sweep_report" in planner.pipelines:
+                report(plan, planner.project, run)
+        finally:
+            run.finish("FAILED" if failures else "FINISHED")
+        return failures
+
+
+def open_sweep_run(plan: Plan, planner: Planner, tracking: str) -> SweepRun:
+    """Open the sweep's run in MLflow, or that of an earlier start again."""
+    return SweepRun(
+        planner.experiment(plan.experiment).tracking,
+        planner.project,
+        tracking=tracking,
+        name=f"{plan.experiment}/{plan.sweep}",
+        tags={"sweep": plan.sweep, "experiment": plan.experiment, "variant": plan.sweep},
+        previous=plan.find_run(),
+    )
+
+
+def report(plan: Plan, project: Path, run: SweepRun) -> None:
+    """Run pipeline ``sweep_report`` within the sweep's run in MLflow."""
+    from kedro.framework.session import KedroSession
+
+    env = None if plan.experiment == BASE else plan.experiment
+    session = KedroSession.create(project, env=env, runtime_params={"variant": plan.sweep})
+    with variables_set(run.own_environment), session:
+        session.run(pipeline_names=["sweep_report"])
+
+
+def compute_point(plan: Plan, project: Path, key: str) -> str:
+    """Compute one point of a plan in this process, what it shares first; see ``start_sweep``.
+
+    Raises:
+        SweepError: the plan has no such point.
+    """
+    points = {point.key: point for point in (*plan.shared, *plan.points)}
+    if key not in points:
+        raise SweepError(f"The sweep {plan.sweep} has no point {key!r}; --dry-run lists them.")
+    marker = run_point(make_task(plan, points[key], project))
+    return describe_failures(plan, {key: marker["error"]} if marker["error"] else {})
+
+
+def open_engine(request: SweepRequest) -> Engine:
+    """Return what computes the points.
+
+    Raises:
+        SweepError: it has no GPU, and one is asked for.
+    """
+    from lottery_pipeline.sweeps.engines.local import LocalEngine
+
+    cards = find_cards() if request.gpus_per_point else []
+    if request.gpus_per_point and not cards:
+        raise SweepError("gpus_per_point is above 0, but this machine shows no GPU; set it to 0.")
+    workers = request.workers or len(cards) or max(1, (os.cpu_count() or 1) // request.cpus_per_point)
+    threads = share_cores(workers, os.cpu_count() or 1)
+    return LocalEngine(
+        workers,
+        points_per_worker=1 if cards else request.max_points_per_worker,
+        environment=[threads | {"CUDA_VISIBLE_DEVICES": card} for card in cards] or [threads],
+    )
+
+
+def find_cards() -> list[str]:
+    """Return the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [card for card in visible.split(",") if card.strip()]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def describe_failures(plan: Plan, failures: Mapping[str, str]) -> str:
+    """Say in one sentence what has failed; empty if nothing has."""
+    if not failures:
+        return ""
+    first, error = next(iter(failures.items()))
+    others = "" if len(failures) == 1 else f" The first: {first}."
+    count = f"{len(failures)} of {len(plan.points)} points failed" if len(failures) > 1 else f"{first} failed"
+    return f"{count}.{others} {error} The same command tries again what is missing; each has a point.log."
+
+
+@contextmanager
+def _locked(plan: Plan) -> Iterator[None]:
+    """Let nobody else compute the same sweep at the same time.
+
+    Raises:
+        SweepError: somebody does.
+    """
+    locks = Locks(plan.data_root / "work" / plan.experiment / plan.sweep / "locks")
+    try:
+        locks.take([Wanted("sweep", "the sweep")])
+    except HeldError as error:
+        holder = error.holders[0] if error.holders else None
+        who = (
+            f"process {holder.pid} on {holder.host}, started {holder.started}"
+            if holder
+            else "another process"
+        )
+        raise SweepError(
+            f"The sweep {plan.sweep} is being computed already ({who}); wait for it, or use another name."
+        ) from error
+    except NoLocksError as error:
+        logger.warning("Files cannot be locked here (%s): start no sweep of this name twice.", error)
+    try:
+        yield
+    finally:
+        locks.release()
+
+
+def _flatten(given: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return parameters by full name; what is a dict in a grid stays a value only inside a list."""
+    flat: dict[str, Any] = {}
+    for key, value in given.items():
+        name = f"{above}{key}"
+        flat |= _flatten(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return flat
