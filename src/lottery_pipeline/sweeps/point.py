@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
+
 from lottery_pipeline.parameters import to_plain
 from lottery_pipeline.reproducibility.locks import HeldError
 from lottery_pipeline.sweeps.experiments import BASE, nest
 from lottery_pipeline.sweeps.markers import DONE, FAILED, RUNNING, read_marker, write_marker
 from lottery_pipeline.sweeps.plan import Point
+from lottery_pipeline.sweeps.request import SweepError
 from lottery_pipeline.sweeps.results import Row, collect_rows
 
 LOG = "point.log"
@@ -99,8 +102,10 @@ def _run_session(task: Task) -> list[Row]:
     from kedro.framework.project import pipelines
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
+    from kedro.runner import SequentialRunner
 
     point = task.point
+    _check_shared(task)
     bootstrap_project(task.project)
     parameters = nest(point.parameters) | {"variant": point.variant}
     if point.shared:
@@ -108,17 +113,33 @@ def _run_session(task: Task) -> list[Row]:
     env = None if point.experiment == BASE else point.experiment
     session = KedroSession.create(task.project, env=env, runtime_params=parameters)
     with session:
-        session.run(pipeline_names=list(point.pipelines), node_names=point.nodes)
+        session.run(pipeline_names=list(point.pipelines), node_names=point.nodes, runner=SequentialRunner())
         given = to_plain(session.load_context().params)
     nodes = [node for name in point.pipelines for node in pipelines[name].nodes]
     blocks = {(node.namespace or "").split(".")[0]: None for node in nodes}
     return collect_rows(task.folder, given, blocks)
 
 
+def _check_shared(task: Task) -> None:
+    """Make sure that images and dense run are those that the plan means, and are there.
+
+    Raises:
+        SweepError: they are not.
+    """
+    point = task.point
+    if point.shared:
+        marker = read_marker(task.folder.with_name(point.shared), point.parent)
+        if marker is None or marker["state"] != DONE:
+            key = point.shared.removeprefix(f"{task.sweep}.")
+            raise SweepError(
+                f"Point {point.key} needs point {key}, which is not done; compute that one first."
+            )
+
+
 def _word(error: BaseException) -> str:
     """Say in one line what went wrong."""
     text = str(error).strip()
-    name = "" if hasattr(error, "format_message") else f"{type(error).__name__}: "
+    name = "" if isinstance(error, SweepError | click.ClickException) else f"{type(error).__name__}: "
     return f"{name}{text}".replace("\n", " ")[:2000]
 
 

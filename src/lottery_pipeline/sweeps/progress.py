@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from lottery_pipeline.options.numerals import write_number
 from lottery_pipeline.sweeps.markers import DONE, FAILED, RUNNING
@@ -95,10 +96,10 @@ class Progress:
         marker, count = self._found[point.variant], self.count()
         ended = count[DONE] + count[FAILED]
         what = marker["error"] if state == FAILED else describe_best(marker.get("rows", ()))
-        line = f"[{ended}/{len(self._states)}] {point.key}: {state}, {describe_time(marker['seconds'])}"
+        parts = [state, describe_time(marker["seconds"]), what]
         left = self.estimate_seconds()
         rest = f"; about {describe_time(left)} left" if left else ""
-        return f"{line}{f', {what}' if what else ''}{rest}"
+        return f"[{ended}/{len(self._states)}] {point.key}: {', '.join(filter(None, parts))}{rest}"
 
     def _draw(self) -> Group:
         count = self.count()
@@ -114,7 +115,7 @@ class Progress:
             result = marker.get("error", "") if state == FAILED else describe_best(marker.get("rows", ()))
             seconds = marker.get("seconds") if state in (DONE, FAILED) else None
             table.add_row(self._points[name].key, state, describe_time(seconds) if seconds else "", result)
-        return Group(table, title)
+        return Group(table, Text(title))
 
     def _choose_rows(self) -> list[str]:
         """Return what runs, what failed, and then the best."""

@@ -81,4 +81,5 @@ def read_request(name: str, given: Any) -> SweepRequest:
     try:
         return SweepRequest.model_validate(given)
     except ValidationError as error:
-        raise SweepError("\n".join(describe_faults(f"sweep {name}", SweepRequest, error))) from error
+        faults = describe_faults(f"sweep {name}", SweepRequest, error)
+        raise SweepError("\n".join(fault.removeprefix("Parameter ") for fault in faults)) from error

@@ -138,15 +138,16 @@ def open_sweep_run(plan: Plan, planner: Planner, tracking: str) -> SweepRun:
 def report(plan: Plan, project: Path, run: SweepRun) -> None:
     """Run pipeline ``sweep_report`` within the sweep's run in MLflow."""
     from kedro.framework.session import KedroSession
+    from kedro.runner import SequentialRunner
 
     env = None if plan.experiment == BASE else plan.experiment
     session = KedroSession.create(project, env=env, runtime_params={"variant": plan.sweep})
     with variables_set(run.own_environment), session:
-        session.run(pipeline_names=["sweep_report"])
+        session.run(pipeline_names=["sweep_report"], runner=SequentialRunner())
 
 
 def compute_point(plan: Plan, project: Path, key: str) -> str:
-    """Compute one point of a plan in this process, what it shares first; see ``start_sweep``.
+    """Compute one point of a plan in this process; what it shares must be done. See ``start_sweep``.
 
     Raises:
         SweepError: the plan has no such point.
