@@ -17,6 +17,7 @@ from lottery_pipeline.hooks.search_checks import check_method, check_model, look
 from lottery_pipeline.images.request import SOURCES
 from lottery_pipeline.models.choice import check_choice
 from lottery_pipeline.models.names import is_factory
+from lottery_pipeline.options.allowed import annotate
 from lottery_pipeline.options.lists import list_members, read_lists
 from lottery_pipeline.parameter_names import NAMES, OPTIONAL_NAMES
 from lottery_pipeline.parameters import (
@@ -27,11 +28,13 @@ from lottery_pipeline.parameters import (
 )
 from lottery_pipeline.pipeline_registry import register_pipelines
 from lottery_pipeline.settings import CONFIG_LOADER_ARGS, ExperimentConfigLoader
+from lottery_pipeline.sweeps.request import SweepRequest
 from tests.kedro_project import ROOT
 from tests.options.parameter_fields import FIELDS
 
 PIPELINES = set(register_pipelines())
-TYPES = {**GROUPS, **RUNTIME_GROUPS, **dict(FIELDS)}
+SWEEP = {f"sweep.{name}": annotate(field) for name, field in SweepRequest.model_fields.items()}
+TYPES = {**GROUPS, **RUNTIME_GROUPS, **dict(FIELDS), **SWEEP}
 PLACEHOLDER = re.compile(r"<\w+>|\b(FILE|FOLDER|NAME|HASH|ROOT)\b|\.\.\.")
 LITERAL = re.compile(r"\[[^\[\]]*\]|\{[^{}]*\}")
 

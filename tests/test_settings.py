@@ -32,7 +32,16 @@ def read(experiment: str) -> dict[str, Any]:
 
 
 def test_the_experiments_of_the_contract_are_there() -> None:
-    named = {"ap_benchmark", "canvases", "cifar10", "cifar100", "fashion_mnist", "image_folder", "test"}
+    named = {
+        "ap_benchmark",
+        "canvases",
+        "cifar10",
+        "cifar100",
+        "cts_study",
+        "fashion_mnist",
+        "image_folder",
+        "test",
+    }
     assert set(EXPERIMENTS) == named
 
 

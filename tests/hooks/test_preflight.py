@@ -238,3 +238,11 @@ def test_the_command_line_shows_one_sentence_and_no_traceback(tmp_path: Path) ->
         "Parameter ltr.extraction.density is 1.5: it must be a number greater than 0 and at most 1, or null."
     )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Error: {sentence}\n")
+
+
+def test_a_run_that_reads_the_images_of_another_variant_does_not_make_them(tmp_path: Path) -> None:
+    said = refuse(tmp_path, "snip", shared="other")
+    assert said == (
+        "Parameter shared is 'other', so the run reads images and dense run of that variant, but it would "
+        "also make dense_run and images; leave out the parameter or the nodes."
+    )

@@ -90,14 +90,27 @@ def open_experiment(uri: str, name: str, project: Path) -> tuple[Any, str]:
     from mlflow import MlflowClient
 
     client, folder = MlflowClient(tracking_uri=uri), artifact_folder(uri, project)
-    found = client.get_experiment_by_name(name)
     location = None if folder is None else folder.as_uri()
-    identity = found.experiment_id if found else client.create_experiment(name, location)
-    if found and found.lifecycle_stage == "deleted":
+    found = client.get_experiment_by_name(name) or _create_experiment(client, name, location)
+    identity = found.experiment_id
+    if found.lifecycle_stage == "deleted":
         client.restore_experiment(identity)
         logger.info("MLflow: the experiment %s had been deleted, and is restored.", name)
     close_runs_of_dead_processes(client, identity)
     return client, identity
+
+
+def _create_experiment(client: Any, name: str, location: str | None) -> Any:
+    """Create an experiment, or return that of a process which does so at the same time."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_experiment(name, location)
+    except MlflowException:
+        if (found := client.get_experiment_by_name(name)) is None:
+            raise
+        return found
+    return client.get_experiment_by_name(name)
 
 
 def artifact_folder(uri: str, project: Path) -> Path | None:
