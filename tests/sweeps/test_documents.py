@@ -12,11 +12,6 @@ from tests.kedro_project import ROOT, redirected
 from tests.sweeps.test_sweep import Metadata
 
 DOCUMENTS = [path for pattern in ("*.md", "docs/*.md", "conf/**/*.yml") for path in ROOT.glob(pattern)]
-    *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
-    *ROOT.glob("conf/*/*.yml"),
-    *ROOT.glob("conf/base/*/*.yml"),
-]
 SWEEPS = {
     found.strip()
     for path in DOCUMENTS
