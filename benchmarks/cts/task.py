@@ -7,7 +7,8 @@ from pathlib import Path
 from benchmarks.cts.settings import SETTINGS, Setting
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageRequest
-from lottery_pipeline.images.splits import ImageSplits, load_splits, save_splits
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.images.splits_file import load_splits, save_splits
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.files import write_atomically

@@ -40,7 +40,8 @@ from lottery_pipeline.evaluation.metrics import evaluate_ticket
 from lottery_pipeline.evaluation.retraining import retrain_ticket
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageRequest
-from lottery_pipeline.images.splits import ImageSplits, load_splits, save_splits
+from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.images.splits_file import load_splits, save_splits
 from lottery_pipeline.methods.filter.filter import extract_filter
 from lottery_pipeline.methods.layer.layer import extract_layer
 from lottery_pipeline.models.registry import build_model

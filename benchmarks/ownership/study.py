@@ -46,7 +46,7 @@ from benchmarks.ownership.settings import SETTINGS
 from benchmarks.ownership.work import Study
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageRequest
-from lottery_pipeline.images.splits import save_splits
+from lottery_pipeline.images.splits_file import save_splits
 from lottery_pipeline.ownership.errors import OwnershipError
 
 PROJECT = Path(__file__).parents[2]

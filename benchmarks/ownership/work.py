@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from benchmarks.ownership.nulls import KEYS_PER_PART, WRONG_KEYS, read_stranger, read_wrong_keys
 from benchmarks.ownership.settings import OPTIONS, SECRET, SETTINGS, Setting
 from lottery_pipeline.evaluation.retraining import retrain_ticket
-from lottery_pipeline.images.splits import ImageSet, ImageSplits, load_splits
+from lottery_pipeline.images.splits import ImageSet, ImageSplits
+from lottery_pipeline.images.splits_file import load_splits
 from lottery_pipeline.models.spec import ModelSpec
 from lottery_pipeline.ownership.attacks import ATTACKS
 from lottery_pipeline.ownership.attacks.comparison import train_compared

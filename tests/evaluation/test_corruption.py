@@ -6,6 +6,7 @@ import torch
 from lottery_pipeline.evaluation import corruption
 from lottery_pipeline.evaluation.corruption import corrupt_images, halve_images
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.images.splits_file import load_splits, save_splits
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import make_generator
 from tests.tiny import draw_images
@@ -25,6 +26,19 @@ def draw_colour_splits():
 
 def content(part):
     return fingerprint_tensors({"images": part.images, "labels": part.labels})
+
+
+def test_images_on_disk_are_corrupted_and_halved_as_those_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(corruption, "_IMAGES_AT_ONCE", 3)
+    images = draw_images()
+    save_splits(images, tmp_path / "images")
+    stored = load_splits(tmp_path / "images", "disk")
+    for change in (corrupt_images, halve_images):
+        found, expected = change(stored, seed=0), change(images, seed=0)
+        assert found.storage == "disk"
+        assert found.fingerprint == expected.fingerprint
+        assert content(found.train) == content(expected.train)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "images.checked"]
 
 
 def test_corrupted_images_keep_shape_pixels_and_label_counts_and_differ():

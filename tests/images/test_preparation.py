@@ -8,7 +8,7 @@ import torch
 
 from lottery_pipeline.images.preparation import prepare_images
 from lottery_pipeline.images.request import ImageError, ImageRequest
-from lottery_pipeline.images.splits import load_splits, save_splits
+from lottery_pipeline.images.splits_file import load_splits, save_splits
 from lottery_pipeline.images.statistics import measure_channels
 from tests.images.builders import read_identities, write_classes, write_image, write_npz
 

@@ -7,7 +7,8 @@ import torch
 from lottery_pipeline.images import samples
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.samples import pick_samples, read_samples
-from lottery_pipeline.images.splits import assemble_splits, save_splits
+from lottery_pipeline.images.splits import assemble_splits
+from lottery_pipeline.images.splits_file import save_splits
 from tests.images.builders import make_set
 from tests.training.tiny import tiny_dense_images
 

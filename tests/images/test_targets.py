@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from lottery_pipeline.images.request import ImageError
-from lottery_pipeline.images.splits import ImageSet, assemble_splits, load_splits, save_splits
+from lottery_pipeline.images.splits import ImageSet, assemble_splits
+from lottery_pipeline.images.splits_file import load_splits, save_splits
 from lottery_pipeline.images.targets import find_fault, find_task, lies_inside
 from tests.training.tiny import tiny_dense_images
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lottery_pipeline.images.splits import save_splits
+from lottery_pipeline.images.splits_file import save_splits
 from lottery_pipeline.parameters import DataParameters, WorkParameters
 from lottery_pipeline.pipelines.data_preparation.nodes import describe_images, prepare_images
 

@@ -3,12 +3,14 @@
 Validation and test part, class names, mean and standard deviation stay, so the network is the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from lottery_pipeline.images.splits import ImageSet, ImageSplits
+from lottery_pipeline.images.stored import StoredImages, store_for_now
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 from lottery_pipeline.reproducibility.seeds import make_generator
 
@@ -24,10 +26,14 @@ def corrupt_images(images: ImageSplits, *, seed: int) -> ImageSplits:
         images: left as they are.
         seed: determines the permutations.
     """
-    train = images.train
+    train, pixels = images.train, images.train.images
     order = torch.randperm(len(train), generator=make_generator(seed, "labels")).to(train.labels.device)
-    corrupted = ImageSet(_shuffle_pixels(train.images, seed), train.labels[order])
-    return _with_train(images, corrupted, "corrupted", seed)
+    parts = _shuffle_pixels(pixels, seed)
+    if isinstance(pixels, StoredImages):
+        shuffled: Tensor | StoredImages = store_for_now(parts, pixels.shape, beside=pixels.file.path)
+    else:
+        shuffled = torch.cat([*parts])
+    return _with_train(images, ImageSet(shuffled, train.labels[order]), "corrupted", seed)
 
 
 def halve_images(images: ImageSplits, *, seed: int) -> ImageSplits:
@@ -41,16 +47,16 @@ def halve_images(images: ImageSplits, *, seed: int) -> ImageSplits:
     order = torch.randperm(len(train), generator=make_generator(seed, "half")).to(train.labels.device)
     members = [order[train.labels[order] == label] for label in range(images.num_classes)]
     chosen = torch.cat([indices[: (len(indices) + 1) // 2] for indices in members]).sort().values
-    return _with_train(images, ImageSet(train.images[chosen], train.labels[chosen]), "half", seed)
+    return _with_train(images, train.select(chosen), "half", seed)
 
 
-def _shuffle_pixels(images: Tensor, seed: int) -> Tensor:
+def _shuffle_pixels(images: Tensor | StoredImages, seed: int) -> Iterator[Tensor]:
+    """Yield the images part by part, shuffled."""
     generator = make_generator(seed, "pixels")
-    parts = []
-    for part in images.flatten(2).split(_IMAGES_AT_ONCE):  # [n, C, H * W]
-        order = torch.rand(len(part), 1, part.shape[2], generator=generator).argsort(2).to(part.device)
-        parts.append(part.gather(2, order.expand_as(part)))
-    return torch.cat(parts).view_as(images)
+    for part in images.split(_IMAGES_AT_ONCE):
+        flat = part.flatten(2)  # [n, C, H * W]
+        order = torch.rand(len(flat), 1, flat.shape[2], generator=generator).argsort(2).to(flat.device)
+        yield flat.gather(2, order.expand_as(flat)).view_as(part)
 
 
 def _with_train(images: ImageSplits, train: ImageSet, change: str, seed: int) -> ImageSplits:

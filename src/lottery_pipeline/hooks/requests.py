@@ -8,6 +8,7 @@ import click
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 
+from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.datasets.ownership import ReleaseDataset
 from lottery_pipeline.datasets.stored_tickets import StoredTicketsDataset
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
@@ -110,6 +111,9 @@ class RequestHooks:
             logger.warning(reason.sentence)
         guard_nodes(pipeline, catalog, left_out, self._parameters)
         _trust_own_factory(self._parameters["model"].name, pipeline, catalog)
+        for dataset in map(catalog.get, pipeline.datasets()):
+            if isinstance(dataset, ImageSplitsDataset):
+                dataset.storage = self._parameters["data"].storage
         if self._parameters["threads"] is not None and "params:device" in pipeline.inputs():
             import torch
 

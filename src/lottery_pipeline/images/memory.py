@@ -4,12 +4,16 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from lottery_pipeline.images.request import ImageError
+from lottery_pipeline.images.request import ImageError, Storage
 
 FALLBACK_BYTES = 8 * 2**30  # where no system says how much there is
 IMAGES_PER_CHUNK = 1024
 VALUES_PER_CHUNK = 2**24  # four bytes each where numbers are added up
+# How many times the pixels a run takes: training keeps them, and a padded copy of up to twice the size.
+COPIES_IN_USE = 3
+CAN_READ_ANYWHERE = hasattr(os, "preadv")  # from many threads at once; Windows cannot
 _V2 = ("memory.max", "memory.current", "inactive_file ")
 _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
 
@@ -27,6 +31,18 @@ def check_memory(size_bytes: int, what: str) -> None:
             f"{what} would take {size_bytes / gib:.1f} GiB, but {limit / gib:.1f} GiB of memory are free: "
             "set data.image_size or data.train_limit to a smaller value"
         )
+
+
+def choose_storage(wanted: Literal["auto"] | Storage, size_bytes: int) -> Storage:
+    """Say where prepared pixels are while they are in use.
+
+    Args:
+        wanted: ``auto`` takes memory where all that a training makes of them fits in the memory that is free.
+        size_bytes: of the pixels.
+    """
+    if wanted != "auto":
+        return wanted
+    return "memory" if COPIES_IN_USE * size_bytes <= free_bytes() or not CAN_READ_ANYWHERE else "disk"
 
 
 def count_per_chunk(values_per_image: int) -> int:

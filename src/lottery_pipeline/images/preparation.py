@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from lottery_pipeline.images.labelled import Source
+from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
 from lottery_pipeline.images.partition import partition_images
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.images.sources import check_request, find_source
 from lottery_pipeline.images.splits import ImageSet, ImageSplits, assemble_splits
+from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 
 __all__ = ["check_request", "prepare_images"]
@@ -71,7 +73,8 @@ def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | No
 def _fingerprint_request(request: ImageRequest, source: Source, seed: int) -> str:
     record = {"version": PREPARATION_VERSION, "seed": seed, "content": source.content}
     # Without the usual task, so that classification keeps the fingerprint it had before there were others.
-    asked = request.model_dump(exclude={"task"} if request.task == "classification" else None)
+    usual = {"task"} if request.task == "classification" else set()
+    asked = request.model_dump(exclude={"storage", *usual})
     return fingerprint(record | {"request": asked})
 
 
@@ -87,5 +90,6 @@ def _warn_of_duplicates(train: ImageSet, validation: ImageSet, test: ImageSet) -
             logger.warning("images: %d %s images are exact duplicates of training images", count, part)
 
 
-def _hash_images(images: Tensor) -> list[bytes]:
-    return [hashlib.blake2b(image, digest_size=16).digest() for image in images.numpy()]
+def _hash_images(images: Tensor | StoredImages) -> list[bytes]:
+    batches = images.split(IMAGES_PER_CHUNK)
+    return [hashlib.blake2b(image, digest_size=16).digest() for batch in batches for image in batch.numpy()]

@@ -64,7 +64,7 @@ def _count(part: ImageSet, classes: int) -> list[int]:
 
 
 def summarise_images(splits: ImageSplits) -> dict[str, Any]:
-    """Describe the splits as a whole: counts, image size, channels, mean, std and fingerprints.
+    """Describe the splits as a whole: counts, image size, channels, mean, std, storage, fingerprints.
 
     A dense task is named; classification is not.
     """
@@ -80,6 +80,7 @@ def summarise_images(splits: ImageSplits) -> dict[str, Any]:
         "mean": list(splits.mean),
         "std": list(splits.std),
         "bytes": sum(getattr(splits, part).images.numel() for part in PARTS),
+        "storage": splits.storage,
         "fingerprint": splits.fingerprint,
         "request": splits.request,
     }

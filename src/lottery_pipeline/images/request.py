@@ -1,5 +1,6 @@
 """The images a run asks for: parameter group ``data`` (imports no torch, so that parameters load fast)."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -21,6 +22,7 @@ SOURCES: dict[str, tuple[TaskName, ...]] = {
     "arrays": ("classification",),
 }
 DENSE_SETS = tuple(f"torchvision:{name}" for name in ("OxfordIIITPet", "VOCSegmentation", "Cityscapes"))
+Storage = Literal["memory", "disk"]
 NEED_NO_FILES = ("digits", "canvases")
 SMALLEST_CANVAS = 24
 
@@ -48,6 +50,9 @@ class ImageRequest(Group):
             only by a source without a test part. For canvases both fractions are of the digits that they are
             composed of.
         train_limit: at most this many training images, a stratified subset taken after the validation split.
+        storage: where the prepared pixels are while they are in use: in ``memory``, or on ``disk``, from
+            where batches are read; ``auto`` takes memory where they fit. It changes no result, and is part of
+            no fingerprint.
     """
 
     source: str = "digits"
@@ -59,6 +64,7 @@ class ImageRequest(Group):
     validation_fraction: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
     test_fraction: float = Field(default=0.2, gt=0, lt=1, allow_inf_nan=False)
     train_limit: Annotated[int, Field(ge=2)] | None = None
+    storage: Literal["auto"] | Storage = "auto"
 
     @field_validator("source")
     @classmethod
@@ -80,6 +86,18 @@ class ImageRequest(Group):
         if self.task not in allowed:
             raise ImageError(
                 f"source {self.source!r} has no labels for task {self.task!r}; allowed: {', '.join(allowed)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_storage(self) -> Self:
+        if self.storage == "disk" and self.task != "classification":
+            raise ImageError(
+                f"storage 'disk' is for images with classes, not for task {self.task!r}; take memory or auto"
+            )
+        if self.storage == "disk" and not hasattr(os, "preadv"):
+            raise ImageError(
+                "storage 'disk' needs a system that can read anywhere in a file; take memory or auto"
             )
         return self
 

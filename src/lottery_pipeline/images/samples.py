@@ -8,7 +8,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lottery_pipeline.images.request import ImageError
-from lottery_pipeline.images.splits import ImageSet, ImageSplits, check_index, read_header
+from lottery_pipeline.images.splits import ImageSet, ImageSplits
+from lottery_pipeline.images.splits_file import check_index, read_header
 from lottery_pipeline.options.task import TaskName
 from lottery_pipeline.reproducibility.files import stat_regular
 
@@ -50,12 +51,13 @@ def read_samples(path: str | Path, *, per_class: int, max_classes: int) -> Image
             check_index({name: file.get_slice(name) for name in file.keys()}, len(header.mean))  # noqa: SIM118
             labels, images = file.get_tensor("train.labels"), file.get_slice("train.images")
             classes = range(min(max_classes, len(header.class_names)))
-            nothing = ImageSet(images[0:0], labels[0:0])
+            none = images[0:0]
+            nothing = ImageSet(none, labels[0:0])
             rows = [pick_samples(labels, label, per_class, nothing.task) for label in classes]
             # An image with several classes or points is read once.
             chosen = torch.cat(rows) if nothing.task == "classification" else torch.cat(rows).unique()
             picked = [images[place : place + 1] for place in chosen.tolist()]
     except (SafetensorError, OSError) as error:
         raise ImageError(f"{path} is not a valid file of prepared images: {error}") from error
-    train = ImageSet(torch.cat([nothing.images, *picked]), labels[chosen])
+    train = ImageSet(torch.cat([none, *picked]), labels[chosen])
     return header.describe(train, nothing, nothing)

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from lottery_pipeline.images.memory import count_per_chunk
+from lottery_pipeline.images.stored import StoredImages
 
 STD_FLOOR = 1 / 255  # one grey level: a constant channel must not divide by zero
 
 
-def measure_channels(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def measure_channels(images: Tensor | StoredImages) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Measure mean and population standard deviation per channel.
 
     Sums are kept as whole numbers, so the result does not depend on the order or number of the images.

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lottery_pipeline.images.request import ImageError
+from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.options.task import TaskName
 
 IGNORED = 255  # a pixel that belongs to no class; neither loss nor metric counts it
@@ -11,7 +12,7 @@ POINTS_PER_PIXEL = 16  # points are whole numbers of sixteenths of a pixel
 FARTHEST = 2**15  # pixels from the corner of its image to a point; hidden ones lie outside, too
 
 
-def find_task(labels: Tensor, images: Tensor) -> TaskName:
+def find_task(labels: Tensor, images: Tensor | StoredImages) -> TaskName:
     """Return the task that the shape of the labels stands for.
 
     Args:

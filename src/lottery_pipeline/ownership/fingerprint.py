@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.ownership.answers import Predict
 from lottery_pipeline.ownership.errors import OwnershipError
 
@@ -105,7 +106,7 @@ def compare_answers(
     Returns:
         A copy with ``fingerprint`` and one more check, which neither passes nor fails.
     """
-    found = agreement(owner(images.images), suspect(images.images), images.labels.cpu())
+    found = agreement(_ask(owner, images.images), _ask(suspect, images.images), images.labels.cpu())
     says = (
         f"of the {found.count} test images that the owner's network gets wrong, the suspect answers "
         f"{found.agreed} in the same wrong way; this supports a verdict and never makes one"
@@ -116,3 +117,8 @@ def compare_answers(
         "checks": [*verification["checks"], check],
         "fingerprint": {"count": found.count, "agreed": found.agreed, "rate": found.rate},
     }
+
+
+def _ask(predict: Predict, images: Tensor | StoredImages) -> Tensor:
+    """Return the classes of all images."""
+    return predict(images) if isinstance(images, Tensor) else torch.cat([*map(predict, images.pieces())])

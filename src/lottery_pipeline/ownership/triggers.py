@@ -157,7 +157,7 @@ def make_trigger_sets(
                     f"{len(keys)} trigger sets of {count} stamped images need {len(keys) * count} training "
                     f"images, but there are {len(train)}"
                 )
-            bases = train[picked]
+            bases = train[torch.tensor(picked)]
         drawn = _draw_images(key, count, tuple(train.shape[1:]), bases)
         labels = _draw_labels(key, drawn, bases, images.num_classes)
         sets.append(TriggerSet(family, key, drawn, labels, bases))

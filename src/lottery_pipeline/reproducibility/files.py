@@ -37,8 +37,7 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
 def _replace(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_left_overs(path)
-    writer = f"{os.getpid()}@{socket.gethostname()}"
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.{writer}.", suffix=".tmp", dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=name_writer(path), suffix=".tmp", dir=path.parent))
     temporary = folder / path.name
     try:
         yield temporary
@@ -51,6 +50,11 @@ def _replace(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         discard(folder)
+
+
+def name_writer(path: Path) -> str:
+    """Return how the name of a temporary file or folder beside a path begins; it tells who writes it."""
+    return f".{path.name}.{os.getpid()}@{socket.gethostname()}."
 
 
 def remove_left_overs(path: Path) -> None:

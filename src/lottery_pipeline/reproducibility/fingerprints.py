@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 FINGERPRINT_LENGTH = 64
@@ -28,7 +29,44 @@ def fingerprint(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def fingerprint_tensors(tensors: "Mapping[str, Tensor]") -> str:
+class Pieced(Protocol):
+    """A tensor that is not in memory as a whole."""
+
+    dtype: "torch.dtype"
+
+    @property
+    def shape(self) -> "torch.Size":
+        """Size of each dimension."""
+        ...
+
+    def pieces(self) -> "Iterator[Tensor]":
+        """Yield the tensor, piece by piece along its first dimension."""
+        ...
+
+
+class TensorDigest:
+    """SHA-256 of tensors: their names, dtypes, shapes and bytes. They must come in name order."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def begin(self, name: str, dtype: "torch.dtype", shape: Sequence[int]) -> None:
+        """Begin a tensor, whose pieces follow."""
+        self._digest.update(f"{name}|{dtype}|{tuple(shape)}|".encode())
+
+    def add(self, piece: "Tensor") -> None:
+        """Add a piece of the tensor that was begun last, along its first dimension, or all of it."""
+        import torch
+
+        piece = piece.detach().cpu().contiguous()
+        self._digest.update(piece.reshape(-1).view(torch.uint8).numpy().data)
+
+    def hexdigest(self) -> str:
+        """Return 64 lower-case hexadecimal characters."""
+        return self._digest.hexdigest()
+
+
+def fingerprint_tensors(tensors: "Mapping[str, Tensor | Pieced]") -> str:
     """Hash the names, dtypes, shapes and bytes of tensors, in name order.
 
     Args:
@@ -39,9 +77,10 @@ def fingerprint_tensors(tensors: "Mapping[str, Tensor]") -> str:
     """
     import torch
 
-    digest = hashlib.sha256()
+    digest = TensorDigest()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        tensor = tensors[name]
+        digest.begin(name, tensor.dtype, tensor.shape)
+        for piece in [tensor] if isinstance(tensor, torch.Tensor) else tensor.pieces():
+            digest.add(piece)
     return digest.hexdigest()

@@ -9,9 +9,11 @@ from torch import Tensor
 from lottery_pipeline.images.conversion import fit_images
 from lottery_pipeline.images.decoding import decode_files
 from lottery_pipeline.images.image_files import SUFFIXES, is_image, list_files
+from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
 from lottery_pipeline.images.request import DENSE_SETS, SMALLEST_CANVAS, SOURCES, ImageError, ImageRequest
 from lottery_pipeline.images.sources import find_source
 from lottery_pipeline.images.splits import PARTS, ImageSet, ImageSplits
+from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.options.robustness import OFFLINE_STRANGERS, DetectionOptions
 from lottery_pipeline.reproducibility.seeds import make_generator
 
@@ -166,5 +168,6 @@ def _refuse_known(name: str, pixels: Tensor, known: set[bytes]) -> None:
         )
 
 
-def _hash_images(images: Tensor) -> list[bytes]:
-    return [hashlib.blake2b(image, digest_size=16).digest() for image in images.cpu().numpy()]
+def _hash_images(images: Tensor | StoredImages) -> list[bytes]:
+    batches = images.cpu().split(IMAGES_PER_CHUNK)
+    return [hashlib.blake2b(image, digest_size=16).digest() for batch in batches for image in batch.numpy()]

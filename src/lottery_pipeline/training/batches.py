@@ -1,9 +1,10 @@
-"""Training batches from images that lie on the device: shuffled, cropped, flipped, as floats in [0, 1]."""
+"""Training batches from images on the device or on disk: shuffled, cropped, flipped, as floats in [0, 1]."""
 
 import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.images.targets import IGNORED
 from lottery_pipeline.models.classifier import Classifier, Normalise
 from lottery_pipeline.reproducibility.seeds import make_generator
@@ -17,6 +18,7 @@ from lottery_pipeline.training.augmentation import (
 from lottery_pipeline.training.augmix import Mixtures, draw_mixtures, mix_images
 from lottery_pipeline.training.fit import check_fit
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.stored_crops import StoredCrops
 
 # Largest set, in bytes with padding, for which a mirrored copy is kept: a look-up is faster than a flip.
 _LARGEST_MIRRORED = 2**28
@@ -58,7 +60,7 @@ class ExtraImages:
     def __init__(
         self, image_set: ImageSet, per_batch: int, *, steps: int, seed: int, device: torch.device
     ) -> None:
-        self._images_nhwc = image_set.images.to(device).permute(0, 2, 3, 1).contiguous()
+        self._images_nhwc = image_set.images[:].to(device).permute(0, 2, 3, 1).contiguous()
         self._labels = image_set.labels.to(device)
         self._count = len(image_set)
         self._per_epoch = steps * per_batch
@@ -147,8 +149,8 @@ class Batches:
         extra: ImageSet | None = None,
         extra_per_batch: int = 0,
     ) -> None:
-        images_nhwc = image_set.images.to(device).permute(0, 2, 3, 1)
-        self._count, height, width, channels = images_nhwc.shape
+        images = image_set.images.to(device)
+        self._count, channels, height, width = images.shape
         self._recipe = recipe
         self._seed = seed
         self._device = device
@@ -157,8 +159,14 @@ class Batches:
         padding = recipe.crop_padding
         padded_size = self._count * (height + 2 * padding) * (width + 2 * padding) * channels
         self._mirrored = recipe.flip and padded_size <= _LARGEST_MIRRORED
-        padded = pad_images(images_nhwc, padding, recipe.crop_mode, mirrored=self._mirrored)
-        self._crops = Crops(padded, height, width)
+        self._crops: Crops | StoredCrops
+        if isinstance(images, StoredImages):
+            self._mirrored = False
+            self._crops = StoredCrops(images, padding, recipe.crop_mode, step=recipe.batch_size)
+        else:
+            images_nhwc = images.permute(0, 2, 3, 1)
+            padded = pad_images(images_nhwc, padding, recipe.crop_mode, mirrored=self._mirrored)
+            self._crops = Crops(padded, height, width)
         self._masks: Crops | None = None
         if self._task == "segmentation":
             masks = image_set.labels.to(torch.uint8).to(device)[..., None]
@@ -192,6 +200,8 @@ class Batches:
     @property
     def obstacle(self) -> str:
         """Why the number of a batch cannot be a tensor; empty if it can."""
+        if isinstance(self._crops, StoredCrops):
+            return "the images are read from disk"
         return "AugMix chooses its operations on the host" if self._recipe.augmix else ""
 
     def start_epoch(self, epoch: int) -> None:
@@ -220,8 +230,11 @@ class Batches:
             else:
                 self._flips = flips.tolist()
                 self._flip_counts = _keep_place(self._flip_counts, flips.to(self._device))
-        first_pixels = self._crops.locate(order, tops, lefts).to(self._device)
-        self._first_pixels = _keep_place(self._first_pixels, first_pixels)
+        if isinstance(self._crops, StoredCrops):
+            self._crops.start_epoch(order, tops, lefts)
+        else:
+            first_pixels = self._crops.locate(order, tops, lefts).to(self._device)
+            self._first_pixels = _keep_place(self._first_pixels, first_pixels)
         if self._recipe.augmix:
             generator = make_generator(self._seed, "epoch", epoch, "augmix")
             self._mixtures = draw_mixtures(self._count, generator)
@@ -244,10 +257,14 @@ class Batches:
             Float32 pixels in [0, 1], normalised if requested, [B, C, H, W] in channels-last memory that the
             next call overwrites; int64 labels [B, ...]. The extra images are the last of the B.
         """
-        assert self._first_pixels is not None  # noqa: S101 (an epoch has been started)
-        rows = _find_rows(index, self.size)
-        first_pixels, flips = _take(self._first_pixels, rows), self._count_flips(index)
-        images = self._crops.take(first_pixels)
+        rows, flips = _find_rows(index, self.size), self._count_flips(index)
+        if isinstance(self._crops, StoredCrops):
+            assert isinstance(rows, slice)  # noqa: S101 (there is an obstacle)
+            images = self._crops.take(rows)
+        else:
+            assert self._first_pixels is not None  # noqa: S101 (an epoch has been started)
+            first_pixels = _take(self._first_pixels, rows)
+            images = self._crops.take(first_pixels)
         floats = fill_floats_(self._buffer, images, flips)
         if self._mixtures is not None:
             assert isinstance(rows, slice)  # noqa: S101 (there is an obstacle)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.models.normalisation import list_tracking, normalises_by_batch
 from lottery_pipeline.reproducibility.seeds import make_generator
 from lottery_pipeline.training.augmentation import to_pixels
@@ -137,7 +138,7 @@ def predict(
     )
 
 
-def fixed_batches(model: nn.Module, images: Tensor, size: int) -> Iterator[Tensor]:
+def fixed_batches(model: nn.Module, images: Tensor | StoredImages, size: int) -> Iterator[Tensor]:
     """Split images into batches for evaluation, in their order.
 
     A network that normalises by the batch gets batches of one size, at least 2: the last one is filled up

@@ -118,7 +118,7 @@ def unlearn(
     shape = (count, *real.images.shape[1:])
     noise = torch.randint(256, shape, generator=generator, dtype=torch.int64).to(torch.uint8)
     labels = torch.randint(victim.images.num_classes, (count,), generator=generator)
-    mixed = ImageSet(torch.cat([real.images, noise]), torch.cat([real.labels, labels]))
+    mixed = ImageSet(torch.cat([real.images[:], noise]), torch.cat([real.labels, labels]))
     model = victim.build()
     return fine_tune(
         victim,

@@ -63,7 +63,7 @@ def _draw_queries(victim: Victim, queries: int) -> ImageSet:
     train_set = victim.images.train
     order = torch.randperm(len(train_set), generator=make_generator(victim.seed, "A22", "queries"))
     chosen = order[:queries].to(train_set.labels.device)
-    return ImageSet(train_set.images[chosen], train_set.labels[chosen])
+    return train_set.select(chosen)
 
 
 def _build_student(victim: Victim, architecture: str | None) -> Classifier:

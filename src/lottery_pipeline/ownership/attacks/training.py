@@ -78,7 +78,7 @@ def take_share(victim: Victim, share: float, label: str) -> ImageSet:
         return train
     order = torch.randperm(len(train), generator=make_generator(victim.seed, label, "data"))
     chosen = order[: max(2, round(share * len(train)))].sort().values.to(train.labels.device)
-    return ImageSet(train.images[chosen], train.labels[chosen])
+    return train.select(chosen)
 
 
 def train_on(images: ImageSplits, train_set: ImageSet) -> ImageSplits:
@@ -197,20 +197,20 @@ def restore_statistics(victim: Victim, model: Network) -> Network:
     return settle(model)
 
 
-def measure_gradients(victim: Victim, model: Network, *labels: str | int) -> Weights:
+def measure_gradients(victim: Victim, model: Network, *draw: str | int) -> Weights:
     """Return the gradient of the mean loss for all weights, pruned ones included, on some training images.
 
     Args:
         victim: gives the images; up to 512 of them are drawn.
         model: in evaluation mode on the CPU.
-        labels: the attack, from which the seed is derived.
+        draw: the attack, from which the seed is derived.
     """
     train_set = victim.images.train
-    order = torch.randperm(len(train_set), generator=make_generator(victim.seed, *labels))
+    order = torch.randperm(len(train_set), generator=make_generator(victim.seed, *draw))
     chosen = order[:GRADIENT_IMAGES].to(train_set.labels.device)
-    drawn = ImageSet(train_set.images[chosen], train_set.labels[chosen]).to("cpu")
+    images, labels = train_set.images[chosen].cpu(), train_set.labels[chosen].cpu()
     weights = victim.weights(model)
-    loss = F.cross_entropy(model(to_pixels(drawn.images.permute(0, 2, 3, 1))), drawn.labels)
+    loss = F.cross_entropy(model(to_pixels(images.permute(0, 2, 3, 1))), labels)
     return dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
 
 

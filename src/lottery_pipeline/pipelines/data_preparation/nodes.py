@@ -10,9 +10,9 @@ from lottery_pipeline.tracking import current
 def prepare_images(raw_images: Path, data: DataParameters, seed: int, work: WorkParameters) -> Any:
     """Prepare the images asked for, or return those that are stored if they are the same."""
     from lottery_pipeline.images import preparation
-    from lottery_pipeline.images.splits import find_splits
+    from lottery_pipeline.images.splits_file import find_splits
 
-    stored = find_splits(work.images)
+    stored = find_splits(work.images, data.storage)
     images = preparation.prepare_images(data.resolve(raw_images), seed=seed, stored=stored)
     if images is stored:
         current().note_reuse("images", images.fingerprint)

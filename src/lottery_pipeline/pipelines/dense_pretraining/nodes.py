@@ -64,5 +64,6 @@ def pretrain_dense(
     uncounted = [row._asdict() for row in find_uncounted(run.spec, allow_factory=model.name)]
     record = {"metrics": set_apart(metrics, CLOCK_COLUMNS), "history": run.history}
     record |= {"uncounted": uncounted} if uncounted else {}
+    record |= {} if images.storage == "memory" else {"storage": images.storage}
     record |= {"weights": brought["weights"].model_dump(mode="json")} if brought else {}
     return run, record

@@ -31,7 +31,7 @@ def verify_ownership(
     """
     if release is None:
         return {"verdict": NOT_SIGNED, "sentence": UNSIGNED, "checks": []}
-    from lottery_pipeline.images.splits import find_splits
+    from lottery_pipeline.images.splits_file import find_splits
     from lottery_pipeline.ownership.answers import ask_model, ask_table, predict_with
     from lottery_pipeline.ownership.claims import open_as_owner, open_by_disclosure
     from lottery_pipeline.ownership.fingerprint import compare_answers
@@ -49,7 +49,7 @@ def verify_ownership(
     if disclosure is not None:
         opened = open_by_disclosure(release, disclosure)
     elif owner is not None and owner.key.public_key.hex() == release.bundle.commitment.public_key:
-        images = find_splits(work.images)
+        images = find_splits(work.images, "auto")
         signed_with = release.ticket.header.parents.get("images")
         own = images if images is not None and images.fingerprint == signed_with else None
         opened = open_as_owner(release, owner.key, own, signature_embedding)

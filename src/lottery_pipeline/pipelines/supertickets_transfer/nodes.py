@@ -28,7 +28,7 @@ def prepare_tasks(
     def prepare(task: str) -> Any:
         if task == images.task:
             return images
-        request = DataParameters.model_validate(data.model_dump() | {"task": task})
+        request = DataParameters.model_validate(data.model_dump() | {"task": task, "storage": "memory"})
         return prepare_images(request.resolve(raw_images), seed=seed)
 
     return {task: prepare(task) for task in supertickets_transfer.tasks}

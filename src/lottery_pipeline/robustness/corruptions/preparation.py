@@ -11,6 +11,7 @@ from torch import Tensor
 from lottery_pipeline.images.memory import free_bytes
 from lottery_pipeline.images.request import ImageError
 from lottery_pipeline.images.splits import ImageSet
+from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.options.robustness import CorruptionOptions
 from lottery_pipeline.reproducibility.files import describe_state
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
@@ -104,8 +105,8 @@ def prepare_corrupted(
     positions = indices.tolist()
     if not positions:
         raise ImageError("there are no images to corrupt")
-    clean = ImageSet(images.images[indices], images.labels[indices])
-    shape = tuple(clean.images.shape[1:])
+    pixels, labels = images.images[indices], images.labels[indices]
+    shape = tuple(pixels.shape[1:])
     new_sets: dict[str, ImageSet] = {}
     for folder in options.new_test_sets:
         found = read_new_test_sets(folder, image_shape=shape, num_classes=num_classes)
@@ -115,8 +116,8 @@ def prepare_corrupted(
     identity: dict[str, Any] = {"seed": seed, "options": options.model_dump(mode="json")}
     names = _choose_names(options)
     if options.published is None:
-        source, read = C_LIKE, _make_reader(clean, positions, seed)
-        size = len(names) * len(options.severities) * clean.images.numel()
+        source, read = C_LIKE, _make_reader(pixels, labels, positions, seed)
+        size = len(names) * len(options.severities) * pixels.numel()
         # For the next network; where they are too large, they are generated again.
         read = cache(read) if size <= _LARGEST_SHARE_KEPT * free_bytes() else read
     else:
@@ -129,12 +130,12 @@ def prepare_corrupted(
         )
         source, read = published.source, partial(read_published, published, indices=positions)
         identity["files"] = {name: describe_state(file.path.stat()) for name, file in published.files.items()}
-    tensors = {"images": clean.images, "labels": clean.labels, "indices": indices}
+    tensors: dict[str, Tensor | StoredImages] = {"images": pixels, "labels": labels, "indices": indices}
     for name, new_set in new_sets.items():
         tensors |= {f"{name} images": new_set.images, f"{name} labels": new_set.labels}
     identity["tensors"] = fingerprint_tensors(tensors)
     cells = tuple((name, severity) for name in names for severity in options.severities)
-    return CorruptedImages(source, cells, clean, read, new_sets, identity)
+    return CorruptedImages(source, cells, ImageSet(pixels, labels), read, new_sets, identity)
 
 
 def _choose_names(options: CorruptionOptions) -> tuple[str, ...]:
@@ -142,8 +143,8 @@ def _choose_names(options: CorruptionOptions) -> tuple[str, ...]:
     return TEST_CORRUPTIONS if everything else options.names
 
 
-def _make_reader(clean: ImageSet, positions: list[int], seed: int) -> Read:
+def _make_reader(pixels: Tensor, labels: Tensor, positions: list[int], seed: int) -> Read:
     def read(name: str, severity: int) -> ImageSet:
-        return ImageSet(corrupt(clean.images, name, severity, seed=seed, indices=positions), clean.labels)
+        return ImageSet(corrupt(pixels, name, severity, seed=seed, indices=positions), labels)
 
     return read
