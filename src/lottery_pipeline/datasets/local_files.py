@@ -34,6 +34,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     Attributes:
         stand_in: what takes the place of a content that cannot be written or read; a run that can do without
             it sets this.
+        made_by: for the sentence about a missing file: what makes it; empty if a pipeline does.
 
     Args:
         filepath: path of the file; with ``versioned: true`` a folder of that name holds the versions.
@@ -44,6 +45,7 @@ class LocalFileDataset(AbstractVersionedDataset[Any, Any]):
     """
 
     stand_in: StandIn | None = None
+    made_by = ""
 
     def __init__(
         self,

@@ -134,7 +134,10 @@ def _missing_files(
     for name in sorted(pipeline.inputs()):
         dataset = catalog.get(name)
         if isinstance(dataset, LocalFileDataset) and not dataset.missing_ok and not dataset.exists():
-            missing[dataset.path] = name
+            if dataset.made_by:
+                yield f"Needed: {name}; {dataset.path} is missing, and {dataset.made_by}."
+            else:
+                missing[dataset.path] = name
     # The smallest pipeline that makes all of them, or else the smallest for each.
     makers = {
         registered: (_output_paths(maker, catalog) & missing.keys(), len(maker.nodes))
