@@ -146,7 +146,7 @@ def test_what_a_block_makes_lies_in_the_block(name: str) -> None:
         for dataset in pipeline.all_outputs()
     }
     shared = {"images", "data_overview", "dense_run", "dense_record", "report"}
-    shared |= {"disclosure", "attacks_figure"}
+    shared |= {"disclosure", "attacks_figure", "sweep_report.page"}
     for node in pipeline.nodes:
         for output in node.outputs:
             part = output.rpartition(".")[2]

@@ -30,6 +30,7 @@ SOUND: dict[str, Any] = {
     "sparse_retraining": {},
     "sanity_checks": {},
     "supertickets_study": {},
+    "sweep_report": {},
     "supertickets_transfer": {},
     "costs": {},
     "work": {

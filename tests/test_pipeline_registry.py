@@ -20,13 +20,14 @@ def test_the_names_of_the_contract_are_registered() -> None:
     contract |= {"layer", "filter", "ticket_extraction", "sparse_retraining", "sanity_checks", "reporting"}
     contract |= {"signature_embedding", "ownership_verification", "ownership_attacks"}
     contract |= {"supertickets", "supertickets_study", "supertickets_transfer", "robustness_evaluation"}
+    contract |= {"sweep_report"}
     assert contract <= set(PIPELINES)
 
 
 def test_beside_them_there_is_a_pipeline_for_every_method_and_composition() -> None:
     stages = {"__default__", "data_preparation", "dense_pretraining", "saliency", "ticket_extraction"}
     stages |= {"sparse_retraining", "sanity_checks", "robustness_evaluation", "reporting"}
-    stages |= {"supertickets_study", "supertickets_transfer"}
+    stages |= {"supertickets_study", "supertickets_transfer", "sweep_report"}
     stages |= {"signature_embedding", "ownership_verification", "ownership_attacks", "ownership_disclosure"}
     assert set(PIPELINES) == stages | METHODS.keys() | COMPOSITIONS.keys()
     assert {"layer_ltr", "layer_cts", "layer_snip"} <= COMPOSITIONS.keys()

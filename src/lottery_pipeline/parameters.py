@@ -38,6 +38,7 @@ from lottery_pipeline.options.robustness import RobustnessOptions
 from lottery_pipeline.options.scalars import Device, FilePath, LeftOutBlocks, Seed, Threads, Variant
 from lottery_pipeline.options.supertickets_study import StudyOptions
 from lottery_pipeline.options.supertickets_transfer import TransferOptions
+from lottery_pipeline.options.sweep_report import SweepReportOptions
 from lottery_pipeline.options.tracking import TrackingParameters
 from lottery_pipeline.training.recipe import Recipe
 
@@ -224,6 +225,7 @@ GROUPS: dict[str, Any] = {
     "ownership_verification": VerificationOptions,
     "ownership_attacks": AttackOptions,
     "robustness_evaluation": RobustnessOptions,
+    "sweep_report": SweepReportOptions,
     "costs": CostOptions,
     "work": WorkParameters,
     "tracking": TrackingParameters,

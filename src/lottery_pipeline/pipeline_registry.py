@@ -19,6 +19,7 @@ from lottery_pipeline.pipelines.signature_embedding.pipeline import create_pipel
 from lottery_pipeline.pipelines.sparse_retraining.pipeline import create_pipeline as create_sparse_retraining
 from lottery_pipeline.pipelines.supertickets_study.pipeline import create_pipeline as create_study
 from lottery_pipeline.pipelines.supertickets_transfer.pipeline import create_pipeline as create_transfer
+from lottery_pipeline.pipelines.sweep_report.pipeline import create_pipeline as create_sweep_report
 from lottery_pipeline.pipelines.ticket_extraction.pipeline import (
     complete_method,
     create_chain,
@@ -58,4 +59,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ownership_disclosure": create_disclosure(),
         "robustness_evaluation": Pipeline([images, dense]) + robustness,
         "reporting": reporting,
+        "sweep_report": create_sweep_report(),
     }

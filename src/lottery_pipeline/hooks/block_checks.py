@@ -93,11 +93,12 @@ def _ask_blocks(
     counts: Counts | None,
 ) -> tuple[list[str], dict[str, str]]:
     """Return the faults of parameters, and why blocks cannot work here whatever their options."""
-    from lottery_pipeline.search.trial import UnfitError
-
     faults: list[str] = []
     unfit: dict[str, str] = {}
     for name, ask in _list_questions(wanted, checked, parameters, project, counts):
+        # Here, so that a run that asks nothing, such as a report, does not load torch.
+        from lottery_pipeline.search.trial import UnfitError
+
         try:
             ask()
         except UnfitError as error:

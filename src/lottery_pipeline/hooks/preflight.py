@@ -69,6 +69,7 @@ def check_run(
     faults = [
         *_shared_and_made(pipeline, parameters),
         *_missing_versions(load_versions or {}, catalog),
+        *_made_twice(pipeline, catalog),
         *(
             changed
             or list(_made_too_late(pipeline, catalog))
@@ -114,6 +115,17 @@ def _shared_and_made(pipeline: "Pipeline", parameters: Mapping[str, Any]) -> Ite
             f"variant, but it would also make {' and '.join(sorted(made))}; leave out the parameter or the "
             "nodes."
         )
+
+
+def _made_twice(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:
+    """Yield files that two parts of the run would write, such as the report of a run and of a sweep."""
+    names: dict[Path, list[str]] = {}
+    for name in sorted(pipeline.all_outputs()):
+        for path in _paths([name], catalog):
+            names.setdefault(path, []).append(name)
+    for path, makers in names.items():
+        if len(makers) > 1:
+            yield f"{' and '.join(makers)} are the same file, {path}; run their pipelines in two variants."
 
 
 def _made_too_late(pipeline: "Pipeline", catalog: "CatalogProtocol") -> Iterator[str]:

@@ -128,23 +128,29 @@ ROBUSTNESS_FIGURES = tuple(ROBUSTNESS_TEXTS)
 ARCHITECTURE_FIGURES = ("architecture", "block_widths", "search_path", "search_course")
 
 
-def describe_figures(figures: Mapping[str, go.Figure | None], metric: str) -> list[dict[str, Any]]:
+def describe_figures(
+    figures: Mapping[str, go.Figure | None], metric: str, texts: Mapping[str, tuple[str, str]] = FIGURE_TEXTS
+) -> list[dict[str, Any]]:
     """Return what the page needs of each figure, in the order of the page.
 
     Args:
         figures: by name; None if there is none.
         metric: what the accuracies are; it takes the place of the word.
+        texts: heading and words by name, in the order of the page; figures that have none come last.
     """
-    names = [name for name in FIGURE_TEXTS if name in figures]
-    names += [name for name in figures if name not in FIGURE_TEXTS]
-    return [_describe(name, figure, metric) for name in names if (figure := figures[name]) is not None]
+    names = [name for name in texts if name in figures]
+    names += [name for name in figures if name not in texts]
+    return [
+        _describe(name, figure, texts.get(name), metric)
+        for name in names
+        if (figure := figures[name]) is not None
+    ]
 
 
-def _describe(name: str, figure: go.Figure, metric: str) -> dict[str, Any]:
+def _describe(name: str, figure: go.Figure, known: tuple[str, str] | None, metric: str) -> dict[str, Any]:
     # The page shows the title as a heading above the figure; inside the figure it would appear twice.
     content = json.loads(figure.to_json())
     own_title = content["layout"].pop("title", {}).get("text") or name.replace("_", " ").capitalize()
-    known = FIGURE_TEXTS.get(name)
     heading, caption = ("", "") if known is None else (put_metric(text, metric) for text in known)
     margin = content["layout"].get("margin", {})
     content["layout"]["margin"] = margin | {"t": min(margin.get("t", 24), 24)}

@@ -1,6 +1,6 @@
 """The columns of the report's tables, and what they mean: shown on hover, and under Words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from lottery_pipeline.reporting.metric import put_metric
@@ -260,12 +260,15 @@ PROFILE_WORDS = {
 }
 
 
-def explain_columns(names: Iterable[str], metric: str) -> list[tuple[str, list[tuple[str, str]]]]:
+def explain_columns(
+    names: Iterable[str], metric: str, tables: Mapping[str, tuple[str, tuple[Column, ...]]] = TABLES
+) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return title, headings and words of tables, for the section Words.
 
     Args:
         names: of the tables that the page shows.
         metric: what the accuracies are; it takes the place of the word.
+        tables: title and columns by name.
     """
     shown = list(names)
     hidden = () if "qr" in shown else ("QR code",)
@@ -280,5 +283,5 @@ def explain_columns(names: Iterable[str], metric: str) -> list[tuple[str, list[t
                 }.items()
             ),
         )
-        for title, columns in (TABLES[name] for name in shown)
+        for title, columns in (tables[name] for name in shown)
     ]

@@ -59,7 +59,7 @@ def draw_accuracy_against_cost(dense_metrics: Mapping[str, Any] | None, metrics:
         for trace in traces:
             trace.showlegend = trace.showlegend is None and panel == 1
             figure.add_trace(trace, row=1, col=panel)
-        figure.update_xaxes(_cost_axis(unit, costs), row=1, col=panel)
+        figure.update_xaxes(cost_axis(unit, costs), row=1, col=panel)
         figure.update_xaxes(title={"font": {"size": 13}}, row=1, col=panel)  # both must fit on a phone
     figure.update_yaxes(axis("", tickformat=".1~%", nticks=7))
     figure.update_yaxes(title={"text": put_metric("Test accuracy", metric), "standoff": 10}, col=1)
@@ -141,7 +141,7 @@ def _dense_trace(dense: Mapping[str, Any], unit: str) -> go.Scatter:
     )
 
 
-def _cost_axis(unit: str, costs: Sequence[float]) -> dict[str, Any]:
+def cost_axis(unit: str, costs: Sequence[float]) -> dict[str, Any]:
     """Describe a logarithmic axis that spans the costs."""
     low, high = min(costs, default=1.0) / 1.5, max(costs, default=1.0) * 1.5
     ticks = {value: text for value, text in TICKS[unit].items() if low <= value <= high}

@@ -70,10 +70,15 @@ def look_of_attack(attack: str, name: str) -> Look:
     return Look(f"{attack} {name}", ATTACK_COLOURS[place], symbol)
 
 
-def fade(colour: str) -> str:
-    """Make a colour transparent, so that many lines do not hide their markers."""
+def fade(colour: str, share: float = FADED) -> str:
+    """Make a colour transparent, so that many lines do not hide their markers.
+
+    Args:
+        colour: as hex.
+        share: how much of it is left, in [0, 1].
+    """
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{FADED})"
+    return f"rgba({red},{green},{blue},{share})"
 
 
 def ticket_marker(look: Look) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lottery_pipeline.options import METHODS, Method
 from lottery_pipeline.reporting import formatting as fmt
@@ -26,7 +24,8 @@ from lottery_pipeline.reporting.dense_parents import (
 )
 from lottery_pipeline.reporting.findings import find
 from lottery_pipeline.reporting.leaderboard import list_rows
-from lottery_pipeline.reporting.metric import ACCURACY, name_metric, put_metric
+from lottery_pipeline.reporting.metric import ACCURACY, name_metric
+from lottery_pipeline.reporting.page import render_page
 from lottery_pipeline.reporting.page_scripts import list_scripts
 from lottery_pipeline.reporting.ranking import can_choose
 from lottery_pipeline.reporting.report_tables import (
@@ -42,10 +41,6 @@ from lottery_pipeline.reproducibility.measured import flatten_record
 Tables = Mapping[str, list[dict[str, Any]] | None]
 
 UNORDERED = "name, as there are no validation images to choose by"
-PRINTED = (  # filters of the template
-    *(fmt.percent, fmt.density, fmt.points, fmt.whole, fmt.number, fmt.epochs, fmt.duration),
-    *(fmt.quantity, fmt.size, fmt.ratio, fmt.short_fingerprint, fmt.is_there, put_metric),
-)
 
 
 def render_report(
@@ -97,14 +92,6 @@ def render_report(
     Returns:
         The html text.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {function.__name__: function for function in PRINTED}
     others = () if robustness is None else robustness["findings"]
     findings = find(leaderboard, ladders, controls, test_images=context.get("test_images"), others=others)
     rows = [describe_row(row, dense_metrics) for row in list_rows(leaderboard)]
@@ -112,6 +99,7 @@ def render_report(
     drawn = describe_figures(figures, metric)
     elsewhere = ("attacks", *ROBUSTNESS_FIGURES, *ARCHITECTURE_FIGURES, *STUDY_FIGURES, *DATA_FIGURES)
     page: dict[str, Any] = {
+        "eyebrow": "Lottery ticket report",
         "title": " · ".join(str(context[key]) for key in ("data", "model") if context.get(key))
         or "Lottery tickets",
         "command": context.get("command"),
@@ -156,9 +144,7 @@ def render_report(
         "scripts": list_scripts(with_figures=bool(drawn)),
         "has_figures": bool(drawn),
     }
-    return environment.get_template("report.html.j2").render(
-        page, columns=explain_columns(_list_tables(page), metric)
-    )
+    return render_page("report.html.j2", page | {"columns": explain_columns(_list_tables(page), metric)})
 
 
 def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -49,22 +49,21 @@ def average_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     return found[[*keys, "metric"]].first().join(found[numbers].mean()).reset_index()
 
 
-def summarise_cells(rows: pd.DataFrame, *, margin: float = 0.01, confidence: float = 0.95) -> pd.DataFrame:
+def summarise_cells(rows: pd.DataFrame, *, margin: float = 0.01) -> pd.DataFrame:
     """Summarise every cell over its seeds.
 
     Args:
         rows: as ``tabulate_points`` makes them; their order does not matter.
         margin: xi: by how much a ticket may lose to its own dense parent and still be winning, a fraction.
-        confidence: of the t-intervals.
 
     Returns:
         A row for each cell, by experiment, then densest first, then by validation accuracy. The columns that
         tell cells apart, means (of ``epochs``, search and training together, for one), ``n`` seeds with a
-        test accuracy, how many are ``missing`` one, its mean, standard deviation and t-interval, the same of
-        its ``difference`` to the dense parent of the same seed, and the ``verdict``: ``winning`` if the whole
-        interval of the difference lies above -margin, ``worse`` if it lies below, else ``undecided``, as
-        always with one seed. ``on_cost_front`` and ``on_density_front``: whether no other cell of the
-        experiment is more accurate at no more epochs, or with no more weights.
+        test accuracy, how many are ``missing`` one, its mean, standard deviation and 95 % t-interval, and the
+        same of its ``difference`` to the dense parent of the same seed. The ``verdict`` is ``winning`` if
+        the whole interval of the difference lies above -margin, ``worse`` if it lies below, else
+        ``undecided``, as always with one seed. ``on_cost_front`` and ``on_density_front``: whether no other
+        cell of the experiment is more accurate at no more epochs, or with no more weights.
     """
     seeds = average_seeds(rows)
     axes, groups = list_axes(rows), seeds.groupby("cell", sort=True)
@@ -74,11 +73,13 @@ def summarise_cells(rows: pd.DataFrame, *, margin: float = 0.01, confidence: flo
         known = groups[column].agg(["mean", "std", "count"])
         cells[name], cells[f"{name}_std"] = known["mean"], known["std"]
         mean, deviation, count = (known[part].tolist() for part in ("mean", "std", "count"))
-        ends = t_bounds(mean, deviation, count, confidence)
+        ends = t_bounds(mean, deviation, count)
         cells[f"{name}_low"], cells[f"{name}_high"] = ends
     cells["n"] = groups["test_accuracy"].count()
     cells["missing"] = groups.size() - cells["n"]
-    cells = cells.join(groups[list(MEANS)].mean())
+    # The mean of equal numbers may be off by rounding, and would sort and compare as another one.
+    means, alike = groups[list(MEANS)].mean(), groups[list(MEANS)].nunique() == 1
+    cells = cells.join(means.where(~alike, groups[list(MEANS)].first()))
     # Of cells whose tickets keep different numbers of weights, no density compares.
     cells["kept_varies"] = groups["kept"].nunique() > 1
     cells["verdict"] = [_judge(interval, margin) for interval in _list_intervals(cells)]
@@ -102,7 +103,9 @@ def drop_covered(cells: pd.DataFrame) -> pd.DataFrame:
 def _mark_fronts(cells: pd.DataFrame) -> pd.DataFrame:
     for front, cost in zip(FRONTS, ("epochs", "density"), strict=True):
         marks: dict[Any, bool] = {}
-        for _, own in drop_covered(cells).groupby("experiment", sort=False):
+        pruned = drop_covered(cells)
+        pruned = pruned[pruned["kept"] < pruned["prunable"]]  # rung 0 is the dense network
+        for _, own in pruned.groupby("experiment", sort=False):
             on_front = find_front(own[cost].tolist(), own["test_accuracy"].tolist())
             marks |= dict(zip(own.index, on_front.tolist(), strict=True))
         cells[front] = [marks.get(index, False) for index in cells.index]

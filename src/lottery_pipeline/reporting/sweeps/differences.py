@@ -9,12 +9,13 @@ import pandas as pd
 
 from lottery_pipeline.options import METHODS
 from lottery_pipeline.reporting.sweeps.cells import UNDECIDED, average_seeds, drop_covered, summarise_cells
-from lottery_pipeline.reporting.sweeps.rows import AXIS, PIPELINES, list_axes
+from lottery_pipeline.reporting.sweeps.rows import AXIS, PIPELINES, list_axes, name_value
 from lottery_pipeline.statistics.moments import t_bounds, t_test
 from lottery_pipeline.statistics.multiple_tests import holm_by_family
 
 METHOD = "method"
 FIRST, SECOND = "first", "second"  # verdicts: which of the two is more accurate
+LEVEL = 0.05  # of the adjusted p-values
 MOST_PAIRS = 20_000  # of one family; more would be a table that nobody reads, and take minutes
 _ORDER = {name: place for place, name in enumerate(METHODS)}
 
@@ -33,7 +34,7 @@ class Family(NamedTuple):
     pairs: list[tuple[Any, Any]] | None
 
 
-def compare_cells(rows: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
+def compare_cells(rows: pd.DataFrame) -> pd.DataFrame:
     """Compare every two methods, and every two values of an axis, where all else is equal.
 
     Methods compare at the same experiment and density, and at the same axes, as far as both have them: an
@@ -42,16 +43,15 @@ def compare_cells(rows: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFra
 
     Args:
         rows: as ``tabulate_points`` makes them; their order does not matter.
-        confidence: of the t-intervals; the verdict's level is one minus it.
 
     Returns:
         A row for each comparison: ``experiment``; ``over``, what differs; ``method``, if that is an axis;
         ``first`` and ``second``; the ``density`` and axes that both have; ``n`` seeds that both have;
-        ``difference``, the mean of first minus second in test accuracy, with its t-interval; ``p`` of the
-        paired t-test; ``p_holm``, adjusted within its ``over`` and experiment; ``verdict``: ``first`` or
+        ``difference``, the mean of first minus second in test accuracy, with its 95 % t-interval; ``p`` of
+        the paired t-test; ``p_holm``, adjusted within its ``over`` and experiment; ``verdict``: ``first`` or
         ``second``, whichever is more accurate by the adjusted p-value, or ``undecided``.
     """
-    cells = summarise_cells(rows, confidence=confidence)
+    cells = summarise_cells(rows)
     axes, records = list_axes(cells), cells.to_dict("index")
     pairs = [
         _describe(family, records[first], records[second], axes)
@@ -64,12 +64,12 @@ def compare_cells(rows: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFra
     moments = differences.groupby("pair")["difference"].agg(["count", "mean", "std"]).reindex(found.index)
     n, mean, deviation = (moments[name].to_numpy(dtype=float) for name in ("count", "mean", "std"))
     found["n"], found["difference"] = np.nan_to_num(n).astype("int64"), mean
-    found["difference_low"], found["difference_high"] = t_bounds(mean, deviation, n, confidence)
+    found["difference_low"], found["difference_high"] = t_bounds(mean, deviation, n)
     found["p"] = t_test(mean, deviation, n)
     families = list(zip(found["experiment"], found["over"], strict=True))
     found["p_holm"] = holm_by_family(found["p"].tolist(), families)
     found["verdict"] = [
-        UNDECIDED if not p < 1 - confidence else FIRST if difference > 0 else SECOND
+        UNDECIDED if not p < LEVEL else FIRST if difference > 0 else SECOND
         for p, difference in zip(found["p_holm"], found["difference"], strict=True)
     ]
     return found.drop(columns=["first_cell", "second_cell"])
@@ -148,8 +148,8 @@ def _describe(
         "experiment": family.experiment,
         "over": family.over,
         "method": None if of_methods else first["method"],
-        FIRST: first["method"] if of_methods else first[axis],
-        SECOND: second["method"] if of_methods else second[axis],
+        FIRST: first["method"] if of_methods else name_value(first[axis]),
+        SECOND: second["method"] if of_methods else name_value(second[axis]),
         "first_kind": first["kind"],
         "second_kind": second["kind"],
         "density": asked,

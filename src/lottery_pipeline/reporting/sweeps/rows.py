@@ -58,6 +58,17 @@ def list_axes(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if str(name).startswith(AXIS) and name not in (SEED, DENSITY)]
 
 
+def list_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as records."""
+    return [{str(name): value for name, value in record.items()} for record in table.to_dict("records")]
+
+
+def name_value(value: Any) -> str:
+    """Write the value of an axis, equal numbers alike: 10 and 10.0 are ``10``."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value)
+
+
 def _list_rows(point: Point) -> Iterable[dict[str, Any]]:
     axes = {f"{AXIS}{name}": _clean(value) for name, value in point["axes"].items()}
     tickets = {row["method"]: row for row in point["rows"] if row["kind"] == "ticket"}

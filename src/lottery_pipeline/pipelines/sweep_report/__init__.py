@@ -1,0 +1,1 @@
+"""Sweep report: what the points of a sweep show together, from their files."""
