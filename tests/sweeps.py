@@ -74,12 +74,15 @@ def make_plan(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_sweep(
-    folder: Path, points: Sequence[dict[str, Any]], files: Sequence[dict[str, Any] | None]
+    folder: Path,
+    points: Sequence[dict[str, Any]],
+    files: Sequence[dict[str, Any] | None],
+    experiment: str = "base",
 ) -> None:
     """Write a plan and the files of its points; ``folder`` is the layer 07_model_output."""
-    plan = folder / "base/methods/sweep.json"
+    plan = folder / experiment / "methods/sweep.json"
     plan.parent.mkdir(parents=True, exist_ok=True)
-    plan.write_text(json.dumps(make_plan(points)["plan"]))
+    plan.write_text(json.dumps(make_plan(points)["plan"] | {"experiment": experiment}))
     for point, file in zip(points, files, strict=True):
         if file is not None:
             path = folder / point["experiment"] / point["variant"] / "point.json"

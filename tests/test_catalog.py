@@ -62,7 +62,7 @@ def test_no_two_outputs_share_a_file(catalog: Any) -> None:
         ("leaderboard", "08_reporting/test/base/leaderboard.csv"),
         ("report", "08_reporting/test/base/report.html"),
         ("sweep_report.page", "08_reporting/test/base/report.html"),
-        ("sweep_report.results", "08_reporting/test/base/sweep_results.parquet"),
+        ("sweep_report.rows", "08_reporting/test/base/sweep_results.parquet"),
         ("sweep_report.cells", "08_reporting/test/base/sweep_cells.csv"),
         ("sweep_report.differences", "08_reporting/test/base/sweep_differences.csv"),
     ],

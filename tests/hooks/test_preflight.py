@@ -190,6 +190,24 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path)
     assert "\n" not in message
 
 
+def test_a_report_of_a_sweep_without_a_plan_names_the_file_and_the_command(tmp_path: Path) -> None:
+    message = refuse(tmp_path, "sweep_report", variant="methods")
+    plan = tmp_path / "data/07_model_output/test/methods/sweep.json"
+    assert message == (
+        f"Needed: sweep_points; {plan} is missing, and `kedro sweep` makes it; "
+        "--params variant=NAME names the sweep."
+    )
+
+
+def test_the_reports_of_a_run_and_of_a_sweep_are_not_written_at_once(tmp_path: Path) -> None:
+    message = refuse(tmp_path, "reporting", "sweep_report", variant="methods")
+    page = tmp_path / "data/08_reporting/test/methods/report.html"
+    assert (
+        f"report and sweep_report.page are the same file, {page}; run their pipelines in two variants."
+        in message
+    )
+
+
 @pytest.mark.parametrize(
     ("stored", "ending", "changed"),
     [

@@ -17,7 +17,13 @@ from kedro.runner import SequentialRunner, ThreadRunner
 
 from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.datasets.local_files import LocalFileDataset
-from lottery_pipeline.datasets.records import FigureDataset, RecordDataset, TableDataset, TextDataset
+from lottery_pipeline.datasets.records import (
+    FigureDataset,
+    ParquetDataset,
+    RecordDataset,
+    TableDataset,
+    TextDataset,
+)
 from lottery_pipeline.datasets.tickets import TicketDataset
 from lottery_pipeline.pipeline_registry import register_pipelines
 from lottery_pipeline.tracking import current
@@ -65,8 +71,10 @@ def prepare(images: Any) -> Any:
 
 def make_report() -> Pipeline:
     table = pd.DataFrame([{"run": "ltr", "fingerprint": "f-ltr"}, {"run": "cts", "fingerprint": "f-cts"}])
-    outputs = ["leaderboard", "curves", "report"]
-    node = Node(lambda _: (table, go.Figure(), "text"), inputs="params:seed", outputs=outputs, name="report")
+    outputs = ["leaderboard", "results", "curves", "report"]
+    node = Node(
+        lambda _: (table, table, go.Figure(), "text"), inputs="params:seed", outputs=outputs, name="report"
+    )
     return Pipeline([node])
 
 
@@ -89,7 +97,13 @@ class Project:
         given = PARAMETERS | parameters
         names = dict.fromkeys(("ticket", "trained_ticket"), TicketDataset) | {"record": RecordDataset}
         blocks = {f"{block}.{name}": kind for block in ("ltr", "cts") for name, kind in names.items()}
-        kinds = {"leaderboard": TableDataset, "curves": FigureDataset, "report": TextDataset, **blocks}
+        kinds = {
+            "leaderboard": TableDataset,
+            "results": ParquetDataset,
+            "curves": FigureDataset,
+            "report": TextDataset,
+            **blocks,
+        }
         files: dict[str, Any] = {
             name: kind(filepath=str(self.folder / "data" / f"{name}.file")) for name, kind in kinds.items()
         }
@@ -173,6 +187,7 @@ def test_what_reporting_makes_is_in_the_run_itself(project: Project) -> None:
         "parameters.json",
         "catalog_versions.json",
         "leaderboard.file",
+        "results.file",
         "report.file",
         "figures/curves.html",
     }

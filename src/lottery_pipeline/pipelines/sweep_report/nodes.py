@@ -15,18 +15,18 @@ def tabulate_points(sweep_points: dict[str, Any]) -> Any:
     return rows.tabulate_points(sweep_points["points"])
 
 
-def summarise_cells(results: Any, sweep_report: SweepReportOptions) -> Any:
+def summarise_cells(rows: Any, sweep_report: SweepReportOptions) -> Any:
     """Summarise over seeds what differs in nothing else."""
     from lottery_pipeline.reporting.sweeps import cells
 
-    return cells.summarise_cells(results, margin=sweep_report.margin)
+    return cells.summarise_cells(rows, margin=sweep_report.margin)
 
 
-def tabulate_differences(results: Any) -> Any:
+def tabulate_differences(rows: Any) -> Any:
     """Compare methods, and values of the other axes, paired by seed."""
     from lottery_pipeline.reporting.sweeps.differences import compare_cells
 
-    return compare_cells(results)
+    return compare_cells(rows)
 
 
 def draw_figures(cells: Any) -> tuple[Any, Any, Any]:
@@ -40,7 +40,7 @@ def draw_figures(cells: Any) -> tuple[Any, Any, Any]:
 
 def write_report(
     sweep_points: dict[str, Any],
-    results: Any,  # noqa: ARG001 (drawn inside)
+    rows: Any,  # noqa: ARG001 (drawn inside)
     cells: Any,
     differences: Any,
     sweep_report: SweepReportOptions,

@@ -18,11 +18,11 @@ FIGURES = ["accuracy_against_density", "accuracy_against_cost", "fronts"]
 def create_pipeline() -> Pipeline:
     """Put the points of a sweep together, compare what they show, and write the page."""
     options = f"params:{BLOCK}"
-    read = ["sweep_points", "results", "cells", "differences", *FIGURES]
+    read = ["sweep_points", "rows", "cells", "differences", *FIGURES]
     nodes = [
-        Node(tabulate_points, inputs="sweep_points", outputs="results", name="tabulate_points"),
-        Node(summarise_cells, inputs=["results", options], outputs="cells", name="summarise_cells"),
-        Node(tabulate_differences, inputs="results", outputs="differences", name="tabulate_differences"),
+        Node(tabulate_points, inputs="sweep_points", outputs="rows", name="tabulate_points"),
+        Node(summarise_cells, inputs=["rows", options], outputs="cells", name="summarise_cells"),
+        Node(tabulate_differences, inputs="rows", outputs="differences", name="tabulate_differences"),
         Node(draw_figures, inputs="cells", outputs=FIGURES, name="draw_figures"),
         Node(
             write_report,

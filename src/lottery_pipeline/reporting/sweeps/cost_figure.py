@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from html import escape
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -84,7 +85,7 @@ def _line(
         x=list(places),
         y=column(series.cells, "test_accuracy"),
         mode="lines+markers" if series.dash and len(series.cells) > 1 else "markers",
-        name=series.name,
+        name=escape(series.name),
         legendgroup=series.name,
         line={"color": look.colour, "width": 1.4, "dash": series.dash or "solid"},
         marker={

@@ -225,9 +225,11 @@ def _count_seeds(cells: pd.DataFrame) -> Iterator[Finding]:
         )
     elif least == 1:
         single = int((cells["n"] == 1).sum())
-        yield Finding("note", f"{single} of {len(cells)} means are of one seed and have no interval.")
+        of = "is" if single == 1 else "are"
+        yield Finding("note", f"{single} of {len(cells)} means {of} of one seed, without an interval.")
     if missing := int(cells["missing"].sum()):
-        yield Finding("bad", f"{missing} result{'' if missing == 1 else 's'} without a number in the means.")
+        many = "1 result without a number is" if missing == 1 else f"{missing} results without a number are"
+        yield Finding("bad", f"{many} not in the means.")
 
 
 def _describe_states(states: Mapping[str, int]) -> Iterator[Finding]:

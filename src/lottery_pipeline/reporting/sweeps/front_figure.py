@@ -1,6 +1,7 @@
 """Pareto fronts of a sweep: what no other cell beats at its cost, and with its weights."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -76,7 +77,7 @@ def _cells(series: Series, cost: str, front: str, *, several: bool) -> go.Scatte
         x=column(known, cost),
         y=column(known, "test_accuracy"),
         mode="markers",
-        name=series.name,
+        name=escape(series.name),
         legendgroup=series.name,
         marker={
             "symbol": look.symbol,

@@ -85,12 +85,12 @@ def draw_bars(series: Series, places: Sequence[float | None]) -> dict[str, Any] 
     drawn = [p for p, cell in zip(places, series.cells, strict=True) if p is not None and _has_interval(cell)]
     if is_band(drawn) or not drawn:
         return None
-    halves = [
-        _shorten(cell["test_accuracy_high"] - cell["test_accuracy"]) if _has_interval(cell) else None
-        for cell in series.cells
-    ]
+    known = [cell if _has_interval(cell) else None for cell in series.cells]
+    up = [None if cell is None else _shorten(_end(cell) - cell["test_accuracy"]) for cell in known]
+    down = [None if cell is None else _shorten(cell["test_accuracy"] - _start(cell)) for cell in known]
     colour = fade(series.look.colour)
-    return {"type": "data", "array": halves, "color": colour, "thickness": 1.6, "width": 4}
+    ends = {"symmetric": False, "array": up, "arrayminus": down}
+    return {"type": "data", **ends, "color": colour, "thickness": 1.6, "width": 4}
 
 
 def is_band(places: Sequence[float]) -> bool:
@@ -103,8 +103,8 @@ def is_band(places: Sequence[float]) -> bool:
 
 def _band(series: Series, part: Sequence[tuple[float, Cell]]) -> go.Scatter:
     places = [place for place, _ in part]
-    upper = [_shorten(cell["test_accuracy_high"]) for _, cell in part]
-    lower = [_shorten(cell["test_accuracy_low"]) for _, cell in part]
+    upper = [_shorten(_end(cell)) for _, cell in part]
+    lower = [_shorten(_start(cell)) for _, cell in part]
     return go.Scatter(
         x=places + places[::-1],
         y=upper + lower[::-1],
@@ -121,6 +121,15 @@ def _band(series: Series, part: Sequence[tuple[float, Cell]]) -> go.Scatter:
 
 def _has_interval(cell: Cell) -> bool:
     return not math.isnan(cell["test_accuracy_low"])
+
+
+def _start(cell: Cell) -> float:
+    return max(0.0, float(cell["test_accuracy_low"]))
+
+
+def _end(cell: Cell) -> float:
+    """Return the upper end of an interval: what lies above 100 % is not drawn."""
+    return min(1.0, float(cell["test_accuracy_high"]))
 
 
 def _shorten(value: float) -> float:

@@ -98,11 +98,15 @@ def name_axis(column: str) -> str:
 
 
 def print_range(low: Any, high: Any, *, signed: bool = False) -> str:
-    """Print an interval, in percent or (``signed``) in points; empty if there is none."""
+    """Print an interval, in percent or (``signed``) in points; empty if there is none.
+
+    No accuracy is below 0 or above 100 %, whatever the interval of a few seeds says.
+    """
     if fmt.is_missing(low) or fmt.is_missing(high):
         return ""
-    show = fmt.points if signed else fmt.percent
-    return f"{show(low)} to {show(high)}"
+    if signed:
+        return f"{fmt.points(low)} to {fmt.points(high)}"
+    return f"{fmt.percent(max(0.0, low))} to {fmt.percent(min(1.0, high))}"
 
 
 def print_p(value: Any) -> str:
