@@ -40,12 +40,13 @@ def test_every_file_that_a_run_writes_is_under_one_lock(tmp_path: Path) -> None:
 
 def test_parameters_that_determine_nothing_of_it_change_no_digest() -> None:
     dense = register_pipelines()["dense_pretraining"]
-    ours = {"data": 1, "model": 2, "pretraining": 3, "seed": 0, "cts": 5}
+    data = {"source": "digits"}
+    ours = {"data": data, "model": 2, "pretraining": 3, "seed": 0, "cts": 5}
     digests = [
         {claim.name: claim.digest for claim in find_claims(dense, {**ours, **change})}
-        for change in ({}, {"cts": 6}, {"model": 7}, {"seed": 1})
+        for change in ({}, {"cts": 6}, {"model": 7}, {"seed": 1}, {"data": {**data, "storage": "disk"}})
     ]
-    assert digests[0] == digests[1]
+    assert digests[0] == digests[1] == digests[4]
     assert digests[0]["data_preparation"] == digests[2]["data_preparation"] != digests[3]["data_preparation"]
     assert len({row["dense_pretraining"] for row in digests}) == 3
 

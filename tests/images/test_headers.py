@@ -7,7 +7,7 @@ from PIL import Image
 
 from lottery_pipeline.images import headers
 from lottery_pipeline.images.decoding import decode_files
-from lottery_pipeline.images.headers import read_shape
+from lottery_pipeline.images.headers import are_grey, read_shape
 from lottery_pipeline.images.request import ImageError
 
 TURNED = 6  # EXIF: the first row is the right side
@@ -58,3 +58,11 @@ def test_few_of_many_files_are_opened(tmp_path: Path, monkeypatch: pytest.Monkey
     path, missing = write(tmp_path, "a.png", "L"), str(tmp_path / "missing.png")
     paths = [path, missing, missing, path, missing, missing, path]
     assert read_shape(paths, image_size=None, channels=None) == (1, 4, 6)
+
+
+def test_files_are_grey_if_all_of_them_are(tmp_path):
+    paths = [str(tmp_path / f"{number}.png") for number in range(3)]
+    for path, mode in zip(paths, ("L", "RGB", "LA"), strict=True):
+        Image.new(mode, (2, 2)).save(path)
+    assert are_grey([paths[0], paths[2]])
+    assert not are_grey(paths)

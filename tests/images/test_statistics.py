@@ -7,12 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
-from lottery_pipeline.images.statistics import STD_FLOOR, measure_channels
+from lottery_pipeline.images.statistics import STD_FLOOR, ChannelSums, measure_channels
 
 
 def test_two_pixels_of_0_and_255_have_mean_and_std_one_half():
     images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1)
     assert measure_channels(images) == ((0.5,), (0.5,))
+
+
+def test_sums_over_pieces_are_those_over_all_images():
+    images = torch.randint(
+        0, 256, (9, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    sums = ChannelSums(3)
+    for piece in images.split(4):
+        sums.add(piece)
+    assert sums.measure() == measure_channels(images)
 
 
 def test_a_constant_channel_gets_the_floor_instead_of_zero():

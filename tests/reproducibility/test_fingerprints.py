@@ -41,3 +41,19 @@ def test_tensor_hashes_ignore_memory_layout_and_order_of_names():
     scalar = torch.tensor(3)
     plain = fingerprint_tensors({"x": image, "n": scalar})
     assert plain == fingerprint_tensors({"n": scalar, "x": image.to(memory_format=torch.channels_last)})
+
+
+class InPieces:
+    """A tensor that comes in pieces of two."""
+
+    def __init__(self, tensor):
+        self.shape, self.dtype, self._tensor = tensor.shape, tensor.dtype, tensor
+
+    def pieces(self):
+        return iter(self._tensor.split(2))
+
+
+def test_a_tensor_in_pieces_has_the_hash_of_the_whole():
+    whole = {"b": torch.arange(15).view(5, 3), "a": torch.zeros(0, 3)}
+    pieces = {name: InPieces(tensor) for name, tensor in whole.items()}
+    assert fingerprint_tensors(pieces) == fingerprint_tensors(whole)

@@ -47,6 +47,7 @@ def find_claims(pipeline: "Pipeline", parameters: Mapping[str, Any]) -> list[Wan
         if name in SHARED:
             what, groups = SHARED[name]
             values = {group: parameters.get(group) for group in groups}
+            values["data"] = {**(values["data"] or {}), "storage": None}  # it changes nothing that is shared
             claims.append(Wanted(name, what, fingerprint({"version": __version__, "parameters": values})))
         else:
             claims.append(Wanted(name, "the report" if name == REPORT else f"the results of {name}"))

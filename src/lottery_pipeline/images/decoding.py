@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ def decode_files(
     image_size: int | None,
     channels: int | None,
     budget: DecodingBudget | None = None,
+    report: bool = True,
 ) -> Tensor:
     """Decode files in parallel into one preallocated tensor.
 
@@ -48,6 +50,7 @@ def decode_files(
         image_size: side to resize to; ``None``: all images must have one size.
         channels: 1 or 3; ``None``: 1 if every image is grey, else 3.
         budget: memory for decoding; by default what is free beside the result, with a limit.
+        report: whether progress is shown.
 
     Returns:
         uint8 ``[N, C, H, W]``, contiguous, in the order of ``paths``.
@@ -61,13 +64,14 @@ def decode_files(
         shape = (len(paths), channels or 3, height, width)
         check_memory(math.prod(shape), f"{len(paths)} images of {width}x{height} pixels")
         pixels = np.empty(shape, dtype=np.uint8)
-        grey = _decode_all(paths, pixels, image_size, budget or DecodingBudget(reserved=pixels.nbytes))
+        memory = budget or DecodingBudget(reserved=pixels.nbytes)
+        grey = _decode_all(paths, pixels, image_size, memory, report=report)
     tensor = torch.from_numpy(pixels)
     return tensor[:, :1].contiguous() if channels is None and grey else tensor
 
 
 def _decode_all(
-    paths: Sequence[str], pixels: np.ndarray, image_size: int | None, budget: DecodingBudget
+    paths: Sequence[str], pixels: np.ndarray, image_size: int | None, budget: DecodingBudget, *, report: bool
 ) -> bool:
     """Decode files into ``[N, C, H, W]`` and return whether all are grey."""
     height, width = pixels.shape[2:]
@@ -86,7 +90,10 @@ def _decode_all(
     pool = ThreadPoolExecutor(max_workers=_count_workers(paths), thread_name_prefix="decode")
     try:
         finished = pool.map(decode_some, range(0, len(paths), FILES_PER_TASK))
-        report_progress(finished, total=len(paths), label="decoding images")
+        if report:
+            report_progress(finished, total=len(paths), label="decoding images")
+        else:
+            deque(finished, maxlen=0)
     finally:
         pool.shutdown(cancel_futures=True)
     return bool(grey.all())

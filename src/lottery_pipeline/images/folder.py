@@ -50,6 +50,7 @@ def find_folder(request: ImageRequest) -> Source:
     def load(_seed: int) -> LabelledImages:
         from lottery_pipeline.images.decoding import decode_files
         from lottery_pipeline.images.headers import read_shape
+        from lottery_pipeline.images.image_pieces import find_pieces
 
         return LabelledImages(
             tuple(names),
@@ -66,6 +67,7 @@ def find_folder(request: ImageRequest) -> Source:
                 image_size=request.image_size,
                 channels=request.channels,
             ),
+            pieces=lambda indices: find_pieces([file.path for file in listed], indices, request),
         )
 
     return Source(digest_files(root, listed), load)

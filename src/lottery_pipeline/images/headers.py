@@ -50,6 +50,16 @@ def read_shape(paths: Sequence[str], *, image_size: int | None, channels: int | 
     return number, height, width
 
 
+def are_grey(paths: Sequence[str]) -> bool:
+    """Whether all files are grey, as ``decode_files`` sees it; all are opened until one is not.
+
+    Raises:
+        ImageError: a file is broken or too large; it is named.
+    """
+    with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+        return all(_read_header(path).is_grey for path in paths)
+
+
 def _read_header(path: str) -> _Header:
     try:
         stat_regular(path)

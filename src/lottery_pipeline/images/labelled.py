@@ -19,6 +19,19 @@ class Partition(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Pieces:
+    """Images that are read a few at a time, since they may not fit in memory.
+
+    Attributes:
+        shape: channels, height and width of every image.
+        read: from indices ``[n]`` to uint8 pixels ``[n, C, H, W]`` in that order, resized and converted.
+    """
+
+    shape: tuple[int, int, int]
+    read: "Callable[[np.ndarray], Tensor]"
+
+
+@dataclass(frozen=True)
 class LabelledImages:
     """Labels of all images, and how to read the pixels of some of them.
 
@@ -38,6 +51,8 @@ class LabelledImages:
         partition: the parts, before ``train_limit``, if the source decides; None lets them be drawn.
         look: from indices ``[n]`` to channels, height and width of what ``read`` yields, without reading any
             pixels; None for sources whose images are always the same.
+        pieces: from all indices that will be read to how some of them are; None for a source that has to read
+            all at once.
     """
 
     class_names: tuple[str, ...]
@@ -49,6 +64,7 @@ class LabelledImages:
     validation_count: int = 0
     partition: Partition | None = None
     look: "Callable[[np.ndarray], tuple[int, int, int]] | None" = None
+    pieces: Callable[[np.ndarray], Pieces] | None = None
 
 
 @dataclass(frozen=True)

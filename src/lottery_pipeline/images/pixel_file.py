@@ -54,6 +54,11 @@ class PixelFile:
                 raise ImageError(f"{self.path} was cut off while it was in use: prepare the images again")
             target, offset = target[count:], offset + count
 
+    def move(self, path: Path) -> None:
+        """Give the file another path on the same disk, in place of what is there."""
+        self.path.replace(path)
+        self.path = path
+
     def check_unchanged(self) -> None:
         """Raise if the file was written to since it was opened.
 

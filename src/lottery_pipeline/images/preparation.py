@@ -1,19 +1,20 @@
 """From a request to prepared images: find, split, read, measure."""
 
-import hashlib
 import logging
+import math
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from lottery_pipeline.images.labelled import Source
-from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
+from lottery_pipeline.images.disk_preparation import prepare_on_disk
+from lottery_pipeline.images.duplicates import hash_images, warn_of_duplicates
+from lottery_pipeline.images.labelled import LabelledImages, Partition, Source
+from lottery_pipeline.images.memory import choose_storage
 from lottery_pipeline.images.partition import partition_images
 from lottery_pipeline.images.request import ImageRequest
 from lottery_pipeline.images.sources import check_request, find_source
-from lottery_pipeline.images.splits import ImageSet, ImageSplits, assemble_splits
-from lottery_pipeline.images.stored import StoredImages
+from lottery_pipeline.images.splits import PARTS, ImageSet, ImageSplits, assemble_splits
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
 
 __all__ = ["check_request", "prepare_images"]
@@ -24,13 +25,17 @@ logger = logging.getLogger(__name__)
 PREPARATION_VERSION = 1
 
 
-def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | None = None) -> ImageSplits:
+def prepare_images(
+    request: ImageRequest, *, seed: int, stored: ImageSplits | None = None, path: Path | None = None
+) -> ImageSplits:
     """Prepare the images of a request, or return the stored ones if they belong to the same request.
 
     Args:
         request: which images; ``root`` is absolute or relative to the working directory.
         seed: of the splits.
         stored: splits made earlier, which are returned if request, seed and files are unchanged.
+        path: where the result is to be saved. A folder of images that is to be read from disk is prepared in
+            a file beside it, with little memory; the preparation resumes after a kill.
 
     Returns:
         Train, validation and test parts with statistics of the training part.
@@ -49,25 +54,43 @@ def prepare_images(request: ImageRequest, *, seed: int, stored: ImageSplits | No
         key = _fingerprint_request(request, find_source(request), seed)
     partition = partition_images(images, request, seed=seed)
     indices = np.concatenate(partition)
-    # All parts are read at once and become views of one tensor: they agree in size and channels.
+    if path is not None and images.pieces is not None and _stays_on_disk(images, request, indices):
+        splits = prepare_on_disk(images, partition, path, request=key, source=request.source)
+    else:
+        splits = _prepare_in_memory(images, partition, request=key, source=request.source)
+    logger.info(
+        "images: %d train, %d validation, %d test, %d %s, %d channels, %dx%d pixels, %s",
+        *map(len, partition),
+        splits.num_classes,
+        "points" if splits.task == "keypoints" else "classes",
+        splits.channels,
+        *splits.image_size,
+        "in memory" if splits.storage == "memory" else "on disk",
+    )
+    return splits
+
+
+def _prepare_in_memory(
+    images: LabelledImages, partition: Partition, *, request: str, source: str
+) -> ImageSplits:
+    """Read all parts at once; they become views of one tensor, so they agree in size and channels."""
+    indices = np.concatenate(partition)
     if images.read_both is None:
         pixels, labels = images.read(indices), torch.from_numpy(images.labels[indices])
     else:
         pixels, labels = images.read_both(indices)
     sizes = [len(part) for part in partition]
     train, validation, test = map(ImageSet, pixels.split(sizes), labels.split(sizes))
-    _warn_of_duplicates(train, validation, test)
+    parts = zip(PARTS, (train, validation, test), strict=True)
+    warn_of_duplicates({name: hash_images(part.images) for name, part in parts})
     names = images.target_names or images.class_names
-    splits = assemble_splits(train, validation, test, names, request=key, source=request.source)
-    logger.info(
-        "images: %d train, %d validation, %d test, %d %s, %d channels, %dx%d pixels",
-        *sizes,
-        splits.num_classes,
-        "points" if splits.task == "keypoints" else "classes",
-        splits.channels,
-        *splits.image_size,
-    )
-    return splits
+    return assemble_splits(train, validation, test, names, request=request, source=source)
+
+
+def _stays_on_disk(images: LabelledImages, request: ImageRequest, indices: np.ndarray) -> bool:
+    if request.storage != "auto" or images.look is None:
+        return request.storage == "disk"
+    return choose_storage("auto", len(indices) * math.prod(images.look(indices))) == "disk"
 
 
 def _fingerprint_request(request: ImageRequest, source: Source, seed: int) -> str:
@@ -76,20 +99,3 @@ def _fingerprint_request(request: ImageRequest, source: Source, seed: int) -> st
     usual = {"task"} if request.task == "classification" else set()
     asked = request.model_dump(exclude={"storage", *usual})
     return fingerprint(record | {"request": asked})
-
-
-def _warn_of_duplicates(train: ImageSet, validation: ImageSet, test: ImageSet) -> None:
-    """Warn of test and validation images with an exact duplicate in another part: they flatter accuracy."""
-    train_hashes, validation_hashes = set(_hash_images(train.images)), set(_hash_images(validation.images))
-    counts = {
-        "test": sum(h in train_hashes or h in validation_hashes for h in _hash_images(test.images)),
-        "validation": sum(h in train_hashes for h in _hash_images(validation.images)),
-    }
-    for part, count in counts.items():
-        if count:
-            logger.warning("images: %d %s images are exact duplicates of training images", count, part)
-
-
-def _hash_images(images: Tensor | StoredImages) -> list[bytes]:
-    batches = images.split(IMAGES_PER_CHUNK)
-    return [hashlib.blake2b(image, digest_size=16).digest() for batch in batches for image in batch.numpy()]

@@ -11,15 +11,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lottery_pipeline.images.draft import find_draft_folder
 from lottery_pipeline.images.memory import choose_storage
 from lottery_pipeline.images.request import ImageError, Storage
 from lottery_pipeline.images.splits import PARTS, ImageSet, ImageSplits, fingerprint_content, name_tensors
 from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.images.stored_file import note_check, open_images, was_checked
 from lottery_pipeline.options.faults import describe_file_fault
-from lottery_pipeline.reproducibility.files import replace_atomically, stat_regular
+from lottery_pipeline.reproducibility.files import discard, replace_atomically, stat_regular
 from lottery_pipeline.reproducibility.fingerprints import FINGERPRINT_LENGTH, fingerprint, fingerprint_tensors
-from lottery_pipeline.reproducibility.storage import set_aside
+from lottery_pipeline.reproducibility.storage import faults_explained, set_aside
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,10 @@ class Header(BaseModel):
 
 
 def save_splits(splits: ImageSplits, path: str | Path) -> None:
-    """Write splits as one safetensors file, atomically; nothing is done if they are read from this file.
+    """Write splits as one safetensors file, atomically.
+
+    If their images are read from a draft of this file, it is moved to its place; if from this file itself,
+    nothing is done.
 
     Raises:
         ImageError: they are read from another file.
@@ -70,20 +74,15 @@ def save_splits(splits: ImageSplits, path: str | Path) -> None:
     tensors = name_tensors(splits.train, splits.validation, splits.test)
     stored = [images for images in tensors.values() if isinstance(images, StoredImages)]
     if stored:
-        if all(images.file.path == Path(path).absolute() for images in stored):
+        place, file = Path(path).absolute(), stored[0].file
+        if file.path.parent == find_draft_folder(place):
+            with faults_explained(path):
+                file.move(place)
+            discard(find_draft_folder(place))
+            note_check(file, splits.fingerprint)
+        if all(images.file.path == place for images in stored):
             return
-        raise ImageError(
-            f"the images that lie in {stored[0].file.path} cannot be saved as {path}: copy the file"
-        )
-    whole = {
-        name: tensor.cpu().contiguous() for name, tensor in tensors.items() if isinstance(tensor, Tensor)
-    }
-    with replace_atomically(path) as temporary:
-        save_file(whole, temporary, metadata={HEADER_KEY: write_header(splits)})
-
-
-def write_header(splits: ImageSplits) -> str:
-    """Return the header of the file that holds these splits, as JSON."""
+        raise ImageError(f"the images that lie in {file.path} cannot be saved as {path}: copy the file")
     header = Header(
         format_version=FORMAT_VERSION,
         class_names=list(splits.class_names),
@@ -93,6 +92,16 @@ def write_header(splits: ImageSplits) -> str:
         request=splits.request,
         source=splits.source,
     )
+    whole = {
+        name: tensor.cpu().contiguous() for name, tensor in tensors.items() if isinstance(tensor, Tensor)
+    }
+    with replace_atomically(path) as temporary:
+        save_file(whole, temporary, metadata={HEADER_KEY: write_header(header)})
+    discard(find_draft_folder(Path(path)))
+
+
+def write_header(header: Header) -> str:
+    """Return a header as JSON, with its sum."""
     record = header.model_dump(mode="json", exclude={"sha256"})
     return json.dumps({**record, "sha256": fingerprint(record)})
 

@@ -122,13 +122,18 @@ class StoredImages:
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         if count:
             self.file.check_unchanged()
-            target, start = memoryview(images.numpy().data).cast("B"), 0
+            target, start = view_bytes(images), 0
             for stop in range(1, count + 1):
                 if stop == count or rows[stop] != rows[stop - 1] + 1:  # neighbours are read at once
                     place = self._offset + rows[start] * size
                     self.file.read_into(target[start * size : stop * size], place)
                     start = stop
         return images.to(self.device, non_blocking=True)
+
+
+def view_bytes(images: Tensor) -> memoryview:
+    """Return the bytes of contiguous images on the CPU, at least one, to be read or written in place."""
+    return memoryview(images.numpy().data).cast("B")
 
 
 def store_for_now(parts: Iterable[Tensor], shape: Sequence[int], *, beside: Path) -> StoredImages:

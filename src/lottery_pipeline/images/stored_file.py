@@ -13,7 +13,7 @@ from lottery_pipeline.reproducibility.files import write_atomically
 
 logger = logging.getLogger(__name__)
 
-_LENGTH_BYTES = 8  # of the number that says how long the index is: the beginning of every safetensors file
+LENGTH_BYTES = 8  # of the number that says how long the index is: the beginning of every safetensors file
 _LARGEST_INDEX = 100 * 10**6  # bytes; the limit of safetensors
 
 
@@ -31,18 +31,18 @@ def open_images(path: Path, shapes: Mapping[str, Sequence[int]]) -> dict[str, St
         ImageError: the index does not say the same, or points outside the file.
     """
     file = PixelFile(path)
-    first = bytearray(_LENGTH_BYTES)
+    first = bytearray(LENGTH_BYTES)
     file.read_into(memoryview(first), 0)
     length = int.from_bytes(first, "little")
-    if length > min(_LARGEST_INDEX, file.size - _LENGTH_BYTES):
+    if length > min(_LARGEST_INDEX, file.size - LENGTH_BYTES):
         raise ImageError("its index is longer than the file")
     text = bytearray(length)
-    file.read_into(memoryview(text), _LENGTH_BYTES)
+    file.read_into(memoryview(text), LENGTH_BYTES)
     index = json.loads(text)  # safetensors has read it before
     images = {}
     for name in (name for name in shapes if name.endswith("images")):
         begin, end = index[name]["data_offsets"]
-        shape, start = shapes[name], _LENGTH_BYTES + length
+        shape, start = shapes[name], LENGTH_BYTES + length
         if index[name]["shape"] != list(shape) or end - begin != math.prod(shape):
             raise ImageError(f"{name} has another size than its index says")
         if not 0 <= begin <= end <= file.size - start:

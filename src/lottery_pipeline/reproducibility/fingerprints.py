@@ -59,6 +59,8 @@ class TensorDigest:
         import torch
 
         piece = piece.detach().cpu().contiguous()
+        if not piece.numel():  # NumPy's may have a stride that torch cannot view
+            return
         self._digest.update(piece.reshape(-1).view(torch.uint8).numpy().data)
 
     def hexdigest(self) -> str:

@@ -1,6 +1,5 @@
 """Strangers: sets of images unlike those that a network was trained on, at the size and channels of those."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -8,12 +7,11 @@ from torch import Tensor
 
 from lottery_pipeline.images.conversion import fit_images
 from lottery_pipeline.images.decoding import decode_files
+from lottery_pipeline.images.duplicates import hash_images
 from lottery_pipeline.images.image_files import SUFFIXES, is_image, list_files
-from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
 from lottery_pipeline.images.request import DENSE_SETS, SMALLEST_CANVAS, SOURCES, ImageError, ImageRequest
 from lottery_pipeline.images.sources import find_source
 from lottery_pipeline.images.splits import PARTS, ImageSet, ImageSplits
-from lottery_pipeline.images.stored import StoredImages
 from lottery_pipeline.options.robustness import OFFLINE_STRANGERS, DetectionOptions
 from lottery_pipeline.reproducibility.seeds import make_generator
 
@@ -48,7 +46,7 @@ def gather_strangers(images: ImageSplits, options: DetectionOptions, *, seed: in
             training, validation or test part (the same pixels, after resizing).
     """
     check_strangers(options, source=images.source)
-    known = {digest for part in PARTS for digest in _hash_images(getattr(images, part).images)}
+    known = {digest for part in PARTS for digest in hash_images(getattr(images, part).images)}
     gathered = {}
     for name in options.sets:
         if name in _GENERATED:
@@ -160,14 +158,9 @@ def _list_files(folder: Path) -> list[str]:
 
 
 def _refuse_known(name: str, pixels: Tensor, known: set[bytes]) -> None:
-    count = sum(digest in known for digest in _hash_images(pixels))
+    count = sum(digest in known for digest in hash_images(pixels))
     if count:
         raise ImageError(
             f"{count} of {len(pixels)} images of {name!r} are also among the training, validation or test "
             "images, so they are no strangers: choose another set"
         )
-
-
-def _hash_images(images: Tensor | StoredImages) -> list[bytes]:
-    batches = images.cpu().split(IMAGES_PER_CHUNK)
-    return [hashlib.blake2b(image, digest_size=16).digest() for batch in batches for image in batch.numpy()]

@@ -13,7 +13,7 @@ def prepare_images(raw_images: Path, data: DataParameters, seed: int, work: Work
     from lottery_pipeline.images.splits_file import find_splits
 
     stored = find_splits(work.images, data.storage)
-    images = preparation.prepare_images(data.resolve(raw_images), seed=seed, stored=stored)
+    images = preparation.prepare_images(data.resolve(raw_images), seed=seed, stored=stored, path=work.images)
     if images is stored:
         current().note_reuse("images", images.fingerprint)
     return images
