@@ -18,8 +18,8 @@ from lottery_pipeline.datasets.records import RecordDataset
 from lottery_pipeline.hooks.guards import (
     Guard,
     find_failures,
+    find_final_error,
     find_spared,
-    find_storage_error,
     guard_nodes,
     spread_reasons,
 )
@@ -171,7 +171,7 @@ def test_a_full_disk_ends_the_run_also_where_a_result_is_saved(
     monkeypatch.setattr(RecordDataset, "_write", write)
     with pytest.raises(DatasetError) as caught:
         SequentialRunner().run(pipeline, catalog)
-    assert find_storage_error(caught.value) is fault
+    assert find_final_error(caught.value) is fault
 
 
 def test_what_is_left_out_is_not_tried(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

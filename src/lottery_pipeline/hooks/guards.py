@@ -19,6 +19,7 @@ from lottery_pipeline.hooks.claims import REPORT, SHARED, claim_of
 from lottery_pipeline.options import METHODS
 from lottery_pipeline.reproducibility.storage import StorageError
 from lottery_pipeline.tracking.passwords import hide
+from lottery_pipeline.training.ranks import ParallelError
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -109,7 +110,7 @@ def stand_in(error: Exception, *, block: str, name: str) -> LeftOut | None:
         block: which the run can do without.
         name: of the node within it.
     """
-    if find_storage_error(error) is not None:
+    if find_final_error(error) is not None:
         return None
     cause = error.__cause__ if isinstance(error, DatasetError) and error.__cause__ else error
     failure = LeftOut(block, explain(cause), name)
@@ -210,11 +211,14 @@ def explain(error: BaseException) -> str:
     return message[:_LONGEST_REASON].rstrip(" .:")
 
 
-def find_storage_error(error: BaseException) -> StorageError | None:
-    """Return the fault of a disk behind an error, which ends the run: no other node could write either."""
+def find_final_error(error: BaseException) -> StorageError | ParallelError | None:
+    """Return the fault of a disk or of another process behind an error, which ends the run.
+
+    No other node could write either, or train.
+    """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, StorageError):
+        if isinstance(cause, (StorageError, ParallelError)):
             return cause
         cause = cause.__cause__
     return None

@@ -12,8 +12,9 @@ from lottery_pipeline.datasets.images import ImageSplitsDataset
 from lottery_pipeline.datasets.ownership import ReleaseDataset
 from lottery_pipeline.datasets.stored_tickets import StoredTicketsDataset
 from lottery_pipeline.datasets.tickets import LadderDataset, TicketDataset
-from lottery_pipeline.hooks.guards import find_failures, find_storage_error, guard_nodes
+from lottery_pipeline.hooks.guards import find_failures, find_final_error, guard_nodes
 from lottery_pipeline.hooks.preflight import check_run
+from lottery_pipeline.hooks.process_checks import check_processes
 from lottery_pipeline.models.names import is_factory
 from lottery_pipeline.parameter_names import check_names
 from lottery_pipeline.parameters import ParametersError, check_parameters
@@ -94,6 +95,9 @@ class RequestHooks:
                 "at the same time, so no result could be made again; allowed are SequentialRunner and "
                 "ParallelRunner."
             )
+        wanted = {name.removeprefix("params:") for name in pipeline.inputs()}
+        if faults := list(check_processes(wanted, self._parameters, run_params)):
+            raise RunRefusedError("\n".join(faults))
         try:
             left_out = check_run(
                 pipeline,
@@ -134,7 +138,7 @@ class RequestHooks:
 
         Other errors keep their traceback.
         """
-        if (fault := find_storage_error(error)) is not None:
+        if (fault := find_final_error(error)) is not None:
             raise RunFailedError(str(fault)) from error
         cause: BaseException | None = error
         while cause is not None:

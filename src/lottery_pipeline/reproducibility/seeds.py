@@ -44,14 +44,19 @@ def seeded_draws(seed: int) -> Iterator[None]:
     numbers, python = np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed: that would also reseed every accelerator of the process.
-            torch.default_generator.manual_seed(seed)
-            np.random.seed([seed % 2**32, seed >> 32])  # noqa: NPY002
-            random.seed(seed)
+            seed_draws(seed)
             yield
     finally:
         np.random.set_state(numbers)  # noqa: NPY002
         random.setstate(python)
+
+
+def seed_draws(seed: int) -> None:
+    """Seed what ``seeded_draws`` seeds, within such a context."""
+    # Not torch.manual_seed: that would also reseed every accelerator of the process.
+    torch.default_generator.manual_seed(seed)
+    np.random.seed([seed % 2**32, seed >> 32])  # noqa: NPY002
+    random.seed(seed)
 
 
 def draw_states() -> dict[str, Tensor]:

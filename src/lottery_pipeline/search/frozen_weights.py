@@ -12,6 +12,7 @@ from lottery_pipeline.options import FrozenWeightOptions
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.reductions import add_up, average
 from lottery_pipeline.training.result import State
 
 
@@ -86,8 +87,8 @@ class ScoreLearner:
     def step(self, inputs: Tensor, labels: Tensor, rate: float | Tensor) -> Tensor:
         """Take the gradient of the cross-entropy with respect to the scores, and move them."""
         logits = self._network(inputs, self._network.weights * self._open_gates(self._scores))
-        loss = F.cross_entropy(logits, labels)
-        (self._scores.grad,) = torch.autograd.grad(loss, self._scores)
+        loss = average(F.cross_entropy(logits, labels), len(labels))
+        self._scores.grad = add_up(*torch.autograd.grad(loss, self._scores))
         self._optimiser.step(rate)
         return loss.detach().reshape(1)
 

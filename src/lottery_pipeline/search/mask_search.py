@@ -1,25 +1,29 @@
 """From the options of a mask search to its ticket: what CTS, edge-popup and Gem-Miner have in common."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.models.prunable import prunable_parameters
 from lottery_pipeline.options import SEARCH_LENGTHS, TRAINING_PASSES, MaskSearchOptions
+from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.search.extraction import Extraction, Search, StartPoint
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.search.scoring import batch_statistics
-from lottery_pipeline.search.search_loop import Learner, SearchLoop
+from lottery_pipeline.search.search_loop import Learner, SearchLoop, SearchResult
 from lottery_pipeline.sparsity.allocation import allocate_uniform, kept_count
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.training.device import fastest_convolutions, keep_freed_memory
+from lottery_pipeline.training.device import fastest_convolutions, keep_freed_memory, pick_device
+from lottery_pipeline.training.parallel import call, check_batch, find_own_device
 from lottery_pipeline.training.recipe import Recipe
-from lottery_pipeline.training.result import State
+from lottery_pipeline.training.result import OnLabelledRecord, State
 
 _DROP_AT = 0.88
 
@@ -55,51 +59,86 @@ def search_mask(
     Raises:
         DensityError: the density keeps no weight.
         DivergenceError: a number of the search is not finite.
+        ParallelError: another process has ended, does not answer, or has found something else.
     """
     images, ignored, place = search.images, search.dense.spec.ignore_layers, search.place
     start = search.start(options.start)
     model = search.build(start.state)
     with torch.no_grad():
-        for weight in prunable_parameters(model, ignored).values():
+        weights = prunable_parameters(model, ignored)
+        for weight in weights.values():
             weight.copy_(change_weights(weight))
     state: State = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    model.to(place)
-    network = GatedNetwork(model, ignored, options.precision, affine=affine)
-    kept = kept_count(options.density, len(network.weights))
-    masks = full_masks(network.split(network.weights))
+    sizes = {name: weight.numel() for name, weight in weights.items()}
+    kept = kept_count(options.density, sum(sizes.values()))
+    masks = full_masks(weights)
     scores, trace, cost, seconds = None, [], 0.0, 0.0
     if options.density < 1:
         own = search_recipe(options, search.recipe, len(images.train), recipe)
-        learner = make_learner(network, own, derive_seed(search.seed, method))
-        loop = SearchLoop(
-            learner,
-            images,
-            own,
-            seed=derive_seed(search.seed, method, "order"),
+        check_batch(f"{method} search", min(own.batch_size, len(images.train)))
+        learn = partial(
+            learn_scores,
+            make_learner=make_learner,
+            ignore_layers=ignored,
+            affine=affine,
+            seed=search.seed,
+            method=method,
             device=place,
-            normalise=network.normalise,
             fingerprint=search.fingerprint(
                 method,
                 state=fingerprint_tensors(state),
                 recipe=own.record(),
                 options=options.model_dump(mode="json"),
             ),
-            checkpoints=search.checkpoints,
-            on_record=search.on_record,
-            label=f"{method} search",
         )
-        if place.type == "cpu":
-            keep_freed_memory()
-        with batch_statistics(model), fastest_convolutions(place):
-            found = loop.to_the_end()
-        scores = {name: part.detach().cpu() for name, part in network.split(learner.scores).items()}
-        sizes = {name: part.numel() for name, part in scores.items()}
+        scores, found = call(
+            learn, images, model, own, checkpoints=search.checkpoints, on_record=search.on_record
+        )
         counts = kept if scope == "global" else allocate_uniform(sizes, kept)
         masks = keep_top_k(scores, counts, scope=scope)
         trace, seconds = found.trace, found.seconds
         cost = found.epochs * passes / TRAINING_PASSES
     ticket = search.make_ticket(method, masks, StartPoint(start.step, state))
     return Extraction(ticket, search_epochs=cost, search_seconds=seconds, trace=trace, rank=lambda: scores)
+
+
+def learn_scores(
+    images: ImageSplits,
+    model: nn.Module,
+    recipe: Recipe,
+    *,
+    make_learner: Callable[[GatedNetwork, Recipe, int], Learner],
+    ignore_layers: tuple[str, ...],
+    affine: bool,
+    seed: int,
+    method: str,
+    device: torch.device,
+    fingerprint: str,
+    checkpoints: Checkpoints | None = None,
+    on_record: OnLabelledRecord | None = None,
+) -> tuple[dict[str, Tensor], SearchResult]:
+    """Search on this process, one of those that search together or the only one; return the scores."""
+    place = pick_device(find_own_device(device))
+    model.to(place)
+    network = GatedNetwork(model, ignore_layers, recipe.precision, affine=affine)
+    learner = make_learner(network, recipe, derive_seed(seed, method))
+    loop = SearchLoop(
+        learner,
+        images,
+        recipe,
+        seed=derive_seed(seed, method, "order"),
+        device=place,
+        normalise=network.normalise,
+        fingerprint=fingerprint,
+        checkpoints=checkpoints,
+        on_record=on_record,
+        label=f"{method} search",
+    )
+    if place.type == "cpu":
+        keep_freed_memory()
+    with batch_statistics(model), fastest_convolutions(place):
+        found = loop.to_the_end()
+    return {name: part.detach().cpu() for name, part in network.split(learner.scores).items()}, found
 
 
 def search_recipe(

@@ -21,9 +21,11 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.training.agreement import Tensors
 from lottery_pipeline.training.batches import Batches
 from lottery_pipeline.training.captured import CapturedSteps, choose_graph, round_rates
+from lottery_pipeline.training.parallel import Pace, agree, check_equal, find_team
 from lottery_pipeline.training.progress import Progress
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import DivergenceError, OnLabelledRecord, State
+from lottery_pipeline.training.synced_norm import synced_norms
 
 logger = logging.getLogger(__name__)
 
@@ -149,10 +151,13 @@ class SearchLoop:
         self._fingerprint, self._checkpoints, self._on_record = fingerprint, checkpoints, on_record
         self._rates = round_rates(recipe.learning_rates(len(images.train)), device)
         self._steps_per_epoch = recipe.steps_per_epoch(len(images.train))
-        self._batches = Batches(images.train, recipe, seed=seed, device=device, normalise=normalise)
+        self._team, self._pace = find_team(), Pace(_SEGMENT_SECONDS)
+        self._batches = Batches(
+            images.train, recipe, seed=seed, device=device, normalise=normalise, team=self._team
+        )
         self._make_step = SearchStep(learner, self._batches)
         self._captured: CapturedSteps[SearchStep] | None = None
-        if maker := choose_graph(recipe.graph, device, self._batches.obstacle, label):
+        if maker := choose_graph(recipe.graph, device, self._find_obstacle(), label):
             self._captured = CapturedSteps(
                 self._make_step,
                 self._rates,
@@ -169,6 +174,9 @@ class SearchLoop:
         self._rows: list[dict[str, Any]] = []
         self._seconds = 0.0
         self._images = 0  # of the current epoch
+
+    def _find_obstacle(self) -> str:
+        return self._batches.obstacle if self._team is None else "several processes share every batch"
 
     def to_the_end(self) -> SearchResult:
         """Search, from the checkpoint if there is one.
@@ -190,6 +198,7 @@ class SearchLoop:
             finally:
                 progress.close()
             self._save(finished=True)
+        check_equal(f"What is learnt by {self._label}", self._learner.tensors())
         columns = self._learner.columns
         trace = [
             {"step": number, **dict(zip(columns, values, strict=True))}
@@ -204,14 +213,20 @@ class SearchLoop:
         end = min((epoch + 1) * self._steps_per_epoch, len(self._rates))
         self._batches.start_epoch(epoch)
         numbers: list[Tensor] = []
-        while self._step < end:
-            self._take_step(numbers)
-            self._step += 1
-            if time.perf_counter() - began > _SEGMENT_SECONDS:
-                break
+        stop, limit = end, _SEGMENT_SECONDS
+        if self._team is not None:  # the clocks of several processes differ
+            stop, limit = min(end, self._step + self._pace.agree()), math.inf
+        with synced_norms():
+            while self._step < stop:
+                self._take_step(numbers)
+                self._step += 1
+                if time.perf_counter() - began > limit:
+                    break
         self._collect_captured(numbers)
         self._trace = torch.cat([self._trace, torch.cat(numbers).cpu().double()])
-        self._seconds += time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self._pace.adapt(self._step - first, seconds)
+        self._seconds += seconds
         self._refuse_divergence(first)
         progress.advance(self._step - first)
         if self._step == end:
@@ -281,7 +296,7 @@ class SearchLoop:
         self._checkpoints.save(self._fingerprint, tensors, record)
 
     def _resume(self) -> bool:
-        stored = None if self._checkpoints is None else self._checkpoints.load(self._fingerprint)
+        stored = agree(None if self._checkpoints is None else self._checkpoints.load(self._fingerprint))
         if stored is None:
             return False
         tensors, record = stored

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from lottery_pipeline.training.parallel import count_processes
+
 # Read by the libraries themselves, past PyTorch; recorded if they are there.
 _ENVIRONMENT = (
     *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
@@ -45,7 +47,7 @@ def describe_arithmetic(device: torch.device) -> dict[str, Any]:
         tf32 or bf16), ``deterministic_algorithms``. On a CPU: ``instructions``, ``threads`` and
         ``onednn_deterministic``. On CUDA: which reduced sums are allowed, ``cudnn`` (its version),
         ``cudnn_deterministic``, and ``cudnn_benchmark``, which holds while something trains. Variables of the
-        environment that change arithmetic, by their names.
+        environment that change arithmetic, by their names. ``processes`` if several train together.
     """
     backends: Any = torch.backends
     is_cuda = device.type == "cuda"
@@ -71,5 +73,7 @@ def describe_arithmetic(device: torch.device) -> dict[str, Any]:
             "cudnn_deterministic": backends.cudnn.deterministic,
             "cudnn_benchmark": "while training",
         }
+    if count_processes() > 1:
+        found["processes"] = count_processes()
     relevant = _ENVIRONMENT if is_cuda else _ENVIRONMENT[3:]
     return found | {name: os.environ[name] for name in relevant if name in os.environ}

@@ -17,6 +17,7 @@ from lottery_pipeline.training.augmentation import (
 )
 from lottery_pipeline.training.augmix import Mixtures, draw_mixtures, mix_images
 from lottery_pipeline.training.fit import check_fit
+from lottery_pipeline.training.parallel import Team
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.stored_crops import StoredCrops
 
@@ -128,6 +129,8 @@ class Batches:
             pixels.
         extra: images that join every batch, scaled and normalised like the others.
         extra_per_batch: how many.
+        team: processes that share every batch, in which case there are no extra images: ``get`` returns the
+            images of this one. All draw the same.
 
     Attributes:
         size: training images in a full batch.
@@ -148,7 +151,9 @@ class Batches:
         normalise: Normalise | None = None,
         extra: ImageSet | None = None,
         extra_per_batch: int = 0,
+        team: Team | None = None,
     ) -> None:
+        self._team = team
         images = image_set.images.to(device)
         self._count, channels, height, width = images.shape
         self._recipe = recipe
@@ -257,7 +262,8 @@ class Batches:
             Float32 pixels in [0, 1], normalised if requested, [B, C, H, W] in channels-last memory that the
             next call overwrites; int64 labels [B, ...]. The extra images are the last of the B.
         """
-        rows, flips = _find_rows(index, self.size), self._count_flips(index)
+        rows = self._find_own_rows(index)
+        flips = self._count_flips(index)
         if isinstance(self._crops, StoredCrops):
             assert isinstance(rows, slice)  # noqa: S101 (there is an obstacle)
             images = self._crops.take(rows)
@@ -283,10 +289,17 @@ class Batches:
         torch.addcmul(self._offset, flat, self._scale, out=flat)
         return floats.permute(0, 3, 1, 2), labels
 
+    def _find_own_rows(self, index: int | Tensor) -> slice | Tensor:
+        """Return which rows of an epoch ``get`` returns: batch ``index``, or this process's part of it."""
+        rows = _find_rows(index, self.size)
+        if self._team is None or isinstance(rows, Tensor) or isinstance(index, Tensor):
+            return rows
+        return self._team.take(rows, self.count_images(index))
+
     def _count_flips(self, index: int | Tensor) -> int | Tensor:
         """Return how many images of a batch are flipped here: none if a mirrored copy is looked up."""
         if not isinstance(index, Tensor):
-            return self._flips[index]
+            return self._flips[index] if self._team is None else self._team.count_own(self._flips[index])
         return 0 if self._flip_counts is None else self._flip_counts.index_select(0, index)
 
     def _take_masks(self, first_pixels: Tensor, flips: int | Tensor) -> Tensor:

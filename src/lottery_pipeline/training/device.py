@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.models.memory_format import lay_out_
-from lottery_pipeline.reproducibility.seeds import draw_states, seeded_draws, set_draw_states
+from lottery_pipeline.reproducibility.seeds import draw_states, seed_draws, seeded_draws, set_draw_states
 from lottery_pipeline.training.arithmetic import describe_arithmetic, set_arithmetic
 
 # Parameters of glibc's mallopt (malloc.h), and the largest sizes that are kept: 1 GiB.
@@ -107,6 +107,14 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def reseed(device: torch.device, seed: int) -> None:
+    """Seed again what ``seeded`` has seeded, within it."""
+    seed_draws(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def generator_states(device: torch.device) -> dict[str, Tensor]:

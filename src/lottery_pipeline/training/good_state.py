@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
+from lottery_pipeline.training.parallel import agree
 from lottery_pipeline.training.result import State
 from lottery_pipeline.training.state import copy_to_cpu, join_groups
 
@@ -35,8 +36,8 @@ class GoodState:
         return self._checkpoints is not None and self._checkpoints.is_due()
 
     def load(self) -> tuple[State, dict[str, Any]] | None:
-        """Return the content of the checkpoint; None if there is none."""
-        return None if self._checkpoints is None else self._checkpoints.load(self._fingerprint)
+        """Return the content of the checkpoint, that of rank 0; None if there is none."""
+        return agree(None if self._checkpoints is None else self._checkpoints.load(self._fingerprint))
 
     def keep(self, groups: Groups, finished: Groups, record: dict[str, Any]) -> None:
         """Copy a state that is known to be good.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from lottery_pipeline.training.evaluation import modes_restored
 from lottery_pipeline.training.events import Events
 from lottery_pipeline.training.freezing import frozen
 from lottery_pipeline.training.margin import Margin
+from lottery_pipeline.training.parallel import call, check_batch, count_processes, find_own_device, is_first
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
 from lottery_pipeline.training.run import TrainingRun
@@ -60,6 +62,10 @@ def train(
     the seed and the epoch; on a CPU the result is the same bit for bit, however often the training was killed
     and called again with the same checkpoints and thread count.
 
+    Processes that train together (``lottery_pipeline.training.parallel``) share every batch. The result is
+    that of one process but for rounding, and for what the network and an adversary draw at random. With
+    events or extra images, this process trains alone.
+
     Args:
         model: pixels in [0, 1], [N, C, H, W], to outputs of the images' task. It ends on the device, channels
             last, with its modes as they were.
@@ -87,6 +93,7 @@ def train(
     Raises:
         DivergenceError: a loss or a weight is not finite.
         EventError: the events cannot let the training continue.
+        ParallelError: another process has ended, does not answer, or has found something else.
         RecipeError: recipe, start step, snapshot steps or extra images do not fit the images or their task;
             or events and frozen modules are given together.
     """
@@ -101,8 +108,6 @@ def train(
         raise RecipeError("a search trains the whole network, so no module can be frozen")
     if recipe.precision == "bfloat16" and not has_bfloat16(chosen):
         logger.warning("This processor has no bfloat16 arithmetic: float32 would be faster.")
-    if chosen.type == "cpu":
-        keep_freed_memory()
     place_model_(model, chosen)
     apply_masks_(dict(model.named_parameters()), masks or {})
     behaviour = getattr(model, "behaviour", None)  # of code that a checkpoint may outlive
@@ -126,25 +131,69 @@ def train(
             **({"frozen": sorted(frozen_modules)} if frozen_modules else {}),
         }
     )
+    label = label or "training"
+    run = partial(
+        _run,
+        seed=seed,
+        masks=masks,
+        start_step=start_step,
+        snapshot_steps=snapshot_steps,
+        device=chosen,
+        label=label,
+        fingerprint=identity,
+        margin=margin,
+        frozen_modules=frozen_modules,
+    )
+    if events is not None or extra is not None:
+        if count_processes() > 1:
+            logger.info("%s: this process trains alone, since its batches cannot be shared.", label)
+        return run(
+            images,
+            model,
+            recipe,
+            checkpoints=checkpoints,
+            on_record=on_record,
+            extra=extra,
+            extra_per_batch=extra_per_batch,
+            events=events,
+        )
+    check_batch(label, min(recipe.batch_size, len(images.train)))
+    return call(run, images, model, recipe, checkpoints=checkpoints, on_record=on_record)
+
+
+def _run(
+    images: ImageSplits,
+    model: nn.Module,
+    recipe: Recipe,
+    *,
+    device: torch.device,
+    frozen_modules: Sequence[str],
+    checkpoints: Checkpoints | None = None,
+    on_record: OnRecord | None = None,
+    extra: ImageSet | None = None,
+    extra_per_batch: int = 0,
+    events: Events | None = None,
+    **options: Any,
+) -> Training:
+    """Train on this process, one of those that train together or the only one."""
+    chosen = pick_device(find_own_device(device))
+    if chosen.type == "cpu":
+        keep_freed_memory()
+    if not is_first():
+        place_model_(model, chosen)
     with modes_restored(model), frozen(model, frozen_modules), fastest_convolutions(chosen):
         return TrainingRun(
             model,
             images,
             recipe,
-            seed=seed,
-            masks=masks,
-            start_step=start_step,
-            snapshot_steps=snapshot_steps,
             device=chosen,
             checkpoints=checkpoints,
             on_record=on_record,
-            label=label or "training",
-            fingerprint=identity,
             extra=extra,
             extra_per_batch=extra_per_batch,
-            margin=margin,
             events=events,
             frozen_modules=frozen_modules,
+            **options,
         ).to_the_end()
 
 

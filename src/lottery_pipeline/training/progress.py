@@ -8,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lottery_pipeline.options.numerals import write_number
+from lottery_pipeline.training.parallel import is_first
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Progress:
         self._began = self._told = time.monotonic()
         self._numbers = ""
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and is_first():
             self._bar = tqdm(total=total, initial=done, desc=self._label, unit="step", leave=False)
 
     def advance(self, steps: int) -> None:

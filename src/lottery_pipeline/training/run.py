@@ -1,6 +1,7 @@
 """One training in progress: its steps, its history rows, its checkpoints."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -14,7 +15,13 @@ from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.training.adversarial_batches import choose_perturbation, robust_columns
 from lottery_pipeline.training.batches import Batches, split_normalisation
-from lottery_pipeline.training.device import generator_states, place_model_, seeded, set_generator_states
+from lottery_pipeline.training.device import (
+    generator_states,
+    place_model_,
+    reseed,
+    seeded,
+    set_generator_states,
+)
 from lottery_pipeline.training.evaluation import evaluate
 from lottery_pipeline.training.events import EventError, Events, Replacement
 from lottery_pipeline.training.freezing import set_training_
@@ -22,12 +29,15 @@ from lottery_pipeline.training.good_state import GoodState
 from lottery_pipeline.training.history import Interval, early_stop_step
 from lottery_pipeline.training.margin import Margin, MarginTerm
 from lottery_pipeline.training.optimiser import MaskedOptimiser
+from lottery_pipeline.training.parallel import Pace, agree, check_equal, find_team
 from lottery_pipeline.training.progress import Progress, describe_row
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import OnRecord, State, Training, make_divergence
+from lottery_pipeline.training.shared_loss import SharedLoss
 from lottery_pipeline.training.state import copy_to_cpu, has_shapes, take_group, take_numbered_groups
 from lottery_pipeline.training.step import TrainingStep
 from lottery_pipeline.training.steps import Steps
+from lottery_pipeline.training.synced_norm import synced_norms
 from lottery_pipeline.training.tasks import TASKS
 
 logger = logging.getLogger(__name__)
@@ -72,6 +82,7 @@ class TrainingRun:
         self.start_step = self.step = start_step
         self.snapshot_steps = set(snapshot_steps)
         network, normalise = split_normalisation(model, recipe)
+        self.team, self.pace = find_team(), Pace(_SEGMENT_SECONDS)
         self.batches = Batches(
             images.train,
             recipe,
@@ -80,12 +91,14 @@ class TrainingRun:
             normalise=normalise,
             extra=extra,
             extra_per_batch=extra_per_batch,
+            team=self.team,
         )
         self.validation = images.validation.to(device)
         self.optimiser = MaskedOptimiser(model, recipe, masks)
         scale = recipe.batch_size if recipe.loss_reduction == "sum" else 1.0
         self.events, self.frozen_modules = events, frozen_modules
         self.task = TASKS[images.task]
+        is_mean = recipe.loss_reduction == "mean"
         step = TrainingStep(
             model=model,
             network=network,
@@ -99,6 +112,7 @@ class TrainingRun:
             perturb=choose_perturbation(recipe, extra=extra_per_batch),
             margin=None if margin is None else MarginTerm(margin, model, masks or {}, scale),
             events=events,
+            shared=None if self.team is None else SharedLoss(self.team, self.task, is_mean),
         )
         self.interval = Interval(device, recipe.loss_reduction, self.task, images.image_size)
         self.steps = Steps(step, self.rates, self.interval, steps_per_epoch=self.steps_per_epoch, label=label)
@@ -146,7 +160,9 @@ class TrainingRun:
         first, began = self.step, time.perf_counter()
         self._train_until(stop)
         losses = self.interval.losses()  # waits for the device
-        self.interval.seconds += time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self.pace.adapt(self.step - first, seconds)
+        self.interval.seconds += seconds
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
             self._diverge(self.step - len(losses) + int(bad[0]), "its loss is not finite")
@@ -156,7 +172,7 @@ class TrainingRun:
         self._take_snapshot()
         if self.step in (next_row, self.total):
             self._record()
-        if self.step < self.total and self.good.is_due:
+        if self.step < self.total and agree(self.good.is_due):
             self._keep_good()
             self.good.save()
 
@@ -182,11 +198,16 @@ class TrainingRun:
     def _train_until(self, stop: int) -> None:
         """Make optimiser steps until ``stop`` or until a second has passed; nothing here waits."""
         deadline = time.perf_counter() + _SEGMENT_SECONDS
-        while self.step < stop:
-            self.steps.take(self.step)
-            self.step += 1
-            if time.perf_counter() > deadline:
-                break
+        if self.team is not None:  # the clocks of several processes differ
+            stop, deadline = min(stop, self.step + self.pace.agree()), math.inf
+        with synced_norms():
+            while self.step < stop:
+                if self.team is not None:  # what a process draws does not depend on the others
+                    reseed(self.device, derive_seed(self.seed, "step", self.step, self.team.rank))
+                self.steps.take(self.step)
+                self.step += 1
+                if time.perf_counter() > deadline:
+                    break
         self.steps.settle()
 
     def _record(self) -> None:
@@ -270,6 +291,7 @@ class TrainingRun:
     def _result(self, finished: bool) -> Training:
         """Gather the result, and save it unless it was just read."""
         state = copy_to_cpu(self.model.state_dict())
+        check_equal(f"The weights of {self.label}", state)
         record = self._progress_record() | {"finished": True}
         if finished:
             record["seconds"] = self.seconds_before

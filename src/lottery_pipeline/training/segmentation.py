@@ -54,6 +54,11 @@ def count(logits: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
     return counts[:-1].view(classes, classes)
 
 
+def weigh(labels: Tensor) -> Tensor:
+    """Return the number of pixels that have a class: a scalar."""
+    return (labels != IGNORED).sum().float()
+
+
 def score(confusion: Tensor, images: int = 0) -> dict[str, float]:  # noqa: ARG001 (all tasks are called alike)
     """Return the mean IoU and the share of pixels whose class is right.
 

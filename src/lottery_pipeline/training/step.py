@@ -18,6 +18,7 @@ from lottery_pipeline.training.events import Events
 from lottery_pipeline.training.margin import MarginTerm
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.shared_loss import SharedLoss
 from lottery_pipeline.training.tasks import Task
 
 Perturb = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -40,6 +41,7 @@ class TrainingStep:
         perturb: changes the images of a batch; None leaves them.
         margin: adds to the gradients.
         events: add to the gradients, and look at the weights after the step.
+        shared: adds up over the processes that share the batch; None if this one is alone.
     """
 
     model: nn.Module
@@ -54,6 +56,7 @@ class TrainingStep:
     perturb: Perturb | None = None
     margin: MarginTerm | None = None
     events: Events | None = None
+    shared: SharedLoss | None = None
 
     def __call__(
         self, index: int | Tensor, rate: float | Tensor, number: int = 0
@@ -66,7 +69,7 @@ class TrainingStep:
             number: of the step in the training, from 0, which events want to know.
 
         Returns:
-            Loss, outputs and labels of the training images, detached.
+            Loss, outputs and labels of the training images, detached; of those of this process.
         """
         recipe, reduction, extra = self.recipe, self.recipe.loss_reduction, self.extra_per_batch
         inputs, labels = self.batches.get(index)
@@ -74,9 +77,12 @@ class TrainingStep:
             inputs = self.perturb(self.network, inputs, labels)
         with autocast(self.one.device, recipe.precision):
             logits = self.network(inputs)
-        logits = logits.float()
+        logits = logits if logits.dtype == torch.float64 else logits.float()
         loss = self.task.loss(logits, labels, self.image_size, recipe.label_smoothing, reduction)
-        loss.backward(self.one)
+        if self.shared is None:
+            loss.backward(self.one)
+        else:
+            self.shared.backward(loss, labels, self.model.parameters())
         if self.margin is not None:
             self.margin.add_gradients_()
         if self.events is None:
@@ -95,6 +101,8 @@ class TrainingStep:
         """Why the step depends on the host; empty if it does not."""
         if self.events is not None:
             return "a search looks at the network between its steps"
+        if self.shared is not None:
+            return "several processes share every batch"
         return self.batches.obstacle
 
     def state(self) -> dict[str, list[Tensor]]:

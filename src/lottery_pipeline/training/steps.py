@@ -51,7 +51,13 @@ class Steps:
         if self._captured is None or not self._captured.take(number):
             self.settle()
             index = number % self._steps_per_epoch
-            self._interval.add(*self._step(index, self._rates[number], number))
+            loss, logits, labels = self._step(index, self._rates[number], number)
+            if self._step.shared is None:
+                self._interval.add(loss, logits, labels)
+            else:
+                counts = self._step.task.count(logits, labels, self._step.image_size)
+                found = self._step.shared.measure(loss, counts, labels)
+                self._interval.extend(found[0], self._step.batches.count_images(index), found[1])
 
     def settle(self) -> None:
         """Add to the interval what captured steps have measured; before it is read. Does not wait."""

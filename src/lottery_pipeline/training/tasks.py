@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -29,6 +30,8 @@ class Task:
             on the batch size.
         count: ``count(outputs, labels, size)`` -> int64 counts. Those of several batches are added up: in
             whole numbers, so the order has no effect.
+        weigh: ``weigh(labels)`` -> how much there is of what the mean loss is a mean of: a scalar. With these
+            weights the means of parts of a batch give that of the batch.
         score: ``score(counts, images)`` -> ``accuracy``, the headline, and further numbers of the task.
     """
 
@@ -36,6 +39,7 @@ class Task:
     metric: str
     loss: Callable[[Tensor, Tensor, Size, float, str], Tensor]
     count: Callable[[Tensor, Tensor, Size], Tensor]
+    weigh: Callable[[Tensor], Tensor]
     score: Callable[[Tensor, int], dict[str, float]]
 
 
@@ -55,6 +59,11 @@ def count_right(logits: Tensor, labels: Tensor, size: Size) -> Tensor:  # noqa: 
     return (logits.argmax(1) == labels).sum()
 
 
+def weigh_images(labels: Tensor) -> Tensor:
+    """Return the number of images: a scalar."""
+    return torch.full((), float(len(labels)), device=labels.device)
+
+
 def score_right(right: Tensor, images: int) -> dict[str, float]:
     """Return the accuracy: the fraction of images whose class is right."""
     return {"accuracy": int(right) / images}
@@ -63,9 +72,16 @@ def score_right(right: Tensor, images: int) -> dict[str, float]:
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("classification", "accuracy", classification_loss, count_right, score_right),
-        Task("segmentation", "mIoU", segmentation.loss, segmentation.count, segmentation.score),
-        Task("keypoints", "PCK", keypoints.loss, keypoints.count, keypoints.score),
+        Task("classification", "accuracy", classification_loss, count_right, weigh_images, score_right),
+        Task(
+            "segmentation",
+            "mIoU",
+            segmentation.loss,
+            segmentation.count,
+            segmentation.weigh,
+            segmentation.score,
+        ),
+        Task("keypoints", "PCK", keypoints.loss, keypoints.count, weigh_images, keypoints.score),
     )
 }
 

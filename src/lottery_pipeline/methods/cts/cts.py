@@ -28,6 +28,7 @@ from lottery_pipeline.search.mask_search import search_mask
 from lottery_pipeline.search.outlook import Outlook
 from lottery_pipeline.training.optimiser import MaskedOptimiser
 from lottery_pipeline.training.recipe import Recipe
+from lottery_pipeline.training.reductions import add_up
 from lottery_pipeline.training.result import State
 
 CONSTRAINTS = {"gradbalance": balance_gradients, "lagrange": ascend_multiplier}
@@ -109,7 +110,7 @@ class ConcreteLearner:
             self._logits, noise, temperature=self._options.temperature, form=self._options.concrete_form
         )
         value = self._objective.measure(self._network, gates, Batch(inputs, labels))
-        (gradient,) = torch.autograd.grad(value, self._logits)
+        gradient = add_up(*torch.autograd.grad(value, self._logits))
         balanced = self._constraint(
             self.scores,
             gradient * self._objective.scale,

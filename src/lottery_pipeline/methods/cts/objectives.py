@@ -2,7 +2,8 @@
 
 An objective takes the gated network, gates [D] and a batch, and returns a scalar that autograd can
 differentiate with respect to the gates. The teacher of an objective is the dense network at the SAME frozen
-weights, mask off, on the same batch and in the same mode: not a trained network.
+weights, mask off, on the same batch and in the same mode: not a trained network. Where several processes
+share the batch, the scalar is that of the whole batch, and the gradients of all are to be added up.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from lottery_pipeline.options import Objective
 from lottery_pipeline.search.gated import GatedNetwork
 from lottery_pipeline.tickets.errors import TicketError
+from lottery_pipeline.training.reductions import add_up, average
 
 _TINY = 1e-12
 _RELUS = frozenset({F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_})
@@ -48,21 +50,21 @@ def gradient_norm(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
     gradients = torch.autograd.grad(
         loss, [weights, *others.values()], create_graph=True, materialize_grads=True
     )
-    return -torch.linalg.vector_norm(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+    return -torch.linalg.vector_norm(add_up(torch.cat([gradient.reshape(-1) for gradient in gradients])))
 
 
 def kl_reverse(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
     """KL(p_sparse || p_dense) in nats, mean over the batch (CTS-KL, the paper's best)."""
     teacher = _teach(network, batch).log_softmax(1)
     student = network(batch.inputs, network.weights * gates).log_softmax(1)
-    return F.kl_div(teacher, student, reduction="batchmean", log_target=True)
+    return average(F.kl_div(teacher, student, reduction="batchmean", log_target=True), len(batch.inputs))
 
 
 def kl_forward(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
     """KL(p_dense || p_sparse) in nats, mean over the batch."""
     teacher = _teach(network, batch).log_softmax(1)
     student = network(batch.inputs, network.weights * gates).log_softmax(1)
-    return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return average(F.kl_div(student, teacher, reduction="batchmean", log_target=True), len(batch.inputs))
 
 
 def feature_mse(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
@@ -78,7 +80,7 @@ def feature_mse(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
     distances = [
         F.mse_loss(_standardise(ours.flatten(1)), _standardise(theirs.flatten(1))) for theirs, ours in pairs
     ]
-    return torch.stack(distances).mean()
+    return average(torch.stack(distances).mean(), len(batch.inputs))
 
 
 def gradient_matching(network: GatedNetwork, gates: Tensor, batch: Batch) -> Tensor:
@@ -87,7 +89,7 @@ def gradient_matching(network: GatedNetwork, gates: Tensor, batch: Batch) -> Ten
     (dense,) = torch.autograd.grad(_cross_entropy(network(batch.inputs, weights), batch), weights)
     loss = _cross_entropy(network(batch.inputs, weights * gates), batch)
     (sparse,) = torch.autograd.grad(loss, weights, create_graph=True)
-    pairs = zip(network.split(sparse).values(), network.split(dense).values(), strict=True)
+    pairs = zip(network.split(add_up(sparse)).values(), network.split(add_up(dense)).values(), strict=True)
     distances = [
         F.mse_loss(_standardise(ours.reshape(1, -1)), _standardise(theirs.reshape(1, -1)))
         for ours, theirs in pairs
@@ -122,7 +124,7 @@ def _cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     if batch.labels is None:
         free = ", ".join(name for name, kind in OBJECTIVES.items() if not kind.needs_labels)
         raise TicketError(f"this objective needs labels, but there are none; without labels, choose {free}")
-    return F.cross_entropy(logits, batch.labels)
+    return average(F.cross_entropy(logits, batch.labels), len(batch.labels))
 
 
 def _standardise(rows: Tensor) -> Tensor:
