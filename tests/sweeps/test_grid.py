@@ -75,6 +75,7 @@ def test_keys_are_names_of_folders_and_differ() -> None:
         ({"pipelines": ["cts", "filter"], "extraction.density": [0.1]}, "filter has no option density"),
         ({"pipelines": "data", "extraction.density": 0.1}, "it has no method"),
         ({"pipelines": "ct"}, "There is no pipeline 'ct'"),
+        ({"pipelines": "cts", "variant": ["a", "b"]}, "The sweep itself sets parameter variant"),
         ({"pipelines": "cts", "seed and more": 1}, "is not the name of an axis"),
         ({"pipelines": "cts", "seed": list(range(1000)), "device": ["cpu"] * 101}, "101000 points; at most"),
     ],

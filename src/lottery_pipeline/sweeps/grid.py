@@ -54,6 +54,7 @@ class Place:
 
 
 _LONGEST_READABLE = 44
+_OWN = ("variant", "shared")
 _LETTERS = {"pipelines": "", "density": "d", "seed": "s", "experiment": ""}
 
 
@@ -72,11 +73,13 @@ def expand(request: SweepRequest, experiment: str, blocks: Mapping[str, Sequence
     count = sum(math.prod(len(_values(values)) for values in grid.values()) for grid in request.grid)
     if count > MOST_POINTS:
         raise SweepError(f"The grid has {count} points; at most {MOST_POINTS} are possible.")
+    for axis in (*request.params, *(axis for grid in request.grid for axis in grid)):
+        if axis.split(".")[0] in _OWN:
+            raise SweepError(f"The sweep itself sets parameter {axis} of each point; leave it out.")
+        if re.search(r"[^\w.]", axis):
+            raise SweepError(f"{axis!r} is not the name of an axis; allowed are names such as seed.")
     places: dict[str, Place] = {}
     for grid in request.grid:
-        for axis in grid:
-            if re.search(r"[^\w.]", axis):
-                raise SweepError(f"{axis!r} is not the name of an axis; allowed are names such as seed.")
         for place in _expand(grid, request.params, experiment, blocks):
             places.setdefault(place.digest, place)
     return list(places.values())

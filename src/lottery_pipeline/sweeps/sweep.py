@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import joblib
+
 from lottery_pipeline.reproducibility.locks import HeldError, Locks, NoLocksError, Wanted
 from lottery_pipeline.sweeps.engines import Engine, share_cores
 from lottery_pipeline.sweeps.experiments import BASE
@@ -170,8 +172,9 @@ def open_engine(request: SweepRequest) -> Engine:
     cards = find_cards() if request.gpus_per_point else []
     if request.gpus_per_point and not cards:
         raise SweepError("gpus_per_point is above 0, but this machine shows no GPU; set it to 0.")
-    workers = request.workers or len(cards) or max(1, (os.cpu_count() or 1) // request.cpus_per_point)
-    threads = share_cores(workers, os.cpu_count() or 1)
+    cores = joblib.cpu_count()  # that this process may use
+    workers = request.workers or len(cards) or max(1, cores // request.cpus_per_point)
+    threads = share_cores(workers, cores)
     return LocalEngine(
         workers,
         points_per_worker=1 if cards else request.max_points_per_worker,
