@@ -118,8 +118,7 @@ def run_sweep(plan: Plan, request: SweepRequest, planner: Planner) -> str:
         if failures:  # said again at the end, unless the report fails too
             logger.warning(failures)
         try:
-            if "sweep_report" in planner.pipelines:
-                report(plan, planner.project, run)
+            report(plan, planner.project, run)
         finally:
             run.finish("FAILED" if failures else "FINISHED")
         return failures
