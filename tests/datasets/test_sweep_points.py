@@ -11,7 +11,7 @@ from kedro.io import DatasetError
 
 from lottery_pipeline.datasets import sweep_points
 from lottery_pipeline.datasets.sweep_points import SweepPointsDataset
-from tests.sweeps import make_point, make_row, write_sweep
+from tests.sweep_files import make_point, make_row, write_sweep
 
 
 def load(folder: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from lottery_pipeline.options.sweep_report import SweepReportOptions
 from lottery_pipeline.pipelines.sweep_report.nodes import summarise_cells, tabulate_points
 from lottery_pipeline.pipelines.sweep_report.pipeline import create_pipeline
 from tests.kedro_project import command, load_catalog, redirected, run
-from tests.sweeps import make_study, make_sweep, write_sweep
+from tests.sweep_files import make_study, make_sweep, write_sweep
 
 FILES = {"report.html", "sweep_results.parquet", "sweep_cells.csv", "sweep_differences.csv"}
 FIGURES = ("accuracy_against_density", "accuracy_against_cost", "fronts")

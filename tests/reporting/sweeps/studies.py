@@ -5,7 +5,7 @@ from typing import Any
 from lottery_pipeline.reporting.sweeps.cells import summarise_cells
 from lottery_pipeline.reporting.sweeps.differences import compare_cells
 from lottery_pipeline.reporting.sweeps.rows import tabulate_points
-from tests.sweeps import make_point, make_row, make_study, make_sweep
+from tests.sweep_files import make_point, make_row, make_study, make_sweep
 
 
 def study(**grid: Any) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lottery_pipeline.reporting.sweeps.cells import drop_covered, summarise_cells
 from lottery_pipeline.reporting.sweeps.rows import tabulate_points
 from tests.reference.sweep_naive import list_cells, summarise
-from tests.sweeps import make_point, make_row, make_study, make_sweep
+from tests.sweep_files import make_point, make_row, make_study, make_sweep
 
 
 def make_points(*given):

@@ -9,7 +9,7 @@ from lottery_pipeline.reporting.sweeps.differences import compare_cells, list_fa
 from lottery_pipeline.reporting.sweeps.rows import tabulate_points
 from lottery_pipeline.statistics.multiple_tests import holm
 from tests.reference.sweep_naive import compare, list_cells
-from tests.sweeps import make_point, make_row, make_study, make_sweep
+from tests.sweep_files import make_point, make_row, make_study, make_sweep
 
 
 def tabulate(*given):

@@ -14,7 +14,7 @@ from lottery_pipeline.reporting.sweeps.front_figure import draw_fronts
 from lottery_pipeline.reporting.sweeps.page import render_sweep
 from lottery_pipeline.reporting.sweeps.rows import tabulate_points
 from tests.reporting.rendering import HOSTILE, Page
-from tests.sweeps import make_plan, make_point, make_row, make_study, make_sweep
+from tests.sweep_files import make_plan, make_point, make_row, make_study, make_sweep
 
 CONTEXT = {
     "command": "kedro run --pipelines sweep_report",

@@ -5,7 +5,7 @@ import pytest
 
 from lottery_pipeline.reporting.leaderboard import CONTRACT_COLUMNS
 from lottery_pipeline.reporting.sweeps.rows import COLUMNS, list_axes, tabulate_points
-from tests.sweeps import make_point, make_row, make_sweep
+from tests.sweep_files import make_point, make_row, make_sweep
 
 
 def tabulate(*points):
