@@ -161,3 +161,15 @@ def test_nothing_to_compare_makes_an_empty_table_with_its_columns():
     table = compare_cells(tabulate(*of("ltr", [0.9, 0.8])))
     assert table.empty
     assert {"over", "first", "p_holm", "verdict"} <= set(table.columns)
+
+
+def test_a_rung_is_compared_with_a_ticket_whose_density_is_no_axis():
+    points, files = [], []
+    for seed in (0, 1):
+        rung = {"kind": "rung", "method": "ltr", "rung": 1, "kept": 512, "test_accuracy": 0.9 + seed / 100}
+        points += [make_point(f"l{seed}", density=0.018, seed=seed), make_point(f"s{seed}", seed=seed)]
+        rows = [make_row(method="ltr", seed=seed), rung]
+        other = make_row(method="snip", seed=seed, kept=512, density=0.0512, test_accuracy=0.89 + seed / 90)
+        files += [{"rows": rows}, {"rows": [other]}]
+    (row,) = compare_cells(tabulate_points(make_sweep(points, files)["points"])).to_dict("records")
+    assert (row["first_kind"], row["second"], row["density"], row["n"]) == ("rung", "snip", 0.0512, 2)

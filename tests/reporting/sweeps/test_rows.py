@@ -65,6 +65,17 @@ def test_a_ticket_that_was_asked_for_no_density_has_none_unless_another_was_and_
     assert math.isnan(asked["layer"])
 
 
+def test_a_rung_also_joins_a_ticket_whose_density_is_no_axis():
+    rung = {"kind": "rung", "method": "ltr", "rung": 1, "kept": 512, "density": 0.0512, "test_accuracy": 0.98}
+    table = tabulate(
+        ({"pipelines": "ltr", "density": 0.018}, [make_row(method="ltr"), rung]),
+        ({"pipelines": "snip"}, [make_row(method="snip", kept=512, density=0.0512)]),
+    )
+    asked = table.set_index(["method", "kind"])["density_asked"]
+    assert asked["ltr", "rung"] == 0.0512
+    assert math.isnan(asked["snip", "ticket"]), "its seeds may keep different numbers"
+
+
 def test_numbers_that_are_not_finite_are_missing():
     values = {"test_accuracy": float("nan"), "dense_accuracy": None, "co2_grams": float("inf")}
     table = tabulate(({}, [make_row(**values)]), ({}, [make_row(co2_grams=2.0)]))

@@ -101,8 +101,8 @@ def list_families(cells: pd.DataFrame) -> list[Family]:
 
 def _group_by_density(cells: pd.DataFrame) -> list[pd.DataFrame]:
     """Group cells of one density: that which was asked for, or that which all seeds have kept."""
-    found = cells["density"].where((cells["kind"] == "ticket") & ~cells["kept_varies"]).round(12)
-    density = cells["density_asked"].fillna(found)
+    found = cells["density"].where((cells["kind"] == "ticket") & ~cells["kept_varies"])
+    density = cells["density_asked"].fillna(found).round(12)
     return [group for _, group in cells.groupby(-density, sort=True)]
 
 

@@ -33,15 +33,17 @@ def tabulate_points(points: Sequence[Point]) -> pd.DataFrame:
     Returns:
         ``COLUMNS`` and whatever else the rows have; the axes of the grid as ``axis_<name>``. Numbers that are
         not finite are missing. ``accuracy_delta`` is that to the row's own dense parent. ``density_asked`` is
-        the density of the grid: of a row that was asked for none, such as a rung, it is the one at which
-        another ticket of the same experiment keeps equally many weights of an equally large network, if there
-        is one.
+        the density of the grid. A ticket that has no such axis has the one at which another ticket of its
+        experiment keeps equally many weights of an equally large network, if there is one; a rung likewise
+        that of any ticket that keeps as many.
     """
     rows = [row for point in sorted(points, key=lambda point: str(point["key"])) for row in _list_rows(point)]
-    asked = _find_asked_densities(rows)
+    tickets = [row for row in rows if row["kind"] == "ticket"]
+    asked = _find_densities(tickets, "density_asked")
+    known = _find_densities(tickets, "density") | asked
     for row in rows:
         if row["density_asked"] is None:
-            row["density_asked"] = asked.get(_size_of(row))
+            row["density_asked"] = (known if row["kind"] == "rung" else asked).get(_size_of(row))
     names = {name for row in rows for name in row} | set(COLUMNS)
     axes = sorted(name for name in names if name.startswith(AXIS))
     others = sorted(names.difference(COLUMNS, axes))
@@ -88,12 +90,13 @@ def _list_rows(point: Point) -> Iterable[dict[str, Any]]:
         yield {**row, **axes, **place}
 
 
-def _find_asked_densities(rows: Iterable[Mapping[str, Any]]) -> dict[Any, float]:
+def _find_densities(tickets: Iterable[Mapping[str, Any]], column: str) -> dict[Any, float]:
+    """Return the density of every number of weights; the lowest, if several are the same number."""
     found: dict[Any, float] = {}
-    for row in rows:
-        if row["density_asked"] is not None and row.get("kept") is not None:
+    for row in tickets:
+        if row.get(column) is not None and row.get("kept") is not None:
             size = _size_of(row)
-            found[size] = min(row["density_asked"], found.get(size, math.inf))
+            found[size] = min(row[column], found.get(size, math.inf))
     return found
 
 
