@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kedro_project import ROOT, command
+from tests.kedro_project import ROOT, command, variables
+from tests.sweep_files import make_study, write_sweep
 
 HEAVY = ("torch", "torchvision", "mlflow", "plotly", "pandas", "sklearn")
 
@@ -53,6 +54,22 @@ def test_a_refused_run_imports_no_torch() -> None:
         "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 1"
     )
     assert not loaded & set(HEAVY)
+
+
+def test_the_report_of_a_sweep_imports_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sweep(
+        tmp_path / "data/07_model_output", *make_study(seeds=2, densities=(0.018,)), experiment="test"
+    )
+    for name, value in variables(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    arguments = ["run", "--env", "test", "--pipelines", "sweep_report", "--params", "variant=methods"]
+    loaded = modules_after(
+        "from kedro.framework.cli.cli import main\n"
+        f"sys.argv = ['kedro', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
+    )
+    assert (tmp_path / "data/08_reporting/test/methods/report.html").is_file()
+    assert not loaded & {"torch", "torchvision", "mlflow"}
 
 
 def test_telemetry_is_off() -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.reporting.browser import Browser, find_browser, start_browser
 from tests.reporting.pages import CLASS, make_page
+from tests.reporting.sweeps.studies import render_study
+from tests.sweep_files import make_study
 
 MEASURE = Path(__file__).with_name("measure_page.js").read_text(encoding="utf-8")
 SORT = """(() => {
@@ -38,6 +40,23 @@ def test_nothing_overflows_overprints_or_is_cut(tmp_path: Path) -> None:
         assert CLASS in browser.evaluate("document.querySelector('h1').textContent")
         assert browser.evaluate("document.querySelectorAll('a[href=x]').length") == 0
         assert browser.evaluate(INK) != light, "the figures are not dark"
+        assert browser.complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nothing_of_a_sweep_overflows_overprints_or_is_cut(tmp_path: Path) -> None:
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium is installed, so no box of the page was measured")
+    points, files = make_study(seeds=3, experiments=("base", "cifar10"), start=("rewind", "init"))
+    files[0] = {"state": "failed", "attempts": 3, "error": f"The loss is not finite in {'layer' * 40}."}
+    page = tmp_path / "report.html"
+    page.write_text(render_study(points, files, title="w" * 90), encoding="utf-8")
+    with start_browser(path, tmp_path / "profile") as browser:
+        for width, dark in ((1280, False), (390, True)):
+            browser.open(page, width=width, dark=dark)
+            assert browser.evaluate(MEASURE) == []
         assert browser.complaints == []
 
 

@@ -3,9 +3,14 @@
 from typing import Any
 
 from lottery_pipeline.reporting.sweeps.cells import summarise_cells
+from lottery_pipeline.reporting.sweeps.columns import FIGURE_TEXTS
+from lottery_pipeline.reporting.sweeps.cost_figure import draw_cost
+from lottery_pipeline.reporting.sweeps.density_figure import draw_density
 from lottery_pipeline.reporting.sweeps.differences import compare_cells
+from lottery_pipeline.reporting.sweeps.front_figure import draw_fronts
+from lottery_pipeline.reporting.sweeps.page import render_sweep
 from lottery_pipeline.reporting.sweeps.rows import tabulate_points
-from tests.sweep_files import make_point, make_row, make_study, make_sweep
+from tests.sweep_files import make_plan, make_point, make_row, make_study, make_sweep
 
 
 def study(**grid: Any) -> tuple[Any, Any]:
@@ -24,3 +29,26 @@ def measure(scores: dict[str, list[float]], *, density: float = 0.018, **values:
             files.append({"state": "done", "rows": [make_row(**row | values)]})
     rows = tabulate_points(make_sweep(points, files)["points"])
     return summarise_cells(rows), compare_cells(rows)
+
+
+CONTEXT = {
+    "command": "kedro run --pipelines sweep_report",
+    "commit": "",
+    "created": "2026-01-31 12:00+00:00",
+    "tracked": "",
+    "run": "",
+    "parameters": {"sweep_report": {"margin": 0.01}},
+    "versions": {"python": "3.11"},
+}
+
+
+def render_study(points: Any, files: Any, **plan: Any) -> str:
+    """The page of a sweep; ``plan`` is what its plan says."""
+    read = make_sweep(points, files)["points"]
+    rows = tabulate_points(read)
+    cells = summarise_cells(rows)
+    figures = dict(
+        zip(FIGURE_TEXTS, (draw(cells) for draw in (draw_density, draw_cost, draw_fronts)), strict=True)
+    )
+    known = make_plan([])["plan"] | plan
+    return render_sweep(known, read, cells, compare_cells(rows), figures, margin=0.01, context=CONTEXT)

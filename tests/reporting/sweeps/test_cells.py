@@ -72,7 +72,7 @@ def test_the_naive_twin_agrees():
         assert [cell["n"], *ends] == pytest.approx(summarise(by_seed, "accuracy_delta"))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_the_points_does_not_matter(generator):
     points = make_sweep(*make_study(seeds=2, densities=(0.2, 0.018)))["points"]

@@ -104,6 +104,13 @@ def test_the_lowest_density_that_is_as_good_as_dense_is_named():
     assert "No kind of ticket is shown to lose less than 0.5 points to its own dense parent." in texts
 
 
+def test_a_network_of_its_own_is_no_rival_in_the_headline():
+    scores = {"supertickets": [0.99, 0.98], "ltr": [0.96, 0.95], "cts": [0.95, 0.94]}
+    headline = find(measure(scores)).headline
+    assert "LTR has the highest validation accuracy" in headline
+    assert "SuperTickets reaches" in find(measure({"supertickets": [0.99, 0.98]})).headline
+
+
 def test_every_experiment_has_its_sentence():
     findings = find(study(seeds=2, experiments=("base", "cifar10"), densities=(0.018,)))
     assert findings.headline.startswith("On base, with 1.8% of the weights, ")

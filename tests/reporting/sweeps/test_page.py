@@ -5,37 +5,10 @@ import re
 import pytest
 
 from lottery_pipeline.reporting.sweeps import tables
-from lottery_pipeline.reporting.sweeps.cells import summarise_cells
-from lottery_pipeline.reporting.sweeps.columns import FIGURE_TEXTS, TABLES
-from lottery_pipeline.reporting.sweeps.cost_figure import draw_cost
-from lottery_pipeline.reporting.sweeps.density_figure import draw_density
-from lottery_pipeline.reporting.sweeps.differences import compare_cells
-from lottery_pipeline.reporting.sweeps.front_figure import draw_fronts
-from lottery_pipeline.reporting.sweeps.page import render_sweep
-from lottery_pipeline.reporting.sweeps.rows import tabulate_points
+from lottery_pipeline.reporting.sweeps.columns import TABLES
 from tests.reporting.rendering import HOSTILE, Page
-from tests.sweep_files import make_plan, make_point, make_row, make_study, make_sweep
-
-CONTEXT = {
-    "command": "kedro run --pipelines sweep_report",
-    "commit": "",
-    "created": "2026-01-31 12:00+00:00",
-    "tracked": "",
-    "run": "",
-    "parameters": {"sweep_report": {"margin": 0.01}},
-    "versions": {"python": "3.11"},
-}
-
-
-def render(points, files, **plan):
-    read = make_sweep(points, files)["points"]
-    rows = tabulate_points(read)
-    cells = summarise_cells(rows)
-    figures = dict(
-        zip(FIGURE_TEXTS, (draw(cells) for draw in (draw_density, draw_cost, draw_fronts)), strict=True)
-    )
-    known = make_plan([])["plan"] | plan
-    return render_sweep(known, read, cells, compare_cells(rows), figures, margin=0.01, context=CONTEXT)
+from tests.reporting.sweeps.studies import render_study
+from tests.sweep_files import make_point, make_row, make_study
 
 
 def read_tables(text):
@@ -51,7 +24,7 @@ def read_tables(text):
 def test_every_row_has_as_many_cells_as_there_are_headings(grid):
     points, files = make_study(seeds=2, densities=(0.2, 0.018), **grid)
     files[0] = {"state": "failed", "error": "The loss is not finite.", "attempts": 2}
-    text = render(points, files)
+    text = render_study(points, files)
     counts = read_tables(text)
     assert len(counts) == len(TABLES) + ("start" in grid)
     assert all(len(set(table)) == 1 and len(table) > 1 for table in counts)
@@ -64,7 +37,7 @@ def test_the_state_of_the_sweep_and_the_reasons_of_what_failed_are_shown():
     files[1] = {"state": "stale"}
     files[2] = {"state": "running"}
     files[3] = None
-    text = " ".join(Page(render(points, files)).texts)
+    text = " ".join(Page(render_study(points, files)).texts)
     for words in ("4 points done, of 8", "1 failed", "1 running, or interrupted", "1 not started", "1 stale"):
         assert words in text
     assert "1 point has failed and is not in the means" in re.sub(r"\s+", " ", text)
@@ -72,7 +45,7 @@ def test_the_state_of_the_sweep_and_the_reasons_of_what_failed_are_shown():
 
 
 def test_the_title_and_the_sentence_come_first():
-    text = render(*make_study(seeds=2, densities=(0.018,)), title="Which method at 1.8 %?")
+    text = render_study(*make_study(seeds=2, densities=(0.018,)), title="Which method at 1.8 %?")
     page = Page(text)
     assert "Which method at 1.8 %?" in page.texts
     assert any(text.startswith("With 1.8% of the weights, ") for text in page.texts)
@@ -87,14 +60,14 @@ def test_nothing_from_outside_becomes_part_of_the_page():
     files += [
         {"state": "done", "rows": [make_row(method=HOSTILE, metric=HOSTILE, seed=seed)]} for seed in (0, 1, 2)
     ]
-    text = render(points, files, title=HOSTILE)
+    text = render_study(points, files, title=HOSTILE)
     assert "<img src=x" not in text
     assert "<script>alert" not in text
     Page(text)
 
 
 def test_an_empty_sweep_has_a_page_without_tables_and_figures():
-    text = render([], [])
+    text = render_study([], [])
     page = Page(text)
     assert "No point of this sweep has a result yet." in page.texts
     assert read_tables(text) == []
@@ -105,21 +78,31 @@ def test_long_tables_are_cut_and_say_so(monkeypatch):
     monkeypatch.setattr(tables, "MOST_ROWS", 3)
     monkeypatch.setattr("lottery_pipeline.reporting.sweeps.page.MOST_ROWS", 3)
     points, files = make_study(seeds=2, ladder=False)
-    text = render([*points, *(make_point(f"more{n}") for n in range(5))], [*files, *[None] * 5])
+    text = render_study([*points, *(make_point(f"more{n}") for n in range(5))], [*files, *[None] * 5])
     assert "13 more rows are in <code>sweep_cells.csv</code>" in text
     assert "21 more rows are in <code>sweep_differences.csv</code>" in text
     assert "And 2 more." in text
 
 
+def test_a_comparison_of_different_networks_says_so():
+    points = [make_point(f"{method}{seed}", density=0.018, seed=seed) for method in "ab" for seed in (0, 1)]
+    sizes = {"ltr": 10_000, "supertickets": 50_000}
+    rows = [
+        make_row(method=method, seed=seed, prunable=size) for method, size in sizes.items() for seed in (0, 1)
+    ]
+    page = Page(render_study(points, [{"state": "done", "rows": [row]} for row in rows]))
+    assert "networks of different size" in page.texts
+
+
 def test_equal_sweeps_give_equal_pages():
     study = make_study(seeds=2, densities=(0.018,))
-    assert render(*study) == render(*study)
+    assert render_study(*study) == render_study(*study)
 
 
 def test_scores_of_another_kind_have_their_name_everywhere():
     points = [make_point(f"p{seed}", seed=seed) for seed in (0, 1)]
     files = [{"state": "done", "rows": [make_row(seed=seed, metric="mIoU")]} for seed in (0, 1)]
-    text = render(points, files)
+    text = render_study(points, files)
     visible = " ".join(Page(text).texts)
     assert "Test mIoU" in visible
     assert "Test accuracy" not in visible

@@ -46,10 +46,11 @@ def compare_cells(rows: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row for each comparison: ``experiment``; ``over``, what differs; ``method``, if that is an axis;
-        ``first`` and ``second``; the ``density`` and axes that both have; ``n`` seeds that both have;
-        ``difference``, the mean of first minus second in test accuracy, with its 95 % t-interval; ``p`` of
-        the paired t-test; ``p_holm``, adjusted within its ``over`` and experiment; ``verdict``: ``first`` or
-        ``second``, whichever is more accurate by the adjusted p-value, or ``undecided``.
+        ``first`` and ``second``, with their kind and D; the ``density`` and axes that both have; ``n`` seeds
+        that both have; ``difference``, the mean of first minus second in test accuracy, with its 95 %
+        t-interval; ``p`` of the paired t-test; ``p_holm``, adjusted within its ``over`` and experiment;
+        ``verdict``: ``first`` or ``second``, whichever is more accurate by the adjusted p-value, or
+        ``undecided``.
     """
     cells = summarise_cells(rows)
     axes, records = list_axes(cells), cells.to_dict("index")
@@ -58,7 +59,8 @@ def compare_cells(rows: pd.DataFrame) -> pd.DataFrame:
         for family in list_families(cells)
         for first, second in family.pairs or ()
     ]
-    columns = ["experiment", "over", "method", FIRST, SECOND, "first_kind", "second_kind", "density", *axes]
+    columns = ["experiment", "over", "method", FIRST, SECOND, "first_kind", "second_kind"]
+    columns += ["first_prunable", "second_prunable", "density", *axes]
     found = pd.DataFrame(pairs, columns=[*columns, "metric", "first_cell", "second_cell"])
     differences = _subtract(average_seeds(rows), found)
     moments = differences.groupby("pair")["difference"].agg(["count", "mean", "std"]).reindex(found.index)
@@ -152,6 +154,8 @@ def _describe(
         SECOND: second["method"] if of_methods else name_value(second[axis]),
         "first_kind": first["kind"],
         "second_kind": second["kind"],
+        "first_prunable": first["prunable"],
+        "second_prunable": second["prunable"],
         "density": asked,
         **shared,
         "metric": first["metric"],

@@ -8,6 +8,7 @@ import pandas as pd
 from lottery_pipeline.reporting import formatting as fmt
 from lottery_pipeline.reporting.findings import Finding, Findings
 from lottery_pipeline.reporting.metric import ACCURACY, put_metric
+from lottery_pipeline.reporting.networks import has_own_network
 from lottery_pipeline.reporting.sweeps.cells import WINNING, drop_covered
 from lottery_pipeline.reporting.sweeps.differences import (
     FIRST,
@@ -73,6 +74,9 @@ def _word(cells: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[str], e
     else:
         chosen = float(counts[counts == counts.max()].index.min())
         rivals, start = cells[density == chosen], f"With {fmt.density(chosen)} of the weights"
+        # A network of its own is no rival on equal terms.
+        shared = ~rivals["method"].map(has_own_network).astype(bool)
+        rivals = rivals[shared] if shared.any() else rivals
     start = f"On {experiment}, {start[0].lower()}{start[1:]}" if experiment else start
     metric = next((name for name in rivals["metric"] if isinstance(name, str)), ACCURACY)
     ranked = list_records(rivals.sort_values("validation_accuracy", ascending=False, kind="stable"))

@@ -93,6 +93,7 @@ def _describe_difference(row: Mapping[str, Any]) -> dict[str, Any]:
     ]
     where = ["" if of_methods else look_of(str(row["method"])).label, shared]
     where += [f"{' and '.join(rungs)}: rung{'s' if len(rungs) > 1 else ''}"] if rungs else []
+    where += ["networks of different size"] if row["first_prunable"] != row["second_prunable"] else []
     verdicts = {FIRST: f"{sides[0]} is ahead", SECOND: f"{sides[1]} is ahead"}
     return {
         **row,
