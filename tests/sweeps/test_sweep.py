@@ -199,3 +199,33 @@ def test_a_bad_point_ends_the_command_with_an_error_and_the_others_are_done(tmp_
     assert result.exit_code == 1
     assert sorted(point["state"] for point in read_points(tmp_path)) == ["done", "failed"]
     assert "train_limit" in result.output.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_sweeps_at_the_same_time_never_read_each_other(tmp_path: Path) -> None:
+    """Points of the same seed in both, with other images and another density: a mix-up would show."""
+    sweeps = {"a": ["64", "0.5"], "b": ["72", "0.25"]}
+    processes = []
+    for name, (images, density) in sweeps.items():
+        grid = f"pipelines=[snip],extraction.density=[{density}],seed=[0,1,2]"
+        options = ["--env", "test", "--params", f"data.train_limit={images}", "--workers", "1"]
+        command = [sys.executable, "-m", "kedro", "sweep", name, "--grid", grid, *options]
+        environment = {**os.environ, **variables(tmp_path)}
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL))
+    assert [process.wait(280) for process in processes] == [0, 0]
+    points = [point for point in read_points(tmp_path) if point["rows"]]
+    with redirected(tmp_path):
+        for name, (images, density) in sweeps.items():
+            alone = {
+                "data": {"train_limit": int(images)},
+                "snip": {"extraction": {"density": float(density)}},
+            }
+            run("snip", seed=2, variant=f"alone_{name}", **alone)
+            record = tmp_path / "data/07_model_output/test" / f"alone_{name}" / "snip" / "record.json"
+            expected = json.loads(record.read_text())["metrics"]
+            rows = [point["rows"][0] for point in points if point["sweep"] == name]
+            assert sorted(row["seed"] for row in rows) == [0, 1, 2]
+            assert {row["kept"] for row in rows} == {expected["kept"]}
+            (own,) = (row for row in rows if row["seed"] == 2)
+            assert own["fingerprint"] == expected["fingerprint"]
+            assert own["test_loss"] == expected["test_loss"]
