@@ -7,6 +7,7 @@ from lottery_pipeline.reporting.sweeps.columns import FIGURE_TEXTS
 from lottery_pipeline.reporting.sweeps.cost_figure import draw_cost
 from lottery_pipeline.reporting.sweeps.density_figure import draw_density
 from lottery_pipeline.reporting.sweeps.differences import compare_cells
+from lottery_pipeline.reporting.sweeps.findings import find_findings
 from lottery_pipeline.reporting.sweeps.front_figure import draw_fronts
 from lottery_pipeline.reporting.sweeps.page import render_sweep
 from lottery_pipeline.reporting.sweeps.rows import tabulate_points
@@ -31,6 +32,7 @@ def measure(scores: dict[str, list[float]], *, density: float = 0.018, **values:
     return summarise_cells(rows), compare_cells(rows)
 
 
+DONE = {"done": 3, "failed": 0, "running": 0, "missing": 0, "stale": 0, "damaged": 0}
 CONTEXT = {
     "command": "kedro run --pipelines sweep_report",
     "commit": "",
@@ -52,3 +54,21 @@ def render_study(points: Any, files: Any, **plan: Any) -> str:
     )
     known = make_plan([])["plan"] | plan
     return render_sweep(known, read, cells, compare_cells(rows), figures, margin=0.01, context=CONTEXT)
+
+
+def find(found: Any, states: Any = DONE, margin: float = 0.01) -> Any:
+    """The findings of cells and differences."""
+    return find_findings(*found, states, margin=margin)
+
+
+def read(findings: Any) -> list[str]:
+    """The sentences below the headline."""
+    return [finding.text for finding in findings.sentences]
+
+
+def find_traces(figure: Any, name: str) -> tuple[list[Any], list[Any]]:
+    """The traces of a name, bands apart."""
+    own = [trace for trace in figure.data if trace.name == name]
+    return [trace for trace in own if trace.fill == "toself"], [
+        trace for trace in own if trace.fill != "toself"
+    ]
