@@ -32,7 +32,7 @@ def test_one_density_has_bars_side_by_side():
     assert "density 1.8%: 180 weights" in line.text[0], "hovering tells the exact place"
 
 
-def test_rungs_are_open_and_small_and_without_a_cost_only_here():
+def test_rungs_are_open_and_small():
     cells, _ = study(seeds=2, methods=("ltr",), densities=(0.2, 0.018))
     _, (line,) = find_traces(draw_density(cells), "LTR")
     assert set(zip(line.marker.symbol, line.marker.size, strict=True)) == {("circle", 10), ("circle-open", 7)}

@@ -157,6 +157,19 @@ def test_a_family_of_too_many_pairs_is_left_out_whole(monkeypatch):
     assert compare_cells(rows)["over"].tolist() == ["start"]
 
 
+def test_a_family_that_would_take_minutes_to_find_is_left_out_whole(monkeypatch):
+    monkeypatch.setattr(differences, "MOST_TRIED", 1)
+    rows = tabulate(*of("ltr", [0.9]), *of("cts", [0.9]), *of("snip", [0.9]))
+    assert [family.pairs for family in list_families(summarise_cells(rows))] == [None]
+
+
+def test_many_values_of_an_axis_are_paired_value_by_value(monkeypatch):
+    monkeypatch.setattr(differences, "MOST_TRIED", 30)
+    points = [of(method, [0.9, 0.8], lr=lr) for method in ("ltr", "cts") for lr in range(1, 9)]
+    table = compare_cells(tabulate(*(point for both in points for point in both)))
+    assert table.groupby("over").size().to_dict() == {"method": 8}, "56 pairs of values are too many here"
+
+
 def test_nothing_to_compare_makes_an_empty_table_with_its_columns():
     table = compare_cells(tabulate(*of("ltr", [0.9, 0.8])))
     assert table.empty

@@ -17,6 +17,16 @@ def test_the_lowest_density_that_is_as_good_as_dense_is_named():
     assert "No kind of ticket is shown to lose less than 0.5 points to its own dense parent." in texts
 
 
+def test_a_long_list_is_cut():
+    texts = read(find(study(seeds=2, methods=("random",), densities=(0.018,), ladder=False, lr=range(1, 41))))
+    (listed,) = [text for text in texts if "Not shown at any density" in text or "No kind of ticket" in text]
+    assert len(listed) < 500
+    cells, found = study(seeds=8, methods=("ltr",), densities=(0.2,), ladder=False, lr=range(20))
+    cells["verdict"] = "winning"
+    (listed,) = [text for text in read(find((cells, found))) if text.startswith("Lowest density")]
+    assert listed.endswith("LTR (lr 11) 20% and 8 more.")
+
+
 def test_every_experiment_has_its_sentence():
     findings = find(study(seeds=2, experiments=("base", "cifar10"), densities=(0.018,)))
     assert findings.headline.startswith("On base, with 1.8% of the weights, ")

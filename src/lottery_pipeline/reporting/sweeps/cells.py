@@ -94,10 +94,9 @@ def summarise_cells(rows: pd.DataFrame, *, margin: float = 0.01) -> pd.DataFrame
 def drop_covered(cells: pd.DataFrame) -> pd.DataFrame:
     """Leave out rungs whose method has a ticket of its own with as many weights, under the same axes."""
     keys = ["experiment", "method", "kept", *(name for name in list_axes(cells) if name != PIPELINES)]
-    known = cells.groupby(keys, dropna=False, sort=False)["kind"].transform(
-        lambda kinds: (kinds == "ticket").any()
-    )
-    return cells[(cells["kind"] == "ticket") | ~known.astype(bool)]
+    ticket = cells["kind"] == "ticket"
+    known = cells.assign(tickets=ticket.astype("int64")).groupby(keys, dropna=False, sort=False)["tickets"]
+    return cells[ticket | (known.transform("sum") == 0)]
 
 
 def _mark_fronts(cells: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Differences between the cells of a sweep, paired by seed, with p-values that stay honest together."""
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ METHOD = "method"
 FIRST, SECOND = "first", "second"  # verdicts: which of the two is more accurate
 LEVEL = 0.05  # of the adjusted p-values
 MOST_PAIRS = 20_000  # of one family; more would be a table that nobody reads, and take minutes
+MOST_TRIED = 2_000_000  # pairs of cells that are looked at to find those
 _ORDER = {name: place for place, name in enumerate(METHODS)}
 
 
@@ -92,20 +93,28 @@ def list_families(cells: pd.DataFrame) -> list[Family]:
     families = []
     for experiment, own in usable.groupby("experiment", sort=True):
         for over in (METHOD, *axes):
-            groups = _group_by_density(own) if over == METHOD else _group_by_rest(own, over, axes)
+            groups = _group_by_density(own, axes) if over == METHOD else _group_by_rest(own, over, axes)
             pairs = _pair_methods(groups, axes) if over == METHOD else _pair_values(groups, over)
-            found = [pair for pair, _ in zip(pairs, range(MOST_PAIRS + 1), strict=False)]
-            if found:
-                name = over.removeprefix(AXIS)
-                families.append(Family(str(experiment), name, found if len(found) <= MOST_PAIRS else None))
+            tried = sum(len(group) * (len(group) - 1) // 2 for group in groups)
+            found = list(islice(pairs, MOST_PAIRS + 1)) if tried <= MOST_TRIED else None
+            if found is None or found:
+                usable_pairs = found if found and len(found) <= MOST_PAIRS else None
+                families.append(Family(str(experiment), over.removeprefix(AXIS), usable_pairs))
     return families
 
 
-def _group_by_density(cells: pd.DataFrame) -> list[pd.DataFrame]:
-    """Group cells of one density: that which was asked for, or that which all seeds have kept."""
+def _group_by_density(cells: pd.DataFrame, axes: list[str]) -> list[pd.DataFrame]:
+    """Group cells of one density, that which was asked for or which all seeds have kept, and of equal axes.
+
+    Axes that some cells of an equal density lack are left to whoever pairs them.
+    """
     found = cells["density"].where((cells["kind"] == "ticket") & ~cells["kept_varies"])
     density = cells["density_asked"].fillna(found).round(12)
-    return [group for _, group in cells.groupby(-density, sort=True)]
+    found_groups = []
+    for _, group in cells.groupby(-density, sort=True):
+        whole = [name for name in axes if name != PIPELINES and group[name].notna().all()]
+        found_groups += [part for _, part in group.groupby(whole, sort=True)] if whole else [group]
+    return found_groups
 
 
 def _group_by_rest(cells: pd.DataFrame, axis: str, axes: list[str]) -> list[pd.DataFrame]:

@@ -12,6 +12,7 @@ from lottery_pipeline.reporting.sweeps.headline import word_headline
 from lottery_pipeline.reporting.sweeps.rows import list_records
 from lottery_pipeline.reporting.sweeps.series import list_varying, name_axis, name_cell
 
+MOST_NAMED = 12  # in one sentence
 NOTHING = "No point of this sweep has a result yet."
 
 
@@ -64,7 +65,7 @@ def _list_winning(cells: pd.DataFrame, axes: Sequence[str], margin: float) -> It
     won = {name: density for name, density in lowest.items() if density < float("inf")}
     points = f"{fmt.number(100 * margin)} point{'' if margin == 0.01 else 's'}"
     if won:
-        listed = ", ".join(f"{name} {fmt.density(density)}" for name, density in won.items())
+        listed = _list_some([f"{name} {fmt.density(density)}" for name, density in won.items()])
         yield Finding(
             "good",
             f"Lowest density that is shown to lose less than {points} to its own dense parent: {listed}.",
@@ -72,10 +73,15 @@ def _list_winning(cells: pd.DataFrame, axes: Sequence[str], margin: float) -> It
     if lost := [name for name in lowest if name not in won]:
         yield Finding(
             "even",
-            f"Not shown at any density: {', '.join(lost)}."
+            f"Not shown at any density: {_list_some(lost)}."
             if won
             else (f"No kind of ticket is shown to lose less than {points} to its own dense parent."),
         )
+
+
+def _list_some(words: Sequence[str]) -> str:
+    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
+    return ", ".join(words[:MOST_NAMED]) + more
 
 
 def _count_differences(differences: pd.DataFrame) -> Iterator[Finding]:

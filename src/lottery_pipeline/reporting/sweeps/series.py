@@ -50,12 +50,10 @@ def list_series(cells: pd.DataFrame) -> list[Series]:
     """
     shown = drop_covered(cells)
     axes = list_varying(shown)
-    groups = list(shown.groupby(["experiment", "method", *axes], dropna=False, sort=False))
-    if len(groups) > MOST_SERIES:
-        axes, crowded = [], True
-        groups = list(shown.groupby(["experiment", "method"], sort=False))
-    else:
-        crowded = False
+    groups = shown.groupby(["experiment", "method", *axes], dropna=False, sort=False)
+    crowded = groups.ngroups > MOST_SERIES
+    if crowded:
+        axes, groups = [], shown.groupby(["experiment", "method"], sort=False)
     # The same settings look the same in every panel and figure.
     settings = sorted({name_axes(record, axes) for record in list_records(shown)})
     found = []
