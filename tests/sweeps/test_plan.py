@@ -20,6 +20,15 @@ def test_a_point_leaves_out_the_nodes_that_make_what_it_shares(make_plan: MakePl
     assert [name.split(".")[0] for name in point.nodes] == ["snip"] * len(point.nodes)
 
 
+def test_a_point_of_a_method_makes_no_tickets_that_match_its_own(make_plan: MakePlan) -> None:
+    def blocks(pipelines: str) -> set[str]:
+        (point,) = make_plan({"pipelines": pipelines}).points
+        return {name.split(".")[0] for name in point.nodes or ()}
+
+    assert blocks("layer") == {"layer"}
+    assert blocks("filter") == {"layer", "filter"}
+
+
 def test_another_recipe_needs_another_dense_run(make_plan: MakePlan) -> None:
     plan = make_plan({"pipelines": "snip", "pretraining.epochs": [2, 3], "retraining.epochs": [2, 3]})
     assert [point.parameters for point in plan.shared] == [

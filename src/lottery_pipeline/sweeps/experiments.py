@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.config import MissingConfigException
 
 from lottery_pipeline import __version__
+from lottery_pipeline.options import METHODS
 from lottery_pipeline.parameter_names import check_names
 from lottery_pipeline.parameters import ParametersError, check_parameters, to_plain
 from lottery_pipeline.reproducibility.fingerprints import fingerprint
@@ -17,7 +18,7 @@ from lottery_pipeline.sweeps.request import SweepError
 from lottery_pipeline.tracking.store import TrackingSettings
 
 if TYPE_CHECKING:
-    from kedro.pipeline import Pipeline
+    from kedro.pipeline import Node, Pipeline
 
 BASE = "base"
 # What decides where a result lies and not what it is.
@@ -112,12 +113,20 @@ class Experiment:
         return all("dense_run" in self._pipelines[name].all_outputs() for name in pipelines)
 
     def list_nodes(self, pipelines: Iterable[str]) -> list[str]:
-        """Return the nodes of pipelines without those that make images and dense run."""
+        """Return the nodes of a point.
+
+        Args:
+            pipelines: what it runs.
+
+        Returns:
+            Their names, without those that make images and dense run, and without the methods that the
+            pipeline of a method runs after it because they match its ticket.
+        """
         nodes = {
             node.name: None
             for name in pipelines
             for node in self._pipelines[name].nodes
-            if not node.tags & {*SHARED_STAGES}
+            if not node.tags & {*SHARED_STAGES} and not _follows(node, name)
         }
         return list(nodes)
 
@@ -142,6 +151,11 @@ def nest(given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             place[last] = copy.deepcopy(value)
     return nested
+
+
+def _follows(node: "Node", pipeline: str) -> bool:
+    method = METHODS.get((node.namespace or "").split(".")[0])
+    return method is not None and method.match == pipeline
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
