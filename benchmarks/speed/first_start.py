@@ -10,7 +10,7 @@ The result is written to results/first_start.json beside this script.
 
 Found: no run was lost.
 Machine: 2 cores of an AMD EPYC (AVX-512), MLflow 3.18.0, shared with others.
-Runs: 20 tries of 10 processes.
+Runs: 20 rounds of 10 processes.
 """
 
 import argparse
