@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-lowest lint format bench bench-cts bench-layer viz mlflow docs clean
+.PHONY: help run test test-slow test-lowest lint format bench bench-layer viz mlflow docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,9 +44,6 @@ format: $(VENV)/.dev ## let ruff rewrite the code
 
 bench: $(VENV)/.run ## measure the training loop against a bare step and the classic loop
 	$(BIN)/python -m benchmarks.speed.training_loop
-
-bench-cts: $(VENV)/.run ## compare CTS with rewinding and the saliency methods on digits (a quarter of an hour)
-	$(BIN)/python -m benchmarks.cts.cts_vs_ltr run digits --threads 1 $(ARGS)
 
 bench-layer: $(VENV)/.run ## measure ResNet-56 without 12 blocks against the dense network (minutes)
 	$(BIN)/python -m benchmarks.layers.tickets $(ARGS)

@@ -40,6 +40,7 @@ def test_the_experiments_of_the_contract_are_there() -> None:
         "cts_study",
         "fashion_mnist",
         "image_folder",
+        "layer_study",
         "test",
     }
     assert set(EXPERIMENTS) == named

@@ -19,14 +19,11 @@ Runs: seeds 0, 1 and 2 of `torch_init_32` (`ltr`: two seeds, `random`: one), one
 each figure there.
 """
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import mean, stdev
 
-from benchmarks.cts.settings import RATE
+from benchmarks.cts.cts_vs_ltr import read_result
 
-RESULTS = Path(__file__).parent / "results"
 DENSE = "dense"
 KINDS = {"random": ("random", "random_uniform")}  # how the other masks share their weights is not known
 # Test accuracy in percent: another implementation, one seed each; ResNet-20, bfloat16, method and rung.
@@ -81,7 +78,7 @@ def main() -> None:
 
 def read(setting: str) -> dict[tuple[str, str, int], list[float]]:
     """Return the recorded accuracies of a setting in percent, by method, start and rung."""
-    recorded = json.loads((RESULTS / f"cts_vs_ltr_{setting}.json").read_text())
+    recorded = read_result(setting)
     found = {(DENSE, "initial", 0): recorded["dense_accuracy"]["values"]}
     for row in recorded["summary"]:
         found[row["method"], row["start"], row["rung"]] = row["test_accuracy"]["values"]
@@ -101,7 +98,7 @@ def compare(setting: str, measured: dict[tuple[str, str, int], list[float]]) -> 
                         setting,
                         name,
                         start,
-                        f"{100 * (1 - RATE) ** rung:.3g}",
+                        f"{100 * 0.8**rung:.3g}",
                         *numbers,
                         f"{mean(values) - figure:+.1f}",
                     ]

@@ -1,14 +1,12 @@
 """Concrete Ticket Search against rewinding and the saliency methods, at equal density and recipe.
 
-    python -m benchmarks.cts.cts_vs_ltr run digits                   # minutes; what `make bench-cts` does
-    python -m benchmarks.cts.cts_vs_ltr run converged --data FOLDER  # of train/<class>/* and test/<class>/*
-    python -m benchmarks.cts.cts_vs_ltr report converged
+    python -m benchmarks.cts.cts_vs_ltr converged
 
-Every trained network leaves a row in data/work/cts_vs_ltr/. A run that was stopped resumes where it was,
-and runs with other --seeds or --methods can run side by side. `report` (done at the end of `run`, too)
-gathers the rows in results/cts_vs_ltr_<setting>.json beside this script: means and 95 % t-intervals over
-seeds, differences to rewinding at the same density and start, and what each ticket cost. Rows recorded
-there are not measured again; to begin anew, remove the file.
+Prints the tables of a setting from its recorded rows, results/cts_vs_ltr_<setting>.json beside this script:
+means and 95 % t-intervals over seeds, differences to rewinding at the same density and start, and what each
+ticket cost. `kedro sweep densities --env cts_study` trains the networks of `converged` again, `rewind_points`
+those of `rewind_3`, `rewind_5` and `rewind_9`, and a sweep of its own name those of any other setting: see
+conf/cts_study/sweep.yml. The masks of `cts_l_shuffled` are those of `cts_l`, shuffled inside each layer.
 
 Found, in setting `converged` at a density of 0.738 % (test accuracy in percent, dense 47.0 ± 1.0), from
 theta_1: `ltr` 47.6 ± 1.7, CTS 42.7 ± 1.5 (reverse KL) and 43.5 ± 1.0 (task loss), SNIP 42.5 ± 1.0, random
@@ -23,49 +21,62 @@ of the other settings.
 """
 
 import argparse
-import logging
+import json
 from pathlib import Path
+from typing import Any
 
-import torch
+from benchmarks.summaries import show
 
-from benchmarks.cts.plans import PLANS
-from benchmarks.cts.report import gather, render
-from benchmarks.cts.rows import STARTS, restore
-from benchmarks.cts.settings import SETTINGS
-from benchmarks.cts.task import WORK, prepare
-from benchmarks.environment import write_report
+RESULTS = Path(__file__).parent / "results"
+STEM = "cts_vs_ltr_"
+GAPS = ("dead_layers", "unconnected_classes")  # the earliest rows lack them
 
 
 def main() -> None:
-    """Run a setting, or report what has been run."""
+    """Print a setting."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=("run", "report"))
-    parser.add_argument("setting", choices=SETTINGS)
-    parser.add_argument("--data", help="folder of the images")
-    parser.add_argument("--seeds", type=int, nargs="+", help="instead of the setting's")
-    parser.add_argument("--methods", nargs="+", choices=PLANS, default=list(PLANS))
-    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
-    parser.add_argument("--rungs", type=int, nargs="+", help="instead of the setting's")
-    parser.add_argument("--threads", type=int, help="of torch; all cores without it")
-    parser.add_argument("--device", default="auto")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    setting = SETTINGS[options.setting]
-    path = Path(__file__).parent / "results" / f"cts_vs_ltr_{options.setting}.json"
-    restore(options.setting, path)
-    if options.action == "run":
-        for seed in options.seeds or setting.seeds:
-            task = prepare(options.setting, seed, options.data, options.device, options.rungs)
-            for method in options.methods:
-                for start in options.starts:
-                    PLANS[method](task, method, start)
-    result = gather(options.setting, WORK)
-    write_report(path, result)
-    print(render(result))
+    parser.add_argument("setting", choices=list_settings())
+    print(render(read_result(parser.parse_args().setting)))
+
+
+def list_settings() -> list[str]:
+    """Return the names of the recorded settings."""
+    return sorted(path.stem.removeprefix(STEM) for path in RESULTS.glob(f"{STEM}*.json"))
+
+
+def read_result(setting: str) -> dict[str, Any]:
+    """Return what is recorded of a setting: images, recipe, ``dense``, ``rows`` and their ``summary``."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{STEM}{setting}.json").read_text())
+    return result
+
+
+def render(result: dict[str, Any]) -> str:
+    """Lay the summary out as Markdown: accuracies in percent, differences in points."""
+    lines = [f"{result['setting']}: {result['note']}", f"dense {show(result['dense_accuracy'])} %"]
+    if "gain_of_twice_the_epochs" in result:
+        gain = show(result["gain_of_twice_the_epochs"])
+        lines.append(f"twice the epochs change the dense network by {gain}")
+    lines.append("")
+    columns = (
+        "start",
+        "density %",
+        "method",
+        "accuracy",
+        "minus ladder",
+        "ladder's cost / its own: epochs, s",
+        "dead layers, unconnected classes",
+    )
+    lines += ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for row in result["summary"]:
+        gain = show(row["minus_ladder"]) if "minus_ladder" in row else ""
+        ratios = [row.get(f"ladder_cost_ratio_{unit}") for unit in ("epochs", "seconds")]
+        costs = ", ".join(f"{ratio:.1f}" for ratio in ratios if ratio is not None)
+        gaps = ", ".join(f"{row[gap]:.1f}" for gap in GAPS if gap in row)
+        place = f"{row['start']} | {100 * row['density']:.3f} | {row['method']}"
+        lines.append(f"| {place} | {show(row['test_accuracy'])} | {gain} | {costs} | {gaps} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python -m benchmarks.cts.rewinds
 
-Reads the rows of `converged`, `rewind_3`, `rewind_5` and `rewind_9` from results/ beside this script, which
-`benchmarks.cts.cts_vs_ltr run SETTING` makes. The settings differ in k alone, so theta_0, the images and
-the dense training of a seed are the same. Prints accuracies, differences between methods and differences
-between rewind points, all at 0.738 % and paired by seed.
+Reads the rows of `converged`, `rewind_3`, `rewind_5` and `rewind_9` from results/ beside this script. The
+settings differ in k alone, so theta_0, the images and the dense training of a seed are the same. Prints
+accuracies, differences between methods and differences between rewind points, all at 0.738 % and paired by
+seed. `kedro sweep rewind_points --env cts_study` trains the networks of theta_1 and later again.
 
 Found (test accuracy in percent, dense 47.0 ± 1.0): the task loss is above reverse KL by 0.8 ± 0.9 points
 from theta_1, level from theta_3 and below by 1.2 ± 0.7 from theta_5, where reverse KL is 1.0 ± 0.4 above
@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.cts.report import show, summarise
+from benchmarks.summaries import show, summarise
 
 RESULTS = Path(__file__).parent / "results"
 RUNG = 22

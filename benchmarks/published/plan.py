@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.cts.plans import density_of
 from benchmarks.published.settings import Setting
 from lottery_pipeline.options import GraspOptions, RandomOptions, SaliencyOptions, SynflowOptions
 from lottery_pipeline.options.mask_search import OBJECTIVE_PASSES, SEARCH_LENGTHS, TRAINING_PASSES
@@ -34,6 +33,11 @@ class Row:
     def name(self) -> str:
         """Its name, also of its files."""
         return f"{self.method}_{self.rung:02d}_seed{self.seed}"
+
+
+def density_of(rung: int) -> float:
+    """Return 0.8^r with as many digits as it takes to keep floor(0.8^r D) weights."""
+    return round(0.8**rung, 12)
 
 
 def list_rungs(setting: Setting, method: str) -> list[int]:

@@ -5,11 +5,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cts.report import show, summarise
 from benchmarks.environment import describe_environment
 from benchmarks.published.plan import LADDERS
 from benchmarks.published.settings import Setting
 from benchmarks.published.store import find_rows
+from benchmarks.summaries import show, summarise
 
 # Test accuracy in percent of ResNet-20 on CIFAR-10. At rung 22: the abstract of arXiv 2512.07142.
 ABSTRACT = {("cts_kl", 22): 74.0, ("ltr", 22): 68.3}

@@ -10,11 +10,18 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.cts.plans import density_of
-from benchmarks.cts.rows import count_gaps
 from benchmarks.environment import describe_environment
 from benchmarks.published.budget import Budget, OutOfTimeError
-from benchmarks.published.plan import DENSE, LADDERS, SHUFFLED, Row, choose_method, find_need, list_rungs
+from benchmarks.published.plan import (
+    DENSE,
+    LADDERS,
+    SHUFFLED,
+    Row,
+    choose_method,
+    density_of,
+    find_need,
+    list_rungs,
+)
 from benchmarks.published.settings import Setting
 from benchmarks.published.store import Costs, find_ticket, row_path, save_ticket
 from benchmarks.specification import specify
@@ -223,6 +230,15 @@ def prune(search: Search, trained: dict[str, Tensor], within: Masks, rung: int) 
 def take_costs(row: dict[str, Any]) -> Costs:
     """Return epochs and seconds of a row of a ladder."""
     return {unit: row[unit] for unit in ("epochs", "seconds")}
+
+
+def count_gaps(masks: Masks) -> dict[str, int]:
+    """Count the layers that keep no weight, and the classes whose row of the classifier keeps none."""
+    classifier = next(mask for mask in reversed(masks.values()) if mask.ndim == 2)
+    return {
+        "dead_layers": sum(not mask.any() for mask in masks.values()),
+        "unconnected_classes": int((~classifier.any(dim=1)).sum()),
+    }
 
 
 def describe_machine(device: str) -> dict[str, Any]:
