@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lottery_pipeline.images.memory import IMAGES_PER_CHUNK
+from lottery_pipeline.images import statistics
 from lottery_pipeline.images.statistics import STD_FLOOR, ChannelSums, measure_channels
 
 
@@ -38,8 +38,9 @@ def test_statistics_equal_numpy_in_double_precision(seed, count, channels):
     assert std == pytest.approx((pixels / 255).std(axis=(0, 2, 3)), abs=1e-14)
 
 
-def test_statistics_do_not_depend_on_order_or_chunks():
-    count = 2 * IMAGES_PER_CHUNK + 1
+def test_statistics_do_not_depend_on_order_or_chunks(monkeypatch):
+    monkeypatch.setattr(statistics, "_VALUES_AT_ONCE", 2**12)
+    count = 2 * 2**10 + 1
     images = torch.randint(
         0, 256, (count, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )

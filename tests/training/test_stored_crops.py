@@ -15,6 +15,7 @@ from lottery_pipeline.training import batches as module
 from lottery_pipeline.training.batches import Batches
 from lottery_pipeline.training.evaluation import evaluate, recompute_batchnorm_
 from lottery_pipeline.training.loop import train
+from lottery_pipeline.training.parallel import Team
 from lottery_pipeline.training.recipe import Recipe
 from tests.reference.training_naive import batches_naively
 from tests.training.tiny import TinyNet, tiny_images, tiny_masks, tiny_set, untimed
@@ -72,6 +73,17 @@ def test_batches_from_disk_are_the_naive_ones(tmp_path, changes):
     for (pixels, labels), (expected, expected_labels) in zip(found, naive, strict=True):
         assert torch.equal(pixels, expected)
         assert torch.equal(labels, expected_labels)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_each_process_of_a_team_reads_its_own_images(tmp_path, rank):
+    image_set, recipe = tiny_set(20, seed=0), Recipe(epochs=9, batch_size=8, flip=True, crop_padding=1)
+    stored = store(image_set, tmp_path / "pixels")
+    found = batches_of(stored, recipe, 1, team=Team(rank, 3))
+    expected = batches_of(image_set, recipe, 1, team=Team(rank, 3))
+    for (pixels, labels), (theirs, their_labels) in zip(found, expected, strict=True):
+        assert torch.equal(pixels, theirs)
+        assert torch.equal(labels, their_labels)
 
 
 def test_a_batch_out_of_turn_is_the_right_one(tmp_path):

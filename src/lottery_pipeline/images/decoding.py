@@ -24,6 +24,7 @@ from lottery_pipeline.reproducibility.files import stat_regular
 FORMATS = ("JPEG", "PNG")
 MAX_PIXELS = 89_478_485  # 1/4 GiB at three bytes each; Pillow warns above this and refuses above twice this
 FILES_PER_TASK = 64
+TASKS_PER_WORKER = 4  # at least, so that none waits long for the last
 # A smaller file costs more time in the interpreter, which has one lock, than in the decoder. On 2 cores, two
 # threads took 187 us for a 32-pixel JPEG (1 kB) and one took 124; for 1000 pixels (57 kB) two threads took
 # 501 and one took 865 (Pillow 13.0, Python 3.11).
@@ -77,8 +78,11 @@ def _decode_all(
     height, width = pixels.shape[2:]
     grey = np.empty(len(paths), dtype=np.bool_)
 
+    workers = _count_workers(paths)
+    size = min(FILES_PER_TASK, max(1, len(paths) // (TASKS_PER_WORKER * workers)))
+
     def decode_some(start: int) -> int:
-        chunk = paths[start : start + FILES_PER_TASK]
+        chunk = paths[start : start + size]
         for index, path in enumerate(chunk, start):
             with ExitStack() as held:
                 image, grey[index] = _decode(path, image_size, budget, held)
@@ -87,9 +91,9 @@ def _decode_all(
                 write_pixels(image, pixels[index])
         return len(chunk)
 
-    pool = ThreadPoolExecutor(max_workers=_count_workers(paths), thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode")
     try:
-        finished = pool.map(decode_some, range(0, len(paths), FILES_PER_TASK))
+        finished = pool.map(decode_some, range(0, len(paths), size))
         if report:
             report_progress(finished, total=len(paths), label="decoding images")
         else:

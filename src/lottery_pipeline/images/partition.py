@@ -1,7 +1,6 @@
 """Which image goes to which part: stratified, seeded, disjoint."""
 
 import numpy as np
-from sklearn.utils import resample
 
 from lottery_pipeline.images.labelled import LabelledImages, Partition
 from lottery_pipeline.images.request import ImageError, ImageRequest
@@ -67,6 +66,8 @@ def _set_aside(
 def _draw_stratified(indices: np.ndarray, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     if not count:
         return indices[:0]
+    from sklearn.utils import resample  # takes 130 MB of memory
+
     state = seed % NUMPY_SEEDS
     drawn = resample(indices, replace=False, n_samples=count, stratify=labels[indices], random_state=state)
     return np.sort(drawn)

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from lottery_pipeline.images.memory import count_per_chunk
 from lottery_pipeline.images.stored import StoredImages
 
+_VALUES_AT_ONCE = 2**21  # twelve bytes each while they are added up
 STD_FLOOR = 1 / 255  # one grey level: a constant channel must not divide by zero
 
 
@@ -28,7 +28,7 @@ class ChannelSums:
 
     def add(self, images: Tensor) -> None:
         """Add images, uint8 ``[N, C, H, W]``."""
-        for chunk in images.split(count_per_chunk(math.prod(images.shape[1:]))):
+        for chunk in images.split(max(1, _VALUES_AT_ONCE // math.prod(images.shape[1:]))):
             wide = chunk.to(torch.int32)
             totals = wide.sum(dim=(0, 2, 3), dtype=torch.int64)
             squares = wide.square_().sum(dim=(0, 2, 3), dtype=torch.int64)

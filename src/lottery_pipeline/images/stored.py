@@ -14,7 +14,9 @@ from lottery_pipeline.images.pixel_file import PixelFile
 from lottery_pipeline.reproducibility.files import name_writer
 from lottery_pipeline.reproducibility.storage import faults_explained
 
-PIECE_BYTES = 2**26  # what is held of a file that is read from end to end
+# What is held of a file that is read from end to end. The C library gives memory back at once if it was taken
+# in blocks of more than 32 MiB.
+PIECE_BYTES = 36 * 2**20
 
 
 class StoredImages:
@@ -87,7 +89,7 @@ class StoredImages:
             yield self[start : start + count]
 
     def pieces(self) -> Iterator[Tensor]:
-        """Read all images, as many at a time as take 64 MiB, at least one."""
+        """Read all images, as many at a time as take 36 MiB, at least one."""
         return self.split(max(1, PIECE_BYTES // self.image_bytes))
 
     def __getitem__(self, index: int | slice | Tensor) -> Tensor:
