@@ -19,6 +19,9 @@ def test_a_single_grid_is_a_list_of_one() -> None:
         ({"grid": GRID, "worker": 2}, "workers"),
         ({"grid": GRID, "workers": 0}, "sweep mine.workers is 0"),
         ({"grid": GRID, "engine": "dask"}, "local"),
+        ({"grid": GRID, "engine": "ray", "address": "head"}, "host:port, such as 10.0.0.1:6379"),
+        ({"grid": GRID, "engine": "ray", "address": "ray://head:10001"}, "host:port"),
+        ({"grid": GRID, "engine": "ray", "address": "head:65536"}, "host:port"),
         ({}, "grid"),
     ],
 )

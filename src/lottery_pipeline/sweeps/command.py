@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lottery_pipeline.sweeps.request import LOCAL, SweepError
+from lottery_pipeline.sweeps.request import ENGINES, SweepError
 
 EPILOG = (
     """Example: kedro sweep mine --grid "pipelines=[cts,snip],extraction.density=[0.1,0.02],seed=[0,1]" """
@@ -23,6 +23,10 @@ def make_sweep(read_parameters: Any, check_env: Any) -> click.Command:
         check_env: callback that refuses an empty ``--env``.
     """
 
+    def check_params(context: click.Context, option: click.Parameter, text: str) -> str:
+        read_parameters(context, option, text)
+        return text
+
     @click.command(epilog=EPILOG)
     @click.argument("name", required=False)
     @click.option(
@@ -31,8 +35,9 @@ def make_sweep(read_parameters: Any, check_env: Any) -> click.Command:
     @click.option(
         "--grid", multiple=True, help="A grid instead of one of sweep.yml; may be given several times."
     )
-    @click.option("--params", default="", callback=read_parameters, help="Parameters of all points.")
-    @click.option("--engine", type=click.Choice([LOCAL]), help="Where points are computed.")
+    @click.option("--params", default="", callback=check_params, help="Parameters of all points.")
+    @click.option("--engine", type=click.Choice(ENGINES), help="Where points are computed.")
+    @click.option("--address", help="Head of the Ray cluster, as host:port.")
     @click.option("--workers", type=click.IntRange(1), help="Points computed at once.")
     @click.option("--retries", type=click.IntRange(0), help="How often a failed point is tried again.")
     @click.option(
@@ -40,6 +45,7 @@ def make_sweep(read_parameters: Any, check_env: Any) -> click.Command:
     )
     @click.option("--dry-run", is_flag=True, help="Print the plan and its cost, and compute nothing.")
     @click.option("--point", help="Compute this point alone and nothing else.")
+    @click.option("--report", is_flag=True, help="Report on what is done, and compute nothing.")
     @click.pass_obj
     def sweep(metadata: Any, name: str | None, **given: Any) -> None:
         """Compute a grid of runs, NAME of sweep.yml or --grid, and report on it.

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import click
 
 from lottery_pipeline.options.numerals import write_number
-from lottery_pipeline.sweeps.markers import DONE, read_marker
 from lottery_pipeline.sweeps.plan import Plan, Point
 
 _MOST_LINES = 60
@@ -24,17 +23,17 @@ def outline(plan: Plan) -> list[str]:
     is a question mark, and the sum says "at least".
     """
     points = [*plan.shared, *plan.points]
-    done = {point.variant for point in points if _is_done(plan, point)}
+    missing = plan.list_missing()
+    lacking = {point.variant for point in missing}
     width = max(len(point.key) for point in points)
     lines = [f"{'point':{width}}  {'state':8} {'search':>8} {'train':>8}  epochs"]
     shown = points if len(points) <= _MOST_LINES else points[:_MOST_LINES]
     for point in shown:
         search, train = (_write(point.epochs.get(part)) for part in ("search", "train"))
-        state = "done" if point.variant in done else "missing"
+        state = "missing" if point.variant in lacking else "done"
         lines.append(f"{point.key:{width}}  {state:8} {search:>8} {train:>8}")
     if len(points) > len(shown):
         lines.append(f"... and {len(points) - len(shown)} more")
-    missing = [point for point in points if point.variant not in done]
     return [*lines, _sum_up(plan, missing, len(points) - len(missing))]
 
 
@@ -56,8 +55,3 @@ def count_epochs(points: Iterable[Point]) -> tuple[float, int]:
 
 def _write(epochs: float | None) -> str:
     return "?" if epochs is None else write_number(round(epochs, 1))
-
-
-def _is_done(plan: Plan, point: Point) -> bool:
-    marker = read_marker(plan.folder_of(point.experiment, point.variant), point.fingerprint)
-    return marker is not None and marker["state"] == DONE

@@ -11,6 +11,7 @@ from lottery_pipeline.reproducibility.files import stat_regular, write_atomicall
 from lottery_pipeline.sweeps.costs import plan_epochs
 from lottery_pipeline.sweeps.experiments import BASE, SHARED_PIPELINE, Experiment
 from lottery_pipeline.sweeps.grid import OPTIONS, Place, expand
+from lottery_pipeline.sweeps.markers import DONE, read_marker
 from lottery_pipeline.sweeps.request import LONGEST_NAME, SweepError, SweepRequest
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ class Plan:
         """Return where the records of a variant lie."""
         return self.data_root / "07_model_output" / experiment / variant
 
+    def find_marker(self, point: Point) -> dict[str, Any] | None:
+        """Return what a point has left; see ``read_marker``."""
+        return read_marker(self.folder_of(point.experiment, point.variant), point.fingerprint)
+
+    def list_missing(self) -> list[Point]:
+        """Return the points that are not done, shared ones first."""
+        points = (*self.shared, *self.points)
+        return [point for point in points if (self.find_marker(point) or {}).get("state") != DONE]
+
     def save(self, *, tracking: str, run: str) -> None:
         """Write the file of the plan, which the report reads.
 
@@ -106,10 +116,17 @@ class Plan:
 
     def find_run(self) -> str:
         """Return the MLflow run that an earlier start of this sweep has opened; empty if there is none."""
+        return self._read_saved("run")
+
+    def find_tracking(self) -> str:
+        """Return how an earlier start of this sweep was tracked; empty if there is none."""
+        return self._read_saved("tracking")
+
+    def _read_saved(self, key: str) -> str:
         try:
             if stat_regular(self.path).st_size > _LARGEST:
                 return ""
-            return str(json.loads(self.path.read_bytes()).get("run", ""))
+            return str(json.loads(self.path.read_bytes()).get(key, ""))
         except (OSError, ValueError, AttributeError):
             return ""
 

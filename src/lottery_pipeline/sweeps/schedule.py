@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lottery_pipeline.sweeps.engines import Engine
-from lottery_pipeline.sweeps.markers import DONE, FAILED, RUNNING, read_marker, write_marker
+from lottery_pipeline.sweeps.markers import DONE, FAILED, RUNNING, write_marker
 from lottery_pipeline.sweeps.plan import Plan, Point
 from lottery_pipeline.sweeps.point import Marker, Task
 from lottery_pipeline.sweeps.progress import Progress
@@ -59,9 +59,8 @@ class Schedule:
     def run(self) -> None:
         """Compute all that is not done; returns when every point is done or has failed for good."""
         self._sort(self._plan.points)
-        most = self._engine.slots + _EXTRA_IN_FLIGHT
         while self._ready or self._in_flight:
-            while self._ready and len(self._in_flight) < most:
+            while self._ready and len(self._in_flight) < self._engine.slots + _EXTRA_IN_FLIGHT:
                 self._submit(*self._ready.popleft())
             done, _ = wait(self._in_flight, return_when=FIRST_COMPLETED)
             for future in done:
@@ -87,7 +86,7 @@ class Schedule:
         self._ready.extendleft((shared[variant], 1) for variant in reversed(self._blocked))
 
     def _find_done(self, point: Point) -> Marker | None:
-        marker = read_marker(self._folder_of(point), point.fingerprint)
+        marker = self._plan.find_marker(point)
         return marker if marker and marker["state"] == DONE else None
 
     def _folder_of(self, point: Point) -> Path:

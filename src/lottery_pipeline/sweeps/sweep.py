@@ -1,24 +1,24 @@
 """A sweep from its request to its report."""
 
 import logging
-import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import joblib
+import click
 
 from lottery_pipeline.reproducibility.locks import HeldError, Locks, NoLocksError, Wanted
-from lottery_pipeline.sweeps.engines import Engine, share_cores
+from lottery_pipeline.sweeps.engines.choice import open_engine
 from lottery_pipeline.sweeps.experiments import BASE
 from lottery_pipeline.sweeps.outline import print_outline
 from lottery_pipeline.sweeps.plan import Plan, Planner
 from lottery_pipeline.sweeps.point import run_point, variables_set
 from lottery_pipeline.sweeps.progress import Progress
-from lottery_pipeline.sweeps.request import SweepError, SweepRequest, read_request
+from lottery_pipeline.sweeps.request import RAY, SLURM, SweepError, SweepRequest, read_request
 from lottery_pipeline.sweeps.schedule import Schedule, make_task
-from lottery_pipeline.tracking.sweep import EACH, PARENT, SweepRun
+from lottery_pipeline.tracking.sweep import EACH, PARENT, SweepRun, name_variables
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,10 @@ def start_sweep(
         return ""
     if given["point"]:
         return compute_point(plan, project, given["point"])
+    if given["report"]:
+        return report_sweep(plan, request, planner)
+    if request.engine == SLURM:
+        return prepare_slurm(plan, request, planner, given)
     return run_sweep(plan, request, planner)
 
 
@@ -83,18 +87,21 @@ def choose_request(
                 f"Experiment {experiment}: {wanted}; {there}, and --grid gives one on the command line."
             )
         own = dict(known[name])
-    keys = ("engine", "workers", "retries", "tracking")
+    keys = ("engine", "address", "workers", "retries", "tracking")
     own |= {key: given[key] for key in keys if given[key] is not None}
-    own["params"] = _flatten(own.get("params", {})) | _flatten(given["params"] or {})
-    return name, read_request(name, own)
+    params = read_grid(None, None, given["params"]) if given["params"] else {}
+    own["params"] = _flatten(own.get("params", {})) | _flatten(params)
+    request = read_request(name, own)
+    if given["address"] and request.engine != RAY:
+        raise SweepError(f"--address is that of a Ray cluster, but the engine is {request.engine}.")
+    return name, request
 
 
 def run_sweep(plan: Plan, request: SweepRequest, planner: Planner) -> str:
     """Compute what is missing of a sweep, and report on it; see ``start_sweep``."""
-    tracking = request.tracking or (EACH if len(plan.points) <= MOST_TRACKED else PARENT)
     with _locked(plan):
-        engine = open_engine(request)
-        run = open_sweep_run(plan, planner, tracking)
+        engine = open_engine(request, planner.project, plan.data_root)
+        run = open_sweep_run(plan, request, planner)
         try:
             plan.save(tracking=run.tracking, run=run.identity)
             progress = Progress(plan, workers=engine.slots)
@@ -124,12 +131,41 @@ def run_sweep(plan: Plan, request: SweepRequest, planner: Planner) -> str:
         return failures
 
 
-def open_sweep_run(plan: Plan, planner: Planner, tracking: str) -> SweepRun:
+def prepare_slurm(plan: Plan, request: SweepRequest, planner: Planner, given: Mapping[str, Any]) -> str:
+    """Write the scripts with which Slurm computes what is missing; see ``start_sweep``."""
+    from lottery_pipeline.sweeps.engines.slurm import repeat_command, write_scripts
+
+    with _locked(plan):
+        missing, command = plan.list_missing(), repeat_command(plan.sweep, given)
+        script = write_scripts(plan, missing, request, planner.project, command)
+        run = open_sweep_run(plan, request, planner)
+        plan.save(tracking=run.tracking, run=run.identity)
+        run.finish("SCHEDULED")
+    click.echo(f"{plan.sweep}: {len(missing)} points are missing. This gives them to Slurm:")
+    click.echo(f"bash {shlex.quote(str(script))}")
+    return ""
+
+
+def report_sweep(plan: Plan, request: SweepRequest, planner: Planner) -> str:
+    """Report on what is done of a sweep, and compute nothing; see ``start_sweep``."""
+    with _locked(plan):
+        run = open_sweep_run(plan, request, planner)
+        markers = {point.key: plan.find_marker(point) or {} for point in plan.list_missing()}
+        errors = {key: marker.get("error") or "It is not done." for key, marker in markers.items()}
+        try:
+            plan.save(tracking=run.tracking, run=run.identity)
+            report(plan, planner.project, run)
+        finally:
+            run.finish("FAILED" if errors else "FINISHED")
+        return describe_failures(plan, errors)
+
+
+def open_sweep_run(plan: Plan, request: SweepRequest, planner: Planner) -> SweepRun:
     """Open the sweep's run in MLflow, or that of an earlier start again."""
     return SweepRun(
         planner.experiment(plan.experiment).tracking,
         planner.project,
-        tracking=tracking,
+        tracking=request.tracking or (EACH if len(plan.points) <= MOST_TRACKED else PARENT),
         name=f"{plan.experiment}/{plan.sweep}",
         tags={"sweep": plan.sweep, "experiment": plan.experiment, "variant": plan.sweep},
         previous=plan.find_run(),
@@ -156,38 +192,10 @@ def compute_point(plan: Plan, project: Path, key: str) -> str:
     points = {point.key: point for point in (*plan.shared, *plan.points)}
     if key not in points:
         raise SweepError(f"The sweep {plan.sweep} has no point {key!r}; --dry-run lists them.")
-    marker = run_point(make_task(plan, points[key], project))
+    tracking = plan.find_tracking()
+    variables = name_variables(tracking, plan.find_run()) if tracking else {}
+    marker = run_point(make_task(plan, points[key], project, environment=variables))
     return describe_failures(plan, {key: marker["error"]} if marker["error"] else {})
-
-
-def open_engine(request: SweepRequest) -> Engine:
-    """Return what computes the points.
-
-    Raises:
-        SweepError: it has no GPU, and one is asked for.
-    """
-    from lottery_pipeline.sweeps.engines.local import LocalEngine
-
-    cards = find_cards() if request.gpus_per_point else []
-    if request.gpus_per_point and not cards:
-        raise SweepError("gpus_per_point is above 0, but this machine shows no GPU; set it to 0.")
-    cores = joblib.cpu_count()  # that this process may use
-    workers = request.workers or len(cards) or max(1, cores // request.cpus_per_point)
-    threads = share_cores(workers, cores)
-    return LocalEngine(
-        workers,
-        points_per_worker=1 if cards else request.max_points_per_worker,
-        environment=[threads | {"CUDA_VISIBLE_DEVICES": card} for card in cards] or [threads],
-    )
-
-
-def find_cards() -> list[str]:
-    """Return the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [card for card in visible.split(",") if card.strip()]
-    import torch
-
-    return [str(number) for number in range(torch.cuda.device_count())]
 
 
 def describe_failures(plan: Plan, failures: Mapping[str, str]) -> str:

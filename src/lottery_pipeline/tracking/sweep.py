@@ -53,14 +53,22 @@ class SweepRun:
             )
             self.identity = self._tracker.identity
         self.tracking = tracking if self.identity else OFF
-        self.environment = (
-            {PARENT_RUN: self.identity} if self.tracking == EACH else {"LOTTERY_TRACKING": "false"}
-        )
+        self.environment = name_variables(self.tracking, self.identity)
         self.own_environment = {SWEEP_RUN: self.identity} if self.identity else {}
 
     def finish(self, status: str, error: BaseException | None = None) -> None:
         """Close the run as it ended."""
         self._tracker.finish(status, error=error)
+
+
+def name_variables(tracking: str, identity: str) -> dict[str, str]:
+    """Return the variables that tell a point where its run belongs, or that it has none.
+
+    Args:
+        tracking: of the sweep: ``each``, ``parent`` or ``off``.
+        identity: of its run.
+    """
+    return {PARENT_RUN: identity} if tracking == EACH else {"LOTTERY_TRACKING": "false"}
 
 
 def find_parent() -> str:

@@ -13,7 +13,7 @@ class Engine(Protocol):
     """Computes points, several at once.
 
     Attributes:
-        slots: how many points are worth being given to it at once.
+        slots: how many points are worth being given to it at once; may change when it is given one.
         where: in words, for the log.
     """
 
