@@ -232,6 +232,7 @@ GROUPS: dict[str, Any] = {
     **METHOD_GROUPS,
     **COMPOSED_GROUPS,
 }
+CHANGES = ("retraining", "sparse_retraining")  # of the recipe of pretraining
 # Given with --params only: where the run is stored, whose images and dense run it reads, what it does
 # without, which ticket is retrained or signed, what is verified.
 RUNTIME_GROUPS: dict[str, Any] = {
@@ -243,11 +244,12 @@ RUNTIME_GROUPS: dict[str, Any] = {
 }
 
 
-def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
+def check_parameters(raw: Mapping[str, Any], same: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Check all parameters of a run, before anything is computed.
 
     Args:
         raw: parameters as read from the configuration and ``--params``, not yet typed.
+        same: groups that an earlier check has returned for the same values, which are taken as they are.
 
     Returns:
         The typed groups by name.
@@ -257,15 +259,20 @@ def check_parameters(raw: Mapping[str, Any]) -> dict[str, Any]:
     """
     faults: list[str] = []
     checked: dict[str, Any] = {}
+    same = same or {}
     known = {**GROUPS, **RUNTIME_GROUPS}
     faults += [name_unknown_key(name, known) for name in raw if name not in known]
     faults += [f"Parameter {name} is missing from the configuration." for name in GROUPS if name not in raw]
     for name in known.keys() & raw.keys():
+        if name in same:
+            checked[name] = same[name]
+            continue
         try:
             checked[name] = TypeAdapter(known[name]).validate_python(raw[name])
         except ValidationError as error:
             faults += describe_faults(name, known[name], error)
-    faults += _check_recipes(checked)
+    if not {"pretraining", *CHANGES} <= same.keys():
+        faults += _check_recipes(checked)
     if faults:
         raise ParametersError("\n".join(sorted(faults)))
     return checked
@@ -287,7 +294,7 @@ def to_plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _check_recipes(checked: Mapping[str, Any]) -> Iterator[str]:
     """Yield the faults that appear only once the changes are applied to their recipe."""
     pretraining = checked.get("pretraining")
-    for name in ("retraining", "sparse_retraining"):
+    for name in CHANGES:
         if pretraining is None or name not in checked:
             continue
         try:

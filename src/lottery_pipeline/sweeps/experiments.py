@@ -55,6 +55,9 @@ class Experiment:
         self._loader = loader
         self._names: dict[str, tuple[str, ...]] = {}
         self._checked: dict[str, dict[str, Any]] = {}
+        # Groups as the configuration has them, typed and as plain values.
+        self._typed: dict[str, Any] = {}
+        self._plain: dict[str, Any] = {}
 
     @cached_property
     def sweeps(self) -> dict[str, Any]:
@@ -84,11 +87,18 @@ class Experiment:
         known = json.dumps(given, sort_keys=True, default=str)
         if known not in self._checked:
             nested = nest(given)
+            same = {name: typed for name, typed in self._typed.items() if name not in nested}
             try:
                 check_names(nested)
-                self._checked[known] = to_plain(check_parameters(_merge(self._parameters, nested)))
+                checked = check_parameters(_merge(self._parameters, nested), same)
             except ParametersError as error:
                 raise SweepError(str(error)) from error
+            plain = to_plain({name: typed for name, typed in checked.items() if name not in same})
+            self._checked[known] = {name: self._plain[name] for name in same} | plain
+            # Points change few groups, so the others are checked once.
+            new = checked.keys() - nested.keys() - same.keys()
+            self._typed |= {name: checked[name] for name in new}
+            self._plain |= {name: plain[name] for name in new}
         return self._checked[known]
 
     def identify(self, pipelines: Iterable[str], parameters: Mapping[str, Any]) -> str:
