@@ -199,6 +199,19 @@ def close_runs_of_dead_processes(client: Any, experiment: str) -> None:
             continue  # alive, but another user's
 
 
+def reopen_run(client: Any, identity: str, tags: Mapping[str, str]) -> bool:
+    """Open a run again, and say by its tags that it is this process's; return False if MLflow has lost it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_terminated(identity, status="RUNNING")
+    except MlflowException:
+        return False
+    for name, value in tags.items():
+        client.set_tag(identity, name, value)
+    return True
+
+
 def list_tags(project: Path, tags: Mapping[str, str]) -> dict[str, str]:
     """Return tags with those that MLflow gives every run, and those of the project's commit."""
     from mlflow.tracking.context.git_context import GitRunContext

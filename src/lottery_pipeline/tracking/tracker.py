@@ -27,6 +27,7 @@ from lottery_pipeline.tracking.store import (
     list_tags,
     open_experiment,
     prepare_store,
+    reopen_run,
 )
 from lottery_pipeline.tracking.system_metrics import start_monitor
 from lottery_pipeline.tracking.termination import listen_for_termination
@@ -250,7 +251,7 @@ class Tracker:
         run = self._runs[owner] = MlflowRun(self.connection)
 
         def create() -> str:
-            if opened and self._reopen(opened):
+            if opened and reopen_run(self.connection.client, opened, self._tags):
                 return opened
             above = {} if parent is None else {PARENT_TAG: parent.identity}
             made = self.connection.client.create_run(
@@ -264,19 +265,6 @@ class Tracker:
         if self._images is not None:
             run.images = (self._images.dataset.name, self._images.dataset.digest)
             run.call("log_inputs", [self._images])
-
-    def _reopen(self, identity: str) -> bool:
-        """Open a run again and say that it is this process's; return False if MLflow has lost it."""
-        from mlflow.exceptions import MlflowException
-
-        client = self.connection.client
-        try:
-            client.set_terminated(identity, status="RUNNING")
-        except MlflowException:
-            return False
-        for name, value in self._tags.items():
-            client.set_tag(identity, name, value)
-        return True
 
     def _open_experiment(self, project: Path) -> None:
         opened = open_experiment(self._uri, self._settings.experiment, project)
