@@ -27,6 +27,7 @@ from lottery_pipeline.options.filter import FilterOptions
 from lottery_pipeline.parameters import METHOD_GROUPS
 from lottery_pipeline.pipelines.blocks import make_block, make_record
 from lottery_pipeline.reproducibility.storage import StorageError
+from lottery_pipeline.training.ranks import ParallelError
 
 Record = dict[str, Any]
 BAD: dict[str, type[BaseException]] = {"search": RuntimeError}  # what a block named bad raises
@@ -157,10 +158,10 @@ def test_a_result_that_cannot_be_read_again_takes_with_it_only_what_needs_it(
     assert catalog.load("signature.record").reason == f"it needs bad, which failed: {failure.reason}"
 
 
-def test_a_full_disk_ends_the_run_also_where_a_result_is_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [StorageError("the disk is full"), ParallelError("process 1 is gone")])
+def test_a_full_disk_or_a_lost_process_ends_the_run_also_where_a_result_is_saved(
+    fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fault = StorageError("the disk is full")
 
     def write(self: RecordDataset, path: Path, data: Any) -> Any:
         raise fault

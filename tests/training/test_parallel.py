@@ -12,19 +12,29 @@ import torch
 from torch import Tensor, nn
 
 from lottery_pipeline.images.splits import ImageSplits
+from lottery_pipeline.images.splits_file import load_splits, save_splits
 from lottery_pipeline.methods.cts.cts import ConcreteLearner
 from lottery_pipeline.options import CtsOptions
+from lottery_pipeline.options.adversary import Adversary
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.search.mask_search import learn_scores
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.training import parallel, run
+from lottery_pipeline.training import adversarial_batches, parallel, run
 from lottery_pipeline.training.arithmetic import describe_arithmetic
 from lottery_pipeline.training.loop import DivergenceError, train
 from lottery_pipeline.training.ranks import ParallelError, Ranks
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from lottery_pipeline.training.result import Training
 from tests.training.processes import alone, describe, find_port, followed
-from tests.training.tiny import TinyDenseNet, TinyNet, tiny_dense_images, tiny_images, tiny_masks, untimed
+from tests.training.tiny import (
+    TinyDenseNet,
+    TinyNet,
+    tiny_dense_images,
+    tiny_images,
+    tiny_masks,
+    tiny_set,
+    untimed,
+)
 
 CPU = torch.device("cpu")
 # 34 images: 4 batches of 8 and one of 2.
@@ -145,6 +155,55 @@ def test_parts_of_a_batch_weigh_what_its_mean_is_a_mean_of(task, reduction):
 
     assert_close(ours.state, theirs.state, 1e-5)
     assert ours.history[-1]["train_accuracy"] == pytest.approx(theirs.history[-1]["train_accuracy"], abs=1e-3)
+
+
+@pytest.mark.usefixtures("together")
+def test_images_on_disk_are_shared_as_those_in_memory(tmp_path):
+    save_splits(tiny_images(34), tmp_path / "images.safetensors")
+    images = load_splits(tmp_path / "images.safetensors", "disk")
+
+    assert_close(teach(images=images).state, teach().state, 0)
+
+
+@pytest.mark.usefixtures("together")
+def test_a_process_trains_alone_on_images_that_others_cannot_open(tmp_path):
+    save_splits(tiny_images(34), tmp_path / "images.safetensors")
+    images = load_splits(tmp_path / "images.safetensors", "disk")
+    (tmp_path / "images.safetensors").unlink()
+
+    with alone():
+        expected = teach()
+    assert_close(teach(images=images).state, expected.state, 0)
+
+
+@pytest.mark.usefixtures("together")
+def test_each_process_attacks_its_own_images():
+    ours = parallel.call(teach_under_attack, tiny_images(34))
+    with alone():
+        theirs = teach_under_attack(tiny_images(34))
+        unharmed = teach()
+
+    assert_close(ours.state, theirs.state, 1e-5)
+    difference = (ours.state["fc.weight"] - unharmed.state["fc.weight"]).abs().max()
+    assert difference > 1e-3
+    assert 0 <= ours.history[-1]["robust_validation_accuracy"] <= 1
+
+
+def teach_under_attack(images: ImageSplits) -> Training:
+    """Train with attacks that start at the images themselves, not at random."""
+    adversary = Adversary(kind="pgd", norm="L2", eps=0.5, steps=2)
+    with patch.object(adversarial_batches, "draw_start", lambda images, *_: images.clone()):
+        return teach(images=images, changes={"adversary": adversary})
+
+
+@pytest.mark.usefixtures("together")
+def test_extra_images_are_trained_with_alone():
+    extra = {"extra": tiny_set(4, seed=9), "extra_per_batch": 2}
+    ours = teach(**extra)
+    with alone():
+        theirs = teach(**extra)
+
+    assert_close(ours.state, theirs.state, 0)
 
 
 @pytest.mark.usefixtures("together")
