@@ -75,7 +75,7 @@ def render(result: Mapping[str, Any]) -> str:
         {**point, "variant": point["key"], "rows": rows.get(point["key"], [])} for point in result["points"]
     ]
     table = tabulate_points(points)
-    lines = [f"{result['sweep']}: {result['title']} ({len(points)} points)"]
+    lines = [f"{result['sweep']}: {result['title'] or result['experiment']} ({len(points)} points)"]
     if result["unfinished"]:
         lines.append(f"not finished: {len(result['unfinished'])} more")
     return "\n".join([*lines, *list_cells(table), *list_differences(table)])
