@@ -4,6 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
 WAITING = "waiting"
 _MOST_ROWS = 24
 _ORDER = {RUNNING: 0, FAILED: 1, DONE: 2, WAITING: 3}
+_OPEN = (WAITING, RUNNING)
+
+
+@dataclass
+class Sum:
+    """Points and their planned epochs.
+
+    Attributes:
+        number: of points.
+        unknown: those among them that plan no epochs, or whose epochs nobody knows.
+        epochs: of the others.
+    """
+
+    number: int = 0
+    unknown: int = 0
+    epochs: float = 0.0
+
+    def add(self, epochs: float | None, sign: int = 1) -> None:
+        """Add a point, or take one away."""
+        self.number += sign
+        self.unknown += 0 if epochs else sign
+        self.epochs += sign * (epochs or 0.0)
 
 
 class Progress:
@@ -39,7 +62,14 @@ class Progress:
         self._order: list[str] = []  # of ends
         self._workers = workers
         self._began = time.monotonic()
-        self._spent: dict[str, float] = {}  # seconds of what was computed now
+        # Sums, because ten thousand points would be counted ten thousand times.
+        self._count = Counter(self._states.values())
+        self._weights = {name: _weigh(point) for name, point in self._points.items()}
+        self._left = Sum()
+        for weight in self._weights.values():
+            self._left.add(weight)
+        self._spent = Sum()  # epochs of what was computed now
+        self._seconds = 0.0  # that this took
         self._console = console or Console(file=sys.stdout)
         self._live: Live | None = None
         if self._console.is_terminal:
@@ -63,13 +93,18 @@ class Progress:
             marker: what it has left.
             fresh: whether it was computed now, and not in an earlier start of the sweep.
         """
-        self._states[point.variant] = state
+        before, self._states[point.variant] = self._states[point.variant], state
+        self._count[before] -= 1
+        self._count[state] += 1
+        if (before in _OPEN) != (state in _OPEN):
+            self._left.add(self._weights[point.variant], 1 if state in _OPEN else -1)
         if marker is None:
             return
         self._found[point.variant] = marker
         self._order.append(point.variant)
         if fresh and marker["seconds"] is not None:
-            self._spent[point.variant] = marker["seconds"]
+            self._spent.add(self._weights[point.variant])
+            self._seconds += marker["seconds"]
         if fresh and self._live is None:
             self._console.print(
                 self._describe_end(point, state), markup=False, highlight=False, soft_wrap=True
@@ -77,20 +112,17 @@ class Progress:
 
     def count(self) -> Counter[str]:
         """Return how many points are in each state."""
-        return Counter(self._states.values())
+        return +self._count
 
     def estimate_seconds(self) -> float | None:
         """Return the time that is left, from the seconds of an epoch so far; None before the first end."""
-        open_ = [self._points[name] for name, state in self._states.items() if state in (WAITING, RUNNING)]
-        if not self._spent or not open_:
-            return 0.0 if not open_ else None
-        known = {name: _weigh(self._points[name]) for name in self._spent}
-        if all(known.values()) and all(map(_weigh, open_)):
-            rate = sum(self._spent.values()) / sum(filter(None, known.values()))
-            work = rate * sum(filter(None, map(_weigh, open_)))
+        if not self._spent.number or not self._left.number:
+            return None if self._left.number else 0.0
+        if self._spent.unknown or self._left.unknown:
+            work = self._seconds / self._spent.number * self._left.number
         else:
-            work = sum(self._spent.values()) / len(self._spent) * len(open_)
-        return work / min(self._workers, len(open_))
+            work = self._seconds / self._spent.epochs * self._left.epochs
+        return work / min(self._workers, self._left.number)
 
     def _describe_end(self, point: Point, state: str) -> str:
         marker, count = self._found[point.variant], self.count()
