@@ -4,6 +4,7 @@ Started by torchrun in several processes, the first one is the run, and the othe
 """
 
 import logging
+import signal
 import sys
 from typing import Any
 
@@ -36,10 +37,8 @@ def _run_together(ranks: Ranks, *args: Any, **kwargs: Any) -> Any:
         if ranks.rank == 0:
             return _run(*args, **kwargs)
         logging.basicConfig(format=f"%(levelname)s in process {ranks.rank}: %(message)s")
-        try:
-            follow()
-        except KeyboardInterrupt:  # rank 0 says what it means
-            sys.exit(130)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for rank 0, which takes the others with it
+        follow()
     return None
 
 

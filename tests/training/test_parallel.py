@@ -358,3 +358,12 @@ def test_processes_that_are_not_there_are_missed_in_one_sentence():
         parallel.joined(ranks, patience=timedelta(seconds=2)),
     ):
         pass
+
+
+def test_an_error_of_torch_is_said_in_its_first_sentence():
+    error = RuntimeError(
+        "[/src/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]:37767. This is typical\nof"
+    )
+
+    assert parallel._first_line(error) == "Connection closed by peer [127.0.0.1]:37767"
+    assert parallel._first_line(RuntimeError()) == "RuntimeError"

@@ -12,6 +12,7 @@ all of them what rank 0 has found. In a process that is alone, every function he
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -354,4 +355,6 @@ class Pace:
 
 
 def _first_line(error: BaseException) -> str:
-    return (" ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__)[:200]
+    """Return the first sentence of an error, without the place in its source before it."""
+    line = re.sub(r"^\[\S+\] ", "", str(error).strip().partition("\n")[0]).partition(". ")[0]
+    return (" ".join(line.split()) or type(error).__name__)[:200]
