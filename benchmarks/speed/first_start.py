@@ -53,7 +53,7 @@ def count_finished(folder: Path, tries: int) -> list[int]:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(PROCESSES)
     processes = [
-        context.Process(target=_start_at_once, args=(number, folder, tries, barrier))
+        context.Process(target=_start_at_once, args=(number, folder, tries, barrier), daemon=True)
         for number in range(PROCESSES)
     ]
     for process in processes:

@@ -33,7 +33,7 @@ import pandas
 
 from benchmarks.environment import describe_environment
 from benchmarks.ray_nodes import RayNode, start_nodes
-from benchmarks.speed.sweep_workers import read
+from benchmarks.speed.artefacts import hash_artefacts
 from lottery_pipeline.reproducibility.files import write_atomically
 
 PROJECT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def main() -> None:
             said = finish(process)
             seconds = time.monotonic() - began
         finish(start(local, options.env, ["--workers", "2"], {}))
-        found, wanted = read(ray), read(local)
+        found, wanted = hash_artefacts(ray), hash_artefacts(local)
         (table,) = ray.glob("08_reporting/*/*/sweep_results.parquet")
         tickets = pandas.read_parquet(table).query("kind == 'ticket'")
         markers = [json.loads(path.read_text()) for path in ray.glob("07_model_output/*/*/point.json")]
