@@ -60,7 +60,7 @@ def test_the_images_of_the_run_are_taken_and_the_others_differ_in_their_task_alo
     images = prepare_tasks(Path(), tasks["segmentation"], DATA, chosen, 3)
     assert list(images) == ["keypoints", "segmentation"]
     assert images["segmentation"] is tasks["segmentation"]
-    assert asked == [(DATA.model_copy(update={"task": "keypoints"}), 3)]
+    assert asked == [(DATA.model_copy(update={"task": "keypoints", "storage": "memory"}), 3)]
 
 
 @pytest.mark.usefixtures("asked")

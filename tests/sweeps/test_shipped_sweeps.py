@@ -16,7 +16,7 @@ from lottery_pipeline.sweeps.sweep import choose_request
 from tests.kedro_project import ROOT
 
 EXPERIMENTS = sorted(path.parent.name for path in (ROOT / "conf").glob("*/sweep.yml"))
-NOTHING_GIVEN = dict.fromkeys(("grid", "params", "engine", "workers", "retries", "tracking"))
+NOTHING_GIVEN = dict.fromkeys(("grid", "params", "engine", "address", "workers", "retries", "tracking"))
 LONG_AXES = ("seed", "extraction.density", "layer.extraction.removed")
 
 

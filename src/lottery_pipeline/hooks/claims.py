@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
 REPORT = "reporting"
+REPORTS = (REPORT, "sweep_report")  # both write the page of the variant
 # Stages whose work several runs may use at the same time, by tag: what they write, and what parameters
 # determine it.
 SHARED = {
@@ -25,9 +26,8 @@ def claim_of(node: "Node") -> str:
     shared = SHARED.keys() & node.tags
     if shared:
         return min(shared)
-    if node.namespace:
-        return str(node.namespace.split(".")[0])
-    return min(node.tags, default=node.name)
+    own = str(node.namespace.split(".")[0]) if node.namespace else min(node.tags, default=node.name)
+    return REPORT if own in REPORTS else own
 
 
 def has_workers(run_params: Mapping[str, Any]) -> bool:
