@@ -36,10 +36,11 @@ def test_a_sweep_that_resumes_has_the_same_run(mlflow_uri: str, tmp_path: Path) 
     first.finish("KILLED")
     client = MlflowClient(mlflow_uri)
     client.set_tag(first.identity, "process.pid", "0")
-    second = open_run(mlflow_uri, tmp_path, previous=first.identity)
+    second = open_run(mlflow_uri, tmp_path, previous=first.identity, tags={"sweep": "other"})
     assert second.identity == first.identity
     run = client.get_run(first.identity)
     assert (run.info.status, run.data.tags["process.pid"]) == ("RUNNING", str(os.getpid()))
+    assert (run.data.tags["sweep"], run.data.tags["mlflow.source.name"]) == ("other", "kedro sweep mine")
     second.finish("FINISHED")
     assert client.get_run(first.identity).info.status == "FINISHED"
 

@@ -200,7 +200,10 @@ def close_runs_of_dead_processes(client: Any, experiment: str) -> None:
 
 
 def reopen_run(client: Any, identity: str, tags: Mapping[str, str]) -> bool:
-    """Open a run again, and say by its tags that it is this process's; return False if MLflow has lost it."""
+    """Open a run again, and say by its tags that it is this process's; return False if MLflow has lost it.
+
+    MLflow's own tags stay: they say which command began the run.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -208,7 +211,8 @@ def reopen_run(client: Any, identity: str, tags: Mapping[str, str]) -> bool:
     except MlflowException:
         return False
     for name, value in tags.items():
-        client.set_tag(identity, name, value)
+        if not name.startswith("mlflow."):
+            client.set_tag(identity, name, value)
     return True
 
 
