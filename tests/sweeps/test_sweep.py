@@ -153,6 +153,8 @@ def started(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
             stdout=out,
             stderr=out,
             start_new_session=True,
+            # Where the tests run in the background, Ctrl-C is ignored, and a child would ignore it, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         yield process
         with_group = process.poll() is None
