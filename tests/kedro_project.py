@@ -14,6 +14,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 
 from lottery_pipeline.hooks.requests import RunRefusedError
+from lottery_pipeline.sweeps.point import variables_set
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,17 +22,8 @@ ROOT = Path(__file__).parents[1]
 @contextmanager
 def redirected(folder: Path, *, tracking: bool = False) -> Iterator[None]:
     """Let runs of this process keep their data and their MLflow store under ``folder``."""
-    wanted = variables(folder, tracking=tracking)
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
+    with variables_set(variables(folder, tracking=tracking)):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def variables(folder: Path, *, tracking: bool = False) -> dict[str, str]:

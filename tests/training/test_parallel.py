@@ -19,7 +19,7 @@ from lottery_pipeline.options.adversary import Adversary
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.search.mask_search import learn_scores
 from lottery_pipeline.sparsity.selection import keep_top_k
-from lottery_pipeline.training import adversarial_batches, parallel, run
+from lottery_pipeline.training import adversarial_batches, collectives, parallel, run
 from lottery_pipeline.training.arithmetic import describe_arithmetic
 from lottery_pipeline.training.loop import DivergenceError, train
 from lottery_pipeline.training.ranks import ParallelError, Ranks
@@ -86,7 +86,7 @@ def learn(objective: str, dtype: torch.dtype):
 def learn_equal_scores(*arguments, **options):
     """Search on every process, and compare the masks that each would make."""
     scores, found = learn_scores(*arguments, **options)
-    parallel.check_equal("The masks", keep_top_k(scores, 20))
+    collectives.check_equal("The masks", keep_top_k(scores, 20))
     return scores, found
 
 
@@ -270,8 +270,8 @@ def test_a_process_alone_does_nothing_of_it():
 
     with alone():
         assert parallel.count_processes() == 1
-        assert parallel.agree(7) == 7
-        assert parallel.add_up_(tensor) is tensor
+        assert collectives.agree(7) == 7
+        assert collectives.add_up_(tensor) is tensor
     assert tensor.tolist() == [1, 1]
 
 
@@ -313,7 +313,7 @@ def test_weights_that_differ_end_the_run():
 
 
 def hold_different(images: ImageSplits) -> None:
-    parallel.check_equal("My numbers", {"x": torch.tensor(float(os.environ["RANK"]))})
+    collectives.check_equal("My numbers", {"x": torch.tensor(float(os.environ["RANK"]))})
 
 
 @pytest.mark.slow

@@ -20,8 +20,9 @@ from lottery_pipeline.search.search_loop import Learner, SearchLoop, SearchResul
 from lottery_pipeline.sparsity.allocation import allocate_uniform, kept_count
 from lottery_pipeline.sparsity.masks import full_masks
 from lottery_pipeline.sparsity.selection import keep_top_k
+from lottery_pipeline.training.collectives import check_batch
 from lottery_pipeline.training.device import fastest_convolutions, keep_freed_memory, pick_device
-from lottery_pipeline.training.parallel import call, check_batch, find_own_device
+from lottery_pipeline.training.parallel import call, find_own_device
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import OnLabelledRecord, State
 

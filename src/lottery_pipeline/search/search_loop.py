@@ -21,7 +21,8 @@ from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.training.agreement import Tensors
 from lottery_pipeline.training.batches import Batches
 from lottery_pipeline.training.captured import CapturedSteps, choose_graph, round_rates
-from lottery_pipeline.training.parallel import Pace, agree, check_equal, find_team
+from lottery_pipeline.training.collectives import Pace, agree, check_equal
+from lottery_pipeline.training.parallel import find_team
 from lottery_pipeline.training.progress import Progress
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import DivergenceError, OnLabelledRecord, State

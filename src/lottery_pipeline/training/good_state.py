@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
-from lottery_pipeline.training.parallel import agree
+from lottery_pipeline.training.collectives import agree
 from lottery_pipeline.training.result import State
 from lottery_pipeline.training.state import copy_to_cpu, join_groups
 

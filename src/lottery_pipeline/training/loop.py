@@ -14,6 +14,7 @@ from lottery_pipeline.images.targets import find_fault
 from lottery_pipeline.reproducibility.checkpoints import Checkpoints
 from lottery_pipeline.reproducibility.fingerprints import fingerprint, fingerprint_tensors
 from lottery_pipeline.sparsity.masks import Masks, apply_masks_
+from lottery_pipeline.training.collectives import check_batch
 from lottery_pipeline.training.device import (
     fastest_convolutions,
     has_bfloat16,
@@ -25,7 +26,7 @@ from lottery_pipeline.training.evaluation import modes_restored
 from lottery_pipeline.training.events import Events
 from lottery_pipeline.training.freezing import frozen
 from lottery_pipeline.training.margin import Margin
-from lottery_pipeline.training.parallel import call, check_batch, count_processes, find_own_device, is_first
+from lottery_pipeline.training.parallel import call, count_processes, find_own_device, is_first
 from lottery_pipeline.training.recipe import Recipe, RecipeError
 from lottery_pipeline.training.result import DivergenceError, OnRecord, State, Training
 from lottery_pipeline.training.run import TrainingRun

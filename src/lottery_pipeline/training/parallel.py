@@ -14,21 +14,18 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from lottery_pipeline.images.splits import ImageSplits
 from lottery_pipeline.images.stored import StoredImages
-from lottery_pipeline.reproducibility.fingerprints import fingerprint_tensors
 from lottery_pipeline.training.ranks import ParallelError, Ranks
-from lottery_pipeline.training.recipe import RecipeError
 
 logger = logging.getLogger(__name__)
 
@@ -214,6 +211,11 @@ def find_team() -> Team | None:
     return _groups[0].team if _groups else None
 
 
+def explain_faults() -> AbstractContextManager[None]:
+    """Return a context in which a broken connection is told in one sentence, within a call."""
+    return _groups[0].faults()
+
+
 def call(function: Callable[..., T], images: ImageSplits, *arguments: Any, **own: Any) -> T:
     """Call ``function(images, *arguments)`` on all processes; a process that is alone simply calls it.
 
@@ -283,75 +285,6 @@ def find_own_device(device: torch.device) -> torch.device:
     if find_team() is None or device.type != "cuda":
         return device
     return torch.device("cuda", torch.cuda.current_device())
-
-
-def check_batch(label: str, images: int) -> None:
-    """Refuse a batch of which some process would get no image.
-
-    Raises:
-        RecipeError: it has fewer images than there are processes.
-    """
-    if images < count_processes():
-        raise RecipeError(
-            f"{label} has {images} images in a batch, but {count_processes()} processes share it; "
-            "start fewer, or choose a larger batch_size"
-        )
-
-
-def agree(value: T) -> T:
-    """Return rank 0's value on all processes of a call."""
-    if find_team() is None:
-        return value
-    values = [value]
-    with _groups[0].faults():
-        dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
-    return values[0]
-
-
-def add_up_(tensor: Tensor) -> Tensor:
-    """Add up a contiguous tensor over the processes of a call, in place, and return it."""
-    if find_team() is not None:
-        with _groups[0].faults():
-            dist.all_reduce(tensor)
-    return tensor
-
-
-def check_equal(what: str, tensors: Mapping[str, Tensor]) -> None:
-    """Compare a digest of tensors with that of rank 0.
-
-    Raises:
-        ParallelError: on some process they are not the same, bit for bit; raised on all of them.
-    """
-    if find_team() is None:
-        return
-    digest = fingerprint_tensors(dict(tensors))
-    differ = int(add_up_(torch.tensor([int(agree(digest) != digest)])))
-    if differ:
-        raise ParallelError(
-            f"{what} differ between the processes ({differ} of {count_processes()} disagree with process 0), "
-            "so the result would be wrong; see that all of them run the same versions on the same hardware."
-        )
-
-
-class Pace:
-    """How many steps are made before the clock is looked at: as many on all processes.
-
-    Args:
-        seconds: that they may take.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._steps = seconds, 1
-
-    def agree(self) -> int:
-        """Return how many steps come next."""
-        self._steps = agree(self._steps)
-        return self._steps
-
-    def adapt(self, steps: int, seconds: float) -> None:
-        """Tell how long the last steps took."""
-        fitting = int(steps * self._seconds / max(seconds, 1e-9))
-        self._steps = max(1, min(fitting, 2 * self._steps))
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,7 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from lottery_pipeline.training.parallel import add_up_, find_team
+from lottery_pipeline.training.collectives import add_up_
+from lottery_pipeline.training.parallel import find_team
 
 
 def add_up(tensor: Tensor) -> Tensor:

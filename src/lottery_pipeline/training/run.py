@@ -15,6 +15,7 @@ from lottery_pipeline.reproducibility.seeds import derive_seed
 from lottery_pipeline.sparsity.masks import Masks
 from lottery_pipeline.training.adversarial_batches import choose_perturbation, robust_columns
 from lottery_pipeline.training.batches import Batches, split_normalisation
+from lottery_pipeline.training.collectives import Pace, agree, check_equal
 from lottery_pipeline.training.device import (
     generator_states,
     place_model_,
@@ -29,7 +30,7 @@ from lottery_pipeline.training.good_state import GoodState
 from lottery_pipeline.training.history import Interval, early_stop_step
 from lottery_pipeline.training.margin import Margin, MarginTerm
 from lottery_pipeline.training.optimiser import MaskedOptimiser
-from lottery_pipeline.training.parallel import Pace, agree, check_equal, find_team
+from lottery_pipeline.training.parallel import find_team
 from lottery_pipeline.training.progress import Progress, describe_row
 from lottery_pipeline.training.recipe import Recipe
 from lottery_pipeline.training.result import OnRecord, State, Training, make_divergence

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lottery_pipeline.training.parallel import Team, add_up_
+from lottery_pipeline.training.collectives import add_up_
+from lottery_pipeline.training.parallel import Team
 from lottery_pipeline.training.reductions import add_up_gradients_
 from lottery_pipeline.training.tasks import Task
 
